@@ -1,0 +1,69 @@
+"""Tiles over the GEMM view of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bcbp.errors import SpecError
+from kernels.layout import ConvGeometry
+
+TILE_ROWS = (1, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """A tile: `rows` (V) consecutive filters over all columns; kept columns come in multiples of `k_step` (Tk).
+
+    >>> TileShape(32).heights(70).tolist()
+    [32, 32, 6]
+    """
+
+    rows: int
+    k_step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.k_step < 1:
+            raise SpecError(f"Expected a tile of at least 1 x 1; got {self.rows} x {self.k_step}.")
+
+    def count(self, filters: int) -> int:
+        """Tiles in a layer of `filters` filters; the last may be ragged."""
+        return -(-filters // self.rows)
+
+    def heights(self, filters: int) -> Tensor:
+        """Filters in each tile, int64 [tiles]."""
+        heights = torch.full((self.count(filters),), self.rows)
+        heights[-1] = filters - self.rows * (len(heights) - 1)
+        return heights
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A prunable layer: its module `name`, `kind` (conv or linear), geometry, and plane size at the model's input.
+
+    `plane` is the height and width of the layer's input; a Linear layer has (1, 1).
+    """
+
+    name: str
+    kind: str
+    geometry: ConvGeometry
+    plane: tuple[int, int]
+
+    @property
+    def rows(self) -> int:
+        return self.geometry.rows
+
+    @property
+    def columns(self) -> int:
+        return self.geometry.columns
+
+    @property
+    def weights(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per image of the dense layer."""
+        return self.geometry.macs(*self.plane)

@@ -1,0 +1,1 @@
+"""From a name (later: a file) to a model that can be pruned."""

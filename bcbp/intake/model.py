@@ -1,0 +1,121 @@
+"""A model as the rest of the library sees it: its prunable layers, and why the others are not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bcbp.data import DataSet
+from bcbp.geometry import LayerInfo
+from kernels.layout import ConvGeometry
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A module in eval mode with what is known of it. Never mutated: pruning works on copies.
+
+    `layers` are prunable, in the order of execution; `skipped` names every other Conv2d/Linear (and other
+    weight layer) with its reason. `dataset` is None when there is nothing to measure accuracy on;
+    `note` says so in words. `digest` is SHA-256 over the state_dict.
+    """
+
+    name: str
+    title: str
+    module: nn.Module
+    digest: str
+    input_shape: tuple[int, int, int]
+    layers: tuple[LayerInfo, ...]
+    skipped: tuple[tuple[str, str], ...]
+    dataset: DataSet | None = None
+    trained: bool = False
+    note: str = ""
+
+    def layer(self, name: str) -> LayerInfo:
+        return {layer.name: layer for layer in self.layers}[name]
+
+    def weight(self, name: str) -> Tensor:
+        """The GEMM matrix [M, K] of a prunable layer; a view of the module's own weight."""
+        return self.module.get_submodule(name).weight.detach().flatten(1)  # type: ignore[union-attr,operator]
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of the state_dict, in order."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def inspect_layers(
+    module: nn.Module, input_shape: tuple[int, int, int]
+) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
+    """Run one zero image through `module`; give its prunable layers in execution order, and the rest with reasons."""
+    planes: dict[str, tuple[int, int]] = {}
+    hooks = []
+    for name, child in module.named_modules():
+        if isinstance(child, nn.Conv2d | nn.Linear):
+            hooks.append(child.register_forward_pre_hook(_record_plane(name, child, planes)))
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, *input_shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    reasons = {
+        name: decline_layer(name, child, planes)
+        for name, child in module.named_modules()
+        if not list(child.children()) and getattr(child, "weight", None) is not None
+    }
+    layers = tuple(_layer_info(name, module, planes) for name in planes if reasons.get(name) is None)
+    skipped = tuple((name, reason) for name, reason in reasons.items() if reason is not None)
+    return layers, skipped
+
+
+def _record_plane(name: str, child: nn.Module, planes: dict[str, tuple[int, int]]):  # type: ignore[no-untyped-def]
+    def hook(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        size = args[0].shape[-2:] if isinstance(child, nn.Conv2d) else (args[0][..., 0].numel(), 1)
+        planes.setdefault(name, (int(size[0]), int(size[1])))
+
+    return hook
+
+
+def decline_layer(name: str, child: nn.Module, planes: dict[str, tuple[int, int]]) -> str | None:
+    """Why a layer with weights cannot be pruned in tiles; None if it can."""
+    if not isinstance(child, nn.Conv2d | nn.Linear):
+        return f"{type(child).__name__} is not a convolution or Linear layer"
+    if name not in planes:
+        return "never called with a tensor in the forward pass"
+    if not child.weight.is_floating_point():
+        return f"weights are {child.weight.dtype}, not floating point"
+    if isinstance(child, nn.Conv2d):
+        if child.groups == child.in_channels and child.groups > 1:
+            return f"depth-wise convolution: its matrix has only {child.weight[0].numel()} columns"
+        if child.padding_mode != "zeros" or isinstance(child.padding, str):
+            return f"padding {child.padding_mode!r}/{child.padding!r} is not run by the engines"
+    return None
+
+
+def _layer_info(name: str, module: nn.Module, planes: dict[str, tuple[int, int]]) -> LayerInfo:
+    child = module.get_submodule(name)
+    if isinstance(child, nn.Conv2d):
+        geometry = ConvGeometry(
+            child.in_channels,
+            child.out_channels,
+            _pair(child.kernel_size),
+            _pair(child.stride),
+            _pair(child.padding),
+            _pair(child.dilation),
+            child.groups,
+        )
+        return LayerInfo(name, "conv", geometry, planes[name])
+    assert isinstance(child, nn.Linear)
+    return LayerInfo(name, "linear", ConvGeometry(child.in_features, child.out_features), planes[name])
+
+
+def _pair(value: object) -> tuple[int, int]:
+    first, second = value  # type: ignore[misc]
+    return int(first), int(second)

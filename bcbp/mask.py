@@ -1,0 +1,125 @@
+"""The one mask type: what each tile of a layer keeps. Dense views and counts are derived, never stored."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bcbp.geometry import TileShape
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """`keep` bool [tiles, K] says which columns each tile keeps; `rows` bool [M] which filters are kept at all.
+
+    The kept set of a tile is rows x columns. Column patterns keep every row; filter pruning keeps
+    every column of some rows; block pruning drops both; per-weight patterns have tiles of one row.
+
+    >>> keep = torch.tensor([[True, True, False, False], [False, True, True, False]])
+    >>> mask = Mask(keep, torch.ones(4, dtype=torch.bool), TileShape(2))
+    >>> mask.sparsity, mask.kept_per_tile.tolist(), mask.balanced
+    (0.5, [2, 2], True)
+    """
+
+    keep: Tensor
+    rows: Tensor
+    tile: TileShape
+
+    def __post_init__(self) -> None:
+        tiles = self.tile.count(len(self.rows))
+        if self.keep.dtype != torch.bool or self.rows.dtype != torch.bool:
+            raise ValueError(f"expected bool masks, got {self.keep.dtype} and {self.rows.dtype}")
+        if self.keep.ndim != 2 or len(self.keep) != tiles:
+            raise ValueError(
+                f"expected keep of {tiles} tiles x K for {len(self.rows)} filters in tiles of "
+                f"{self.tile.rows}; got {tuple(self.keep.shape)}"
+            )
+
+    @classmethod
+    def of_columns(cls, keep: Tensor, filters: int, tile: TileShape) -> Mask:
+        """A mask that drops columns only."""
+        return cls(keep, torch.ones(filters, dtype=torch.bool), tile)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The GEMM matrix: (M, K)."""
+        return len(self.rows), self.keep.shape[1]
+
+    @property
+    def kept_per_tile(self) -> Tensor:
+        """Columns kept by each tile, int64 [tiles]."""
+        return self.keep.sum(1)
+
+    @property
+    def rows_per_tile(self) -> Tensor:
+        """Filters kept in each tile, int64 [tiles]."""
+        tiles, height = len(self.keep), self.tile.rows
+        padded = torch.zeros(tiles * height, dtype=torch.bool)
+        padded[: len(self.rows)] = self.rows
+        return padded.view(tiles, height).sum(1)
+
+    @property
+    def kept(self) -> int:
+        """Weights kept."""
+        return int((self.kept_per_tile * self.rows_per_tile).sum())
+
+    @property
+    def sparsity(self) -> float:
+        """Share of weights removed."""
+        filters, columns = self.shape
+        return 1 - self.kept / (filters * columns)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether all tiles keep the same number of columns."""
+        counts = self.kept_per_tile
+        return bool((counts == counts[0]).all())
+
+    @property
+    def wit(self) -> float:
+        """Workload imbalance of tiles: 1 - mean / max of kept columns; the idle share if all run in one wave."""
+        counts = self.kept_per_tile.double()
+        return float(1 - counts.mean() / counts.max()) if counts.max() > 0 else 0.0
+
+    def dense(self) -> Tensor:
+        """bool [M, K], True where a weight is kept."""
+        filters, _ = self.shape
+        expanded = self.keep.repeat_interleave(self.tile.rows, 0)[:filters]
+        return expanded & self.rows[:, None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Packed bits in base64 with the sizes needed to read them back."""
+        return {
+            "tile": self.tile.rows,
+            "k_step": self.tile.k_step,
+            "filters": self.shape[0],
+            "columns": self.shape[1],
+            "keep": _pack_bits(self.keep),
+            "rows": _pack_bits(self.rows),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Mask:
+        """Inverse of `to_json`."""
+        tile = TileShape(data["tile"], data["k_step"])
+        filters, columns = data["filters"], data["columns"]
+        return cls(
+            _unpack_bits(data["keep"], (tile.count(filters), columns)),
+            _unpack_bits(data["rows"], (filters,)),
+            tile,
+        )
+
+
+def _pack_bits(bits: Tensor) -> str:
+    return base64.b64encode(np.packbits(bits.numpy()).tobytes()).decode()
+
+
+def _unpack_bits(text: str, shape: tuple[int, ...]) -> Tensor:
+    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    count = int(np.prod(shape))
+    return torch.from_numpy(np.unpackbits(packed, count=count).astype(bool).reshape(shape))

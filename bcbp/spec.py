@@ -1,0 +1,58 @@
+"""A pruning request as one frozen value, JSON both ways."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bcbp.errors import SpecError
+from bcbp.geometry import TILE_ROWS
+
+DENSE = "dense"
+
+
+@dataclass(frozen=True)
+class PruneSpec:
+    """What to prune and how. Independent choices, each the name of a line in its table.
+
+    `ratio` is the share of weights removed from the prunable layers, in [0, 1). `tile` is V, filters per
+    tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes the
+    ratio of single layers; `exclude` keeps layers dense. `reduction` is how BCBP's step 2 joins the
+    ratios of a layer's tiles (mean, min, max).
+    """
+
+    pattern: str = "bcbp"
+    ratio: float = 0.5
+    tile: int = 32
+    criterion: str = "l2"
+    allocation: str = "uniform"
+    recovery: str = "batchnorm"
+    k_step: int = 1
+    reduction: str = "mean"
+    ratios: tuple[tuple[str, float], ...] = ()
+    exclude: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for label, value in (("ratio", self.ratio), *((f"ratio of {n}", r) for n, r in self.ratios)):
+            if not 0 <= value < 1:
+                raise SpecError(
+                    f"Expected a {label} in [0, 1), the share of weights to remove; got {value:g}."
+                )
+        if self.tile not in TILE_ROWS:
+            choices = ", ".join(map(str, TILE_ROWS))
+            raise SpecError(f"Expected a tile of {choices} filters; got {self.tile}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"ratios": dict(self.ratios), "exclude": list(self.exclude)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PruneSpec:
+        """Inverse of `to_json`. Raises SpecError for fields it does not know."""
+        unknown = set(data) - {field.name for field in fields(cls)}
+        if unknown:
+            raise SpecError(f"Unknown field in a pruning spec: {', '.join(sorted(unknown))}.")
+        values = dict(data)
+        values["ratios"] = tuple(sorted(dict(values.get("ratios", {})).items()))
+        values["exclude"] = tuple(values.get("exclude", ()))
+        return cls(**values)

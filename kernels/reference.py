@@ -1,0 +1,51 @@
+"""The definition of correct: a pruned convolution in plain torch, on the unpacked weight."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kernels.engines import Epilogue, Operator
+from kernels.pack import PackedWeight, unpack
+
+
+def activate(y: Tensor, activation: str) -> Tensor:
+    """Apply one of ACTIVATIONS by name."""
+    functions = {"none": lambda t: t, "relu": F.relu, "relu6": F.relu6}
+    return functions[activation](y)
+
+
+class ReferenceEngine:
+    """Multiplies by the zeros too: right, and no faster than dense."""
+
+    name = "reference"
+    title = "plain torch reference (masked dense weight)"
+    speed_claim = False
+
+    def available(self) -> str | None:
+        return None
+
+    def supports(self, packed: PackedWeight, dtype: torch.dtype) -> str | None:
+        return None
+
+    def build(self, packed: PackedWeight, epilogue: Epilogue) -> Operator:
+        geometry = packed.geometry
+        weight = unpack(packed).view(geometry.weight_shape)
+
+        def run(x: Tensor, residual: Tensor | None = None) -> Tensor:
+            y = F.conv2d(
+                x,
+                weight,
+                epilogue.bias,
+                stride=geometry.stride,
+                padding=geometry.padding,
+                dilation=geometry.dilation,
+                groups=geometry.groups,
+            )
+            return activate(y if residual is None else y + residual, epilogue.activation)
+
+        return run
+
+
+ENGINE = ReferenceEngine()
