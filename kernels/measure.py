@@ -1,0 +1,198 @@
+"""Time several functions against each other fairly, and say what the times can and cannot tell.
+
+All candidates run in the same process, once per round, in an order shuffled anew each round, so that a slow
+spell of the machine falls on all of them. The baseline runs twice under two names (the A/A control):
+what differs between those two is noise, and no claim smaller than it is made. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+Clock = Callable[[], float]
+Interval = tuple[float, float]
+
+CONTROL = "(baseline again)"
+BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
+
+# With five paired rounds the bootstrap interval of the median still reaches the smallest and the largest
+# ratio seen (their chance in a resample is 5.8 %); with fewer it shrinks and would claim too much.
+MIN_ROUNDS = 5
+# Half of a quiet machine's samples lie within a few percent; wider than this, something else was running.
+SPREAD_LIMIT = 0.25
+# A control interval that misses 1 by less than this is within what caches and code placement do.
+CONTROL_TOLERANCE = 0.01
+_RESAMPLES = 2000
+_MAX_INNER = 100_000
+
+
+class Stopped(Exception):
+    """`should_stop` said so; nothing was measured to the end."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The baseline against itself: the ratio of its two runs, near 1 on a quiet machine, and its interval."""
+
+    value: float
+    interval: Interval
+
+    @property
+    def deviation(self) -> float:
+        """The largest factor (>= 1) by which two runs of the same code seem to differ."""
+        low, high = self.interval
+        return max(high, 1 / low)
+
+    @property
+    def off(self) -> bool:
+        """Whether the same code measurably differs from itself: then the session is not to be trusted."""
+        low, high = self.interval
+        return low > 1 + CONTROL_TOLERANCE or high < 1 - CONTROL_TOLERANCE
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Seconds per call of one candidate, a sample per round, and the control of the session it was timed in.
+
+    `inner` calls were averaged in each sample. Samples of one session are paired by round.
+
+    >>> one = Measurement("dense", (2.0, 3.0, 4.0, 5.0, 6.0), 1, Control(1.0, (0.99, 1.01)))
+    >>> one.median, one.q1, one.q3, one.noisy
+    (4.0, 3.0, 5.0, True)
+    """
+
+    name: str
+    samples: tuple[float, ...]
+    inner: int
+    control: Control
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.samples))
+
+    @property
+    def q1(self) -> float:
+        return float(np.quantile(self.samples, 0.25))
+
+    @property
+    def q3(self) -> float:
+        return float(np.quantile(self.samples, 0.75))
+
+    @property
+    def spread(self) -> float:
+        """Distance of the quartiles as a share of the median."""
+        return (self.q3 - self.q1) / self.median
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the machine was too unsteady for this time to be quoted without a warning."""
+        return self.control.off or self.spread > SPREAD_LIMIT
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times faster a candidate is than its baseline: `value`, 95 % `interval`, and the verdict."""
+
+    value: float
+    interval: Interval
+    verdict: str
+
+
+def measure(
+    candidates: dict[str, Callable[[], object]],
+    *,
+    baseline: str,
+    rounds: int = 15,
+    sample_seconds: float = 0.01,
+    limit_seconds: float | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Measurement]:
+    """Each candidate's time, and under the key CONTROL the baseline's second run.
+
+    Functions shorter than `sample_seconds` are repeated within a sample. After `limit_seconds` no further
+    round is begun, but at least MIN_ROUNDS are run. `progress` gets the share done after each round.
+    Raises Stopped when `should_stop` (asked before each sample) says so; KeyError if `baseline` is no candidate.
+    """
+    runs = {**candidates, CONTROL: candidates[baseline]}
+    stop = should_stop or (lambda: False)
+    inner = {name: _warm_up(run, sample_seconds, stop, clock) for name, run in runs.items()}
+    inner[CONTROL] = inner[baseline]
+    shuffled = random.Random(seed)
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    began = clock()
+    for done in range(rounds):
+        if limit_seconds is not None and done >= MIN_ROUNDS and clock() - began > limit_seconds:
+            break
+        for name in shuffled.sample(list(runs), len(runs)):
+            _raise_if(stop)
+            samples[name].append(_time(runs[name], inner[name], clock))
+        if progress:
+            progress((done + 1) / rounds)
+    control = _control(samples[baseline], samples[CONTROL])
+    return {name: Measurement(name, tuple(taken), inner[name], control) for name, taken in samples.items()}
+
+
+def _raise_if(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Stopped
+
+
+def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[], bool], clock: Clock) -> int:
+    """Calls per sample so that one takes about `sample_seconds`; the first call may compile, the second is timed."""
+    _raise_if(stop)
+    run()
+    _raise_if(stop)
+    once = _time(run, 1, clock)
+    return min(_MAX_INNER, max(1, ceil(sample_seconds / once))) if once > 0 else _MAX_INNER
+
+
+def _time(run: Callable[[], object], inner: int, clock: Clock) -> float:
+    """Seconds per call over `inner` calls, after one untimed call that brings its own data back into the caches."""
+    run()
+    start = clock()
+    for _ in range(inner):
+        run()
+    return (clock() - start) / inner
+
+
+def _control(first: Sequence[float], second: Sequence[float]) -> Control:
+    ratios = np.asarray(first) / np.asarray(second)
+    return Control(float(np.median(ratios)), bootstrap_interval(ratios))
+
+
+def bootstrap_interval(ratios: np.ndarray, *, seed: int = 0) -> Interval:
+    """The 95 % percentile interval of the median of `ratios` [rounds], by resampling rounds (Efron 1979)."""
+    chosen = np.random.default_rng(seed).integers(len(ratios), size=(_RESAMPLES, len(ratios)))
+    low, high = np.quantile(np.median(ratios[chosen], axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def compare(candidate: Measurement, baseline: Measurement) -> Speedup:
+    """How many times faster `candidate` is than `baseline`, both of one session, round by round.
+
+    The value is the median over rounds of baseline / candidate time. "better" or "worse" needs the
+    interval to leave out 1, and the value to exceed what the A/A control shows between identical code.
+    Raises ValueError when the two were not timed in the same rounds.
+    """
+    if len(candidate.samples) != len(baseline.samples) or candidate.control != baseline.control:
+        raise ValueError(f"expected one session, got {candidate.name} and {baseline.name} of two")
+    ratios = np.asarray(baseline.samples) / np.asarray(candidate.samples)
+    value, interval = float(np.median(ratios)), bootstrap_interval(ratios)
+    return Speedup(value, interval, _verdict(value, interval, baseline.control, rounds=len(ratios)))
+
+
+def _verdict(value: float, interval: Interval, control: Control, *, rounds: int) -> str:
+    low, high = interval
+    beyond_control = max(value, 1 / value) > control.deviation
+    if rounds < MIN_ROUNDS or low <= 1 <= high or not beyond_control:
+        return CANNOT_TELL
+    return BETTER if value > 1 else WORSE
