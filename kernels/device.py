@@ -1,0 +1,94 @@
+"""The conditions a measurement was taken under: machine, load, versions, commit, date."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("torch", "torchvision", "numpy", "llvmlite", "triton")
+
+
+def environment() -> dict[str, object]:
+    """A JSON-able record of this machine and this process. Nothing optional is imported to write it.
+
+    `cores` are physical, `logical_cores` what the system schedules on, `usable_cores` those this process
+    may run on; `threads` is what torch runs with. `load` is the one-minute load average (None on Windows).
+    """
+    return {
+        "cpu": cpu_model(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "cores": _physical_cores(),
+        "logical_cores": os.cpu_count(),
+        "usable_cores": _usable_cores(),
+        "threads": torch.get_num_threads(),
+        "load": load_average(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
+        "commit": product_commit(ROOT),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def load_average() -> float | None:
+    """Processes that wanted to run, averaged over the last minute; None where the system does not say."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def cpu_model() -> str:
+    """The processor's name as its vendor writes it, else its architecture."""
+    try:
+        if platform.system() == "Darwin":
+            return _output_of("sysctl", "-n", "machdep.cpu.brand_string")
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _physical_cores() -> int | None:
+    """Distinct (package, core) pairs as Linux lists them; None elsewhere."""
+    places = {
+        tuple((folder / name).read_text() for name in ("physical_package_id", "core_id"))
+        for folder in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology")
+    }
+    return len(places) or None
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _version(package: str) -> str | None:
+    if package == "torch":  # the running one knows its build suffix, its metadata may not
+        return str(torch.__version__)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def product_commit(root: Path) -> str | None:
+    """The commit of the checkout at `root`, with "+changes" when tracked files differ from it; None if it is none."""
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _output_of("git", "-C", str(root), "rev-parse", "HEAD")
+        changed = _output_of("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _output_of(*command: str) -> str:
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from kernels import device
+
+
+def test_the_record_is_json_and_names_what_a_reader_needs():
+    record = json.loads(json.dumps(device.environment()))
+    assert record["threads"] == torch.get_num_threads()
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["cpu"] and record["os"] and record["python"]
+    assert datetime.fromisoformat(record["date"]).tzinfo is not None
+
+
+def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path: Path):
+    assert device.product_commit(tmp_path) is None
+
+
+def test_the_commit_says_whether_tracked_files_were_changed(tmp_path: Path):
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "first")
+    clean = device.product_commit(tmp_path)
+    (tmp_path / "a").write_text("2")
+    assert clean is not None and len(clean) == 40
+    assert device.product_commit(tmp_path) == f"{clean}+changes"
+
+
+def test_a_damaged_checkout_is_no_error(tmp_path: Path):
+    (tmp_path / ".git").write_text("nothing")
+    assert device.product_commit(tmp_path) is None
+
+
+def test_writing_the_record_imports_no_optional_library():
+    lines = (
+        "import sys, kernels.device as d",
+        "d.environment()",
+        "print({'llvmlite', 'triton'} & set(sys.modules))",
+    )
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=device.ROOT)
+    assert done.stdout.strip() == "set()", done.stderr
