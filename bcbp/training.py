@@ -66,9 +66,7 @@ def _batches(images: ImageSet, recipe: Recipe, epoch: int) -> Iterator[tuple[Ten
         yield normalise(augmented, images.dataset), images.labels[chosen]
 
 
-def train(
-    build: Callable[[], nn.Module], images: ImageSet, recipe: Recipe, *, checkpoint: Path
-) -> nn.Module:
+def train(build: Callable[[], nn.Module], images: ImageSet, recipe: Recipe, *, checkpoint: Path) -> nn.Module:
     """Train `build()` on `images`, resuming from `checkpoint` where it exists; returns it in eval mode.
 
     bf16 autocast, float32 weights. The checkpoint is replaced atomically after each epoch.
@@ -82,7 +80,9 @@ def train(
     steps = len(images) // recipe.batch
     for epoch in range(first, recipe.epochs):
         model.train()
-        bar = tqdm(_batches(images, recipe, epoch), f"epoch {epoch + 1}/{recipe.epochs}", steps, mininterval=2)
+        bar = tqdm(
+            _batches(images, recipe, epoch), f"epoch {epoch + 1}/{recipe.epochs}", steps, mininterval=2
+        )
         for step, (inputs, labels) in enumerate(bar):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate((epoch + step / steps) / recipe.epochs)
@@ -97,9 +97,7 @@ def train(
     return model.eval()
 
 
-def _save(
-    model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, done: int, path: Path
-) -> None:
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, done: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "recipe": asdict(recipe),
@@ -111,9 +109,7 @@ def _save(
     os.replace(path.with_suffix(".part"), path)
 
 
-def _resume(
-    model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, path: Path
-) -> int:
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, path: Path) -> int:
     """Epochs already done. A checkpoint of another recipe is left alone and training starts over."""
     if not path.exists():
         return 0

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Make the virtual environment VENV and install REQUIREMENTS into it. Called by the Makefile.
+# usage: setup.sh VENV REQUIREMENTS        environment: PYTHON, the interpreter to use
+set -eu
+venv=$1
+requirements=$2
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+
+find_python() {
+    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.10; do
+        if command -v "$candidate" >/dev/null 2>&1 && supported "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "Expected Python 3.10 to 3.13${PYTHON:+ as $PYTHON}; found none. On Debian or Ubuntu:" >&2
+    echo "    sudo apt-get install python3 python3-venv" >&2
+    return 1
+}
+
+make_venv() {
+    "$python" -m venv "$venv" && return
+    rm -rf "$venv"
+    package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "Installing $package, which Debian and Ubuntu keep apart from Python ..."
+        apt-get update -qq && apt-get install -y -qq "$package" && "$python" -m venv "$venv" && return
+    fi
+    echo "Python cannot make a virtual environment here. On Debian or Ubuntu:" >&2
+    echo "    sudo apt-get install $package" >&2
+    return 1
+}
+
+if ! [ -x "$venv/bin/python" ] || ! supported "$venv/bin/python"; then
+    python=$(find_python)
+    echo "Making $venv with $("$python" --version) ..."
+    rm -rf "$venv"
+    make_venv
+fi
+echo "Installing $requirements into $venv (about 6 GB with PyTorch the first time) ..."
+"$venv/bin/python" -m pip install --disable-pip-version-check -r "$requirements"
