@@ -210,5 +210,5 @@ def write_bundle(dataset: DataSet, folder: Path | None = None) -> Path:
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = train[split[part]], train_labels[split[part]]
     arrays["test_images"], arrays["test_labels"] = dataset.read(False, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    np.savez_compressed(path, **arrays)
     return path
