@@ -78,7 +78,7 @@ def _version(package: str) -> str | None:
 
 
 def product_commit(root: Path) -> str | None:
-    """The commit of the checkout at `root`, with "+changes" when tracked files differ from it; None if it is none."""
+    """The commit of the checkout at `root`, "+changes" if tracked files differ; None if it is no checkout."""
     if not (root / ".git").exists():
         return None
     try:

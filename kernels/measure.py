@@ -120,7 +120,7 @@ def measure(
 
     Functions shorter than `sample_seconds` are repeated within a sample. After `limit_seconds` no further
     round is begun, but at least MIN_ROUNDS are run. `progress` gets the share done after each round.
-    Raises Stopped when `should_stop` (asked before each sample) says so; KeyError if `baseline` is no candidate.
+    Raises Stopped when `should_stop`, asked before each sample, says so; KeyError for an unknown `baseline`.
     """
     runs = {**candidates, CONTROL: candidates[baseline]}
     stop = should_stop or (lambda: False)
@@ -147,7 +147,7 @@ def _raise_if(stop: Callable[[], bool]) -> None:
 
 
 def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[], bool], clock: Clock) -> int:
-    """Calls per sample so that one takes about `sample_seconds`; the first call may compile, the second is timed."""
+    """Calls per sample so that it takes about `sample_seconds`. The first call, which may compile, is not timed."""
     _raise_if(stop)
     run()
     _raise_if(stop)
@@ -156,7 +156,7 @@ def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[]
 
 
 def _time(run: Callable[[], object], inner: int, clock: Clock) -> float:
-    """Seconds per call over `inner` calls, after one untimed call that brings its own data back into the caches."""
+    """Seconds per call over `inner` calls, after an untimed one that brings its data back into the caches."""
     run()
     start = clock()
     for _ in range(inner):

@@ -13,7 +13,7 @@ from kernels import measure as m
 
 
 class FakeClock:
-    """A clock that candidates push forward by a stated cost; `disturb` makes each call dearer by a random share."""
+    """A clock that candidates push forward by their cost, and by a random share up to `disturb` of it."""
 
     def __init__(self, *, disturb: float = 0.0, seed: int = 1) -> None:
         self.now = 0.0
@@ -53,7 +53,7 @@ def test_a_faster_candidate_is_found_better_by_its_factor():
 
 
 def test_equal_candidates_are_mostly_not_told_apart():
-    """A 95 % interval misses 1 in about one session of twenty; the control's own deviation catches most of those."""
+    """A 95 % interval misses 1 once in twenty sessions; the control's deviation catches most of those."""
     verdicts = [
         m.compare(taken["same"], taken["dense"]).verdict
         for taken in (timed({"dense": 0.02, "same": 0.02}, seed=seed) for seed in range(40))
