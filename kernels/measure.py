@@ -147,7 +147,7 @@ def _raise_if(stop: Callable[[], bool]) -> None:
 
 
 def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[], bool], clock: Clock) -> int:
-    """Calls per sample so that it takes about `sample_seconds`. The first call, which may compile, is not timed."""
+    """Calls per sample so that it takes about `sample_seconds`; the first call, untimed, may compile."""
     _raise_if(stop)
     run()
     _raise_if(stop)
