@@ -67,3 +67,13 @@ class LayerInfo:
     def macs(self) -> int:
         """Multiply-accumulates per image of the dense layer."""
         return self.geometry.macs(*self.plane)
+
+    def tile_reason(self, rows: int) -> str | None:
+        """Why tiles of `rows` filters do not fit this layer; None if they do. A tile never straddles groups."""
+        groups = self.geometry.groups
+        if groups == 1 or (self.rows // groups) % rows == 0:
+            return None
+        return (
+            f"a tile of {rows} filters would straddle its {groups} groups of {self.rows // groups} filters; "
+            f"choose a tile that divides {self.rows // groups}"
+        )

@@ -28,11 +28,17 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class PruningPlan:
-    """Every pruned layer of one model under one spec; layers that are not listed stay dense."""
+    """Every layer in scope of one model under one spec; layers that are not listed stay dense.
+
+    `kept_dense` says (name, reason) for prunable layers that were left whole: excluded ones, which are not in
+    `layers`, and those that cannot take the pattern, which are, with a full mask. `notes` are remarks for people.
+    """
 
     spec: PruneSpec
     model_digest: str
     layers: tuple[LayerPlan, ...]
+    kept_dense: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[LayerPlan]:
         return iter(self.layers)
@@ -42,7 +48,7 @@ class PruningPlan:
 
     @property
     def sparsity(self) -> float:
-        """Share of weights removed over the planned layers."""
+        """Share of weights removed over the layers in scope, those with a full mask included."""
         total = sum(layer.shape[0] * layer.shape[1] for layer in self.layers)
         kept = sum(layer.mask.kept for layer in self.layers)
         return 1 - kept / total if total else 0.0
@@ -52,6 +58,8 @@ class PruningPlan:
             "schema": 1,
             "spec": self.spec.to_json(),
             "model_digest": self.model_digest,
+            "kept_dense": [list(pair) for pair in self.kept_dense],
+            "notes": list(self.notes),
             "layers": [
                 {
                     "name": layer.name,
@@ -77,4 +85,6 @@ class PruningPlan:
             )
             for entry in data["layers"]
         )
-        return cls(PruneSpec.from_json(data["spec"]), data["model_digest"], layers)
+        kept_dense = tuple((name, reason) for name, reason in data["kept_dense"])
+        spec = PruneSpec.from_json(data["spec"])
+        return cls(spec, data["model_digest"], layers, kept_dense, tuple(data["notes"]))

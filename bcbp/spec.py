@@ -9,6 +9,7 @@ from bcbp.errors import SpecError
 from bcbp.geometry import TILE_ROWS
 
 DENSE = "dense"
+REDUCTIONS = ("mean", "min", "max")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class PruneSpec:
         if self.tile not in TILE_ROWS:
             choices = ", ".join(map(str, TILE_ROWS))
             raise SpecError(f"Expected a tile of {choices} filters; got {self.tile}.")
+        if self.k_step < 1:
+            raise SpecError(f"Expected a k_step of at least 1 column; got {self.k_step}.")
+        if self.reduction not in REDUCTIONS:
+            raise SpecError(f"Expected a reduction out of {', '.join(REDUCTIONS)}; got {self.reduction!r}.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"ratios": dict(self.ratios), "exclude": list(self.exclude)}

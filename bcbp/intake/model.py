@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from bcbp.data import DataSet
+from bcbp.errors import ModelError
 from bcbp.geometry import LayerInfo
 from kernels.layout import ConvGeometry
 
@@ -50,37 +53,77 @@ def state_digest(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def adopt(
+    module: nn.Module,
+    *,
+    name: str,
+    input_shape: tuple[int, int, int],
+    title: str | None = None,
+    dataset: DataSet | None = None,
+    trained: bool = False,
+    note: str = "",
+) -> LoadedModel:
+    """Any module as a LoadedModel. It works on a copy in eval mode, so `module` stays as it is.
+
+    Raises ModelError when the module does not take an image of `input_shape` (C, H, W).
+    """
+    own = copy.deepcopy(module).eval()
+    try:
+        layers, skipped = inspect_layers(own, input_shape)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = str(error).strip().split("\n")[0][:160]
+        raise ModelError(
+            f"Expected {name} to take images of {' x '.join(map(str, input_shape))}; its forward pass failed: {reason}"
+        ) from error
+    if not layers:
+        raise ModelError(
+            f"Expected a model with a Conv2d or Linear layer that can be pruned; {name} has none."
+        )
+    return LoadedModel(
+        name, title or name, own, state_digest(own), input_shape, layers, skipped, dataset, trained, note
+    )
+
+
 def inspect_layers(
     module: nn.Module, input_shape: tuple[int, int, int]
 ) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
     """Run one zero image through `module`; give its prunable layers in execution order, and the rest with reasons."""
     planes: dict[str, tuple[int, int]] = {}
-    hooks = []
-    for name, child in module.named_modules():
-        if isinstance(child, nn.Conv2d | nn.Linear):
-            hooks.append(child.register_forward_pre_hook(_record_plane(name, child, planes)))
+    hooks = [
+        child.register_forward_pre_hook(_record_plane(name, child, planes))
+        for name, child in module.named_modules()
+        if isinstance(child, nn.Conv2d | nn.Linear)
+    ]
     try:
         with torch.no_grad():
             module(torch.zeros(1, *input_shape))
     finally:
         for hook in hooks:
             hook.remove()
-    reasons = {
-        name: decline_layer(name, child, planes)
-        for name, child in module.named_modules()
-        if not list(child.children()) and getattr(child, "weight", None) is not None
-    }
-    layers = tuple(_layer_info(name, module, planes) for name in planes if reasons.get(name) is None)
+    owners: dict[int, str] = {}
+    reasons: dict[str, str | None] = {}
+    for name, child in module.named_modules(remove_duplicate=False):
+        if isinstance(child, nn.Conv2d | nn.Linear) or child._parameters.get("weight") is not None:
+            owner = owners.setdefault(id(child.weight), name)
+            shared = f"shares its weight with {owner}" if owner != name else None
+            reasons[name] = shared or decline_layer(name, child, planes)
+    layers = tuple(_layer_info(name, module, planes) for name in planes if reasons[name] is None)
     skipped = tuple((name, reason) for name, reason in reasons.items() if reason is not None)
     return layers, skipped
 
 
-def _record_plane(name: str, child: nn.Module, planes: dict[str, tuple[int, int]]):  # type: ignore[no-untyped-def]
-    def hook(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        size = args[0].shape[-2:] if isinstance(child, nn.Conv2d) else (args[0][..., 0].numel(), 1)
-        planes.setdefault(name, (int(size[0]), int(size[1])))
+def _record_plane(
+    name: str, child: nn.Module, planes: dict[str, tuple[int, int]]
+) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    """A hook that notes the input plane of the first call: a Linear layer sees its leading axes as (positions, 1)."""
 
-    return hook
+    def note(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if args:
+            shape = args[0].shape
+            linear = (shape[:-1].numel(), 1)
+            planes.setdefault(name, (shape[-2], shape[-1]) if isinstance(child, nn.Conv2d) else linear)
+
+    return note
 
 
 def decline_layer(name: str, child: nn.Module, planes: dict[str, tuple[int, int]]) -> str | None:
@@ -89,13 +132,18 @@ def decline_layer(name: str, child: nn.Module, planes: dict[str, tuple[int, int]
         return f"{type(child).__name__} is not a convolution or Linear layer"
     if name not in planes:
         return "never called with a tensor in the forward pass"
+    if "weight" not in child._parameters:
+        return "its weight is computed by a parametrization, not stored; remove the parametrization first"
     if not child.weight.is_floating_point():
         return f"weights are {child.weight.dtype}, not floating point"
-    if isinstance(child, nn.Conv2d):
-        if child.groups == child.in_channels and child.groups > 1:
-            return f"depth-wise convolution: its matrix has only {child.weight[0].numel()} columns"
-        if child.padding_mode != "zeros" or isinstance(child.padding, str):
-            return f"padding {child.padding_mode!r}/{child.padding!r} is not run by the engines"
+    return _decline_conv(child) if isinstance(child, nn.Conv2d) else None
+
+
+def _decline_conv(conv: nn.Conv2d) -> str | None:
+    if conv.groups == conv.in_channels and conv.groups > 1:
+        return f"depth-wise convolution: its matrix has only {conv.weight[0].numel()} columns"
+    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        return f"padding {conv.padding_mode!r}/{conv.padding!r} is not run by the engines"
     return None
 
 

@@ -1,0 +1,29 @@
+"""What an allocation is, and the one place where a ratio becomes a number of weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from bcbp.scores import ScorePool
+
+
+def weights_kept(total: int, ratio: float) -> int:
+    """`total - floor(ratio * total)`: k = K - floor(rho K) in weights.
+
+    >>> weights_kept(577, 0.5), weights_kept(100, 0.29)
+    (289, 71)
+    """
+    return total - math.floor(round(ratio * total, 6))  # 0.29 * 100 is 28.999999999999996 in floats
+
+
+class Allocation(Protocol):
+    """Spreads one ratio over the layers of a pool. Layers whose ratio a person fixed are not in the pool."""
+
+    name: str
+    title: str
+    description: str
+
+    def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
+        """Weights that each layer keeps, for `ratio` in [0, 1)."""
+        ...

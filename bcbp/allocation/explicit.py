@@ -1,0 +1,22 @@
+"""Only the layers that were given a ratio are pruned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bcbp.scores import ScorePool
+
+
+@dataclass(frozen=True)
+class ExplicitAllocation:
+    """The named ratios never reach an allocation (they are fixed); what is left here keeps everything."""
+
+    name: str = "explicit"
+    title: str = "Explicit, per layer"
+    description: str = "Each layer that is given a ratio loses it; all others stay whole, and the overall ratio follows. [our definition]"
+
+    def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
+        return {layer.name: layer.total for layer in pool.layers}
+
+
+EXPLICIT = ExplicitAllocation()

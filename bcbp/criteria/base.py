@@ -1,0 +1,31 @@
+"""What a criterion is: scores for the two units that patterns remove."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bcbp.geometry import TileShape
+
+
+class Criterion(Protocol):
+    """Scores are float32 and not negative; the higher, the more worth keeping.
+
+    `filters_only` criteria have no column scores: `columns` raises SpecError. `generator` is seeded per layer;
+    only criteria that draw at random use it.
+    """
+
+    name: str
+    title: str
+    description: str
+    filters_only: bool
+
+    def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
+        """Scores [tiles, K] of the column vectors of `weight` [M, K]."""
+        ...
+
+    def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """Scores [M] of the filters, the rows of `weight` [M, K]."""
+        ...

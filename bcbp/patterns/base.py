@@ -1,0 +1,87 @@
+"""What a pattern is, and the steps that patterns share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from bcbp.allocation import ALLOCATIONS
+from bcbp.allocation.base import weights_kept
+from bcbp.geometry import LayerInfo, TileShape
+from bcbp.mask import Mask
+from bcbp.plan import LayerPlan
+from bcbp.scores import ScoreBook, ScorePool, UnitScores
+from bcbp.spec import PruneSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a pattern gets: the request, the model's scores, and the `layers` in scope, in order of execution."""
+
+    spec: PruneSpec
+    book: ScoreBook
+    layers: tuple[LayerInfo, ...]
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Ratios that a person gave to single layers."""
+        return dict(self.spec.ratios)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pattern gives: a plan for every layer in scope, in order, which of them stay whole and why, and remarks."""
+
+    layers: tuple[LayerPlan, ...]
+    kept_dense: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Pattern(Protocol):
+    """`label` is the few words of a chart legend; `changes_shapes` patterns leave physically smaller layers."""
+
+    name: str
+    title: str
+    label: str
+    description: str
+    changes_shapes: bool
+
+    def prune(self, task: Task) -> Outcome: ...
+
+
+def allocate(task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
+    """Weights that each layer of `pool` keeps: fixed ratios as given, the others by the spec's allocation."""
+    free = pool.only({name for name in pool.names if name not in task.fixed})
+    budgets = ALLOCATIONS[task.spec.allocation].budgets(free, ratio) if free.layers else {}
+    return {
+        layer.name: budgets[layer.name]
+        if layer.name in budgets
+        else weights_kept(layer.total, task.fixed[layer.name])
+        for layer in pool.layers
+    }
+
+
+def split_scope(task: Task) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
+    """Layers of the task that its tile fits, and the others with the reason."""
+    reasons = {layer.name: layer.tile_reason(task.spec.tile) for layer in task.layers}
+    fitting = tuple(layer for layer in task.layers if reasons[layer.name] is None)
+    return fitting, tuple((name, reason) for name, reason in reasons.items() if reason is not None)
+
+
+def whole_layer(info: LayerInfo, tile: TileShape) -> LayerPlan:
+    """A layer that keeps everything."""
+    keep = torch.ones(tile.count(info.rows), info.columns, dtype=torch.bool)
+    return LayerPlan(info.name, (info.rows, info.columns), 0.0, Mask.of_columns(keep, info.rows, tile))
+
+
+def layer_target(scores: UnitScores, budget: int) -> float:
+    """The share of a layer's weights that its budget removes."""
+    return 1 - budget / scores.total
+
+
+def imbalance(counts: torch.Tensor) -> float:
+    """WIT of kept columns per tile, int64 [tiles]: 1 - mean / max."""
+    most = int(counts.max())
+    return 1 - int(counts.sum()) / (len(counts) * most) if most else 0.0

@@ -1,0 +1,130 @@
+"""From a model and a request to a plan: which layers are in scope, and the pattern's masks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from bcbp.allocation import ALLOCATIONS
+from bcbp.criteria import CRITERIA
+from bcbp.errors import SpecError
+from bcbp.geometry import LayerInfo, TileShape
+from bcbp.intake.model import LoadedModel
+from bcbp.patterns import PATTERNS, Task
+from bcbp.plan import PruningPlan
+from bcbp.recovery import RECOVERIES
+from bcbp.scores import ScoreBook
+from bcbp.spec import DENSE, PruneSpec
+
+METHODS = (DENSE, *PATTERNS)
+
+
+def check_names(spec: PruneSpec) -> None:
+    """Raises SpecError for a pattern, criterion, allocation or recovery that is in no table."""
+    tables: tuple[tuple[str, str, Mapping[str, object]], ...] = (
+        ("pattern", spec.pattern, PATTERNS),
+        ("criterion", spec.criterion, CRITERIA),
+        ("allocation", spec.allocation, ALLOCATIONS),
+        ("recovery", spec.recovery, RECOVERIES),
+    )
+    for field, name, table in tables:
+        if name not in table:
+            raise SpecError(f"Expected a {field} out of {', '.join(table)}; got {name!r}.")
+
+
+def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:
+    """(name, reason) of layers that stay dense unless a person gives them a ratio: the stem and the classifier.
+
+    A model of one or two layers has nothing else to prune, so nothing is excluded there.
+    """
+    if len(model.layers) <= 2:
+        return ()
+    excluded = []
+    first, last = model.layers[0], model.layers[-1]
+    if first.kind == "conv":
+        excluded.append(
+            (first.name, "the first convolution reads the image itself: few weights, much to lose")
+        )
+    if last.kind == "linear":
+        excluded.append((last.name, "the final classifier: every class needs its row"))
+    return tuple(excluded)
+
+
+def scope(model: LoadedModel, spec: PruneSpec) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
+    """The layers that `spec` prunes, and (name, reason) of the prunable layers it leaves out.
+
+    Raises SpecError for a layer that is unknown, not prunable, or both excluded and given a ratio, and when
+    nothing is left to prune.
+    """
+    given = dict(spec.ratios)
+    _check_layers(model, spec)
+    excluded = {name: reason for name, reason in default_exclude(model) if name not in given}
+    excluded |= dict.fromkeys(spec.exclude, "excluded in the request")
+    layers = tuple(layer for layer in model.layers if layer.name not in excluded)
+    if not layers:
+        raise SpecError(f"Expected at least one layer to prune in {model.name}; all are excluded.")
+    return layers, tuple(
+        (layer.name, excluded[layer.name]) for layer in model.layers if layer.name in excluded
+    )
+
+
+def _check_layers(model: LoadedModel, spec: PruneSpec) -> None:
+    prunable = {layer.name for layer in model.layers}
+    skipped = dict(model.skipped)
+    for name in (*dict(spec.ratios), *spec.exclude):
+        if name in skipped:
+            raise SpecError(f"Expected a prunable layer; {name} is not: {skipped[name]}.")
+        if name not in prunable:
+            raise SpecError(
+                f"Expected a layer of {model.name} ({', '.join(sorted(prunable))}); got {name!r}."
+            )
+    both = set(dict(spec.ratios)) & set(spec.exclude)
+    if both:
+        raise SpecError(f"Expected a ratio or an exclusion, not both, for {', '.join(sorted(both))}.")
+
+
+class Planner:
+    """Plans for one model under one criterion and tile. Scores once; every further plan is a few comparisons.
+
+    >>> planner = Planner(model, criterion="l2", tile=32)  # doctest: +SKIP
+    >>> planner.plan(PruneSpec(pattern="bcbp", ratio=0.5)).sparsity  # doctest: +SKIP
+    0.5
+    """
+
+    def __init__(self, model: LoadedModel, *, criterion: str = "l2", tile: int = 32, seed: int = 0) -> None:
+        check_names(PruneSpec(criterion=criterion, tile=tile, seed=seed))
+        self.model = model
+        self.tile = TileShape(tile)
+        self.book = ScoreBook(model, criterion, seed)
+
+    def plan(self, spec: PruneSpec) -> PruningPlan:
+        """The plan for `spec`, which shares this planner's criterion, tile and seed. Raises SpecError."""
+        self._check(spec)
+        layers, excluded = scope(self.model, spec)
+        outcome = PATTERNS[spec.pattern].prune(Task(spec, self.book, layers))
+        touched = {plan.name for plan in outcome.layers}
+        left_out = tuple(pair for pair in excluded if pair[0] not in touched)
+        return PruningPlan(
+            spec, self.model.digest, outcome.layers, left_out + outcome.kept_dense, outcome.notes
+        )
+
+    def layer_scores(self, name: str) -> Tensor:
+        """Scores of a layer's column vectors, float32 [tiles, K], for pictures."""
+        return self.book.columns(self.tile)[name].values
+
+    def _check(self, spec: PruneSpec) -> None:
+        check_names(spec)
+        own = {"criterion": self.book.criterion.name, "tile": self.tile.rows, "seed": self.book.seed}
+        for field, value in own.items():
+            if getattr(spec, field) != value:
+                raise SpecError(
+                    f"Expected a spec with this planner's {field} {value}; got {getattr(spec, field)}. "
+                    "Make a planner for it."
+                )
+
+
+def make_plan(model: LoadedModel, spec: PruneSpec) -> PruningPlan:
+    """The plan of a single request. For many requests on one model keep a `Planner`."""
+    check_names(spec)
+    return Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed).plan(spec)

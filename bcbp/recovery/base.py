@@ -1,0 +1,19 @@
+"""What a recovery is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import nn
+
+from bcbp.data import ImageSet
+
+
+class Recovery(Protocol):
+    """`apply` gives a recovered copy in eval mode; the pruned zeros stay zero."""
+
+    name: str
+    title: str
+    description: str
+
+    def apply(self, module: nn.Module, images: ImageSet) -> nn.Module: ...
