@@ -1,0 +1,197 @@
+"""Data in, Plotly figures out. Pure: no Streamlit here, and every figure stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app import wording
+from bcbp.mask import Mask
+
+# One colour and one marker per method everywhere. Chosen by search: each has at least 3:1 contrast on the light
+# and the dark background, and the first five stay apart under simulated protanopia, deuteranopia and tritanopia.
+COLORS = {
+    "dense": "#94939B",
+    "filter": "#CC7D01",
+    "block": "#066C68",
+    "column": "#803FC4",
+    "bcbp": "#4196FD",
+    "unstructured": "#B8476F",
+    "2:4": "#8A6D3B",
+}
+MARKERS = {
+    "dense": "square",
+    "filter": "triangle-up",
+    "block": "diamond",
+    "column": "x",
+    "bcbp": "circle",
+    "unstructured": "star",
+    "2:4": "hexagon",
+}
+_OTHER = "#7A7F87"
+_GRID = "rgba(128, 132, 140, 0.25)"
+
+# Columns of the binned heatmap: about one per pixel of a wide screen, 30 KiB for 16 tiles.
+HEATMAP_BINS = 480
+
+
+def method_color(method: str) -> str:
+    return COLORS.get(method, _OTHER)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured method: latency in ms with quartiles, accuracy in [0, 1] with its interval or None."""
+
+    method: str
+    title: str
+    latency: float
+    latency_interval: tuple[float, float]
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    on_front: bool
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Indices of (cost, value) points that no other beats on both, by rising cost.
+
+    >>> pareto_front([(1.0, 0.5), (2.0, 0.9), (3.0, 0.8)])
+    (0, 1)
+    """
+    front: list[int] = []
+    best = -np.inf
+    for index in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if points[index][1] > best:
+            front.append(index)
+            best = points[index][1]
+    return tuple(front)
+
+
+def trade_off(points: Sequence[Point]) -> go.Figure:
+    """Accuracy over latency with intervals; filled markers, since all of it is measured."""
+    figure = _figure(height=380)
+    front = sorted((p for p in points if p.on_front), key=lambda p: p.latency)
+    figure.add_scatter(
+        x=[p.latency for p in front],
+        y=[100 * p.accuracy for p in front],
+        mode="lines",
+        line={"color": _OTHER, "width": 1.5, "dash": "dot"},
+        name="best trade-offs",
+        hoverinfo="skip",
+    )
+    for point in points:
+        figure.add_scatter(**_marker(point))
+    figure.update_xaxes(title="latency, ms per batch (less is better)", rangemode="tozero")
+    figure.update_yaxes(title="test accuracy, %")
+    return figure
+
+
+def _marker(point: Point) -> dict[str, object]:
+    x, y = point.latency, 100 * point.accuracy
+    low, high = point.latency_interval
+    bottom, top = (100 * bound for bound in point.accuracy_interval)
+    color = method_color(point.method)
+    bars = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": color}
+    return {
+        "x": [x],
+        "y": [y],
+        "mode": "markers+text",
+        "name": point.title,
+        "text": [point.title],
+        "textposition": "top center",
+        "marker": {"size": 13, "color": color, "symbol": MARKERS.get(point.method, "circle")},
+        "error_x": bars | {"array": [high - x], "arrayminus": [x - low]},
+        "error_y": bars | {"array": [top - y], "arrayminus": [y - bottom]},
+        "hovertemplate": (
+            f"<b>{point.title}</b><br>{wording.milliseconds(x)} (quartiles {low:.3g} to {high:.3g})<br>"
+            f"{y:.2f} % correct (95 % interval {bottom:.2f} to {top:.2f})<extra></extra>"
+        ),
+    }
+
+
+def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> go.Figure:
+    """Latency per (method, title, median ms, quartiles), when there is no accuracy to set it against."""
+    figure = _figure(height=60 + 44 * max(1, len(rows)))
+    for method, title, median, (low, high) in rows:
+        figure.add_bar(
+            x=[median],
+            y=[title],
+            orientation="h",
+            marker_color=method_color(method),
+            error_x={"type": "data", "symmetric": False, "array": [high - median], "arrayminus": [median - low]},
+            hovertemplate=f"<b>{title}</b><br>{wording.milliseconds(median)}<extra></extra>",
+            name=title,
+        )
+    figure.update_xaxes(title="latency, ms per batch (less is better)", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
+    """Columns kept by each tile, one group of bars per (method, title, mask): equal heights mean balance."""
+    figure = _figure(height=210)
+    for method, title, mask in masks:
+        kept = mask.kept_per_tile.tolist()
+        figure.add_bar(
+            x=list(range(len(kept))),
+            y=kept,
+            name=title,
+            marker_color=method_color(method),
+            hovertemplate="tile %{x}: %{y} columns<extra>" + title + "</extra>",
+        )
+    figure.update_xaxes(title="tile", tickformat="d")
+    figure.update_yaxes(title="columns kept", rangemode="tozero")
+    figure.update_layout(showlegend=len(masks) > 1, barmode="group", bargap=0.15)
+    return figure
+
+
+def mask_heatmap(mask: Mask, method: str) -> go.Figure:
+    """The share kept in equal bins of columns, for browsers where the canvas is not wanted."""
+    share, high, wide = _binned_share(mask)
+    figure = _figure(height=260)
+    figure.add_heatmap(
+        z=share,
+        x0=wide / 2,
+        dx=wide,
+        y0=high / 2,
+        dy=high,
+        zmin=0,
+        zmax=100,
+        colorscale=[[0, "rgba(128,132,140,0.12)"], [1, method_color(method)]],
+        colorbar={"title": "% kept", "thickness": 10},
+        hovertemplate="tile %{y:.0f}, column %{x:.0f}: %{z} % kept<extra></extra>",
+    )
+    figure.update_xaxes(title=f"column ({wide} to a bin)", showgrid=False)
+    figure.update_yaxes(title="tile", autorange="reversed", showgrid=False)
+    return figure
+
+
+def _binned_share(mask: Mask) -> tuple[np.ndarray, int, int]:
+    """Kept share of each bin in whole percent, uint8, and the bin's tiles and columns."""
+    cells = (mask.keep * (mask.rows_per_tile / mask.tile.heights(len(mask.rows)))[:, None]).numpy()
+    high, wide = -(-cells.shape[0] // 64), -(-cells.shape[1] // HEATMAP_BINS)
+    sums = np.add.reduceat(cells, np.arange(0, cells.shape[0], high), axis=0)
+    sums = np.add.reduceat(sums, np.arange(0, cells.shape[1], wide), axis=1)
+    ones = np.add.reduceat(np.ones_like(cells), np.arange(0, cells.shape[0], high), axis=0)
+    ones = np.add.reduceat(ones, np.arange(0, cells.shape[1], wide), axis=1)
+    return np.round(100 * sums / ones).astype(np.uint8), high, wide
+
+
+def _figure(*, height: int) -> go.Figure:
+    """Transparent, quiet, and readable at 390 px; Streamlit's theme supplies fonts and text colours."""
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 24, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.25, "x": 0},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, automargin=True)
+    return figure

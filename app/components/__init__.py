@@ -1,0 +1,1 @@
+"""Screen parts of more than one widget: the mask canvas and the layer table."""

@@ -1,0 +1,130 @@
+"""The spine of Tune: one editable line a layer. The table is rebuilt from session state, which owns the ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from app import state, wording
+from app.state import Edits
+from bcbp.intake.model import LoadedModel
+from bcbp.plan import PruningPlan
+
+_COLUMN = st.column_config
+
+
+def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
+    """Every prunable layer in the order of execution."""
+    planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
+    total = sum(info.macs for info in model.layers)
+    lines = []
+    for info in model.layers:
+        layer = planned.get(info.name)
+        kept = layer.mask.kept_per_tile if layer else None
+        lines.append(
+            {
+                "layer": info.name,
+                "ratio": 100 * edits.ratios.get(info.name, layer.target if layer else 0.0),
+                "lock": info.name in edits.ratios,
+                "keep": layer is None,
+                "snapped": 100 * layer.ratio if layer else 0.0,
+                "macs": 100 * info.macs / total,
+                "gemm": f"{info.rows} × {info.columns}",
+                "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
+                "kept": "" if kept is None else _span(int(kept.min()), int(kept.max())),
+                "wit": 100 * layer.wit_before if layer else None,
+                "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _engine(sparse: bool, reason: str | None) -> str:
+    return "sparse" if sparse else f"dense: {reason}" if reason else "dense"
+
+
+def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
+    """Show the table; edits go into session state before the page runs again."""
+    lines = table(model, plan, edits)
+    key = f"layer_table_{model.name}_{state.table_version()}"
+    st.data_editor(
+        lines,
+        key=key,
+        hide_index=True,
+        height=min(38 + 35 * len(lines), 560),
+        column_config=_columns(),
+        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "engine"],
+        on_change=_take_edits,
+        args=(key, lines, edits),
+        alt="Layers with their ratios, locks and sizes",
+    )
+
+
+def _columns() -> dict[str, object]:
+    words = wording.HELP
+    low, high = (100 * limit for limit in state.RATIO_LIMITS)
+    return {
+        "layer": _COLUMN.TextColumn("Layer", pinned=True),
+        "ratio": _COLUMN.NumberColumn(
+            "Ratio ✎", format="%.4g %%", min_value=low, max_value=high, step=0.5, pinned=True, help=words["ratio"]
+        ),
+        "lock": _COLUMN.CheckboxColumn("Lock", help=words["lock"]),
+        "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
+        "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help="What whole columns make of the ratio."),
+        "macs": _COLUMN.ProgressColumn("Work", format="%.1f %%", min_value=0, max_value=100, help="Multiply-adds."),
+        "gemm": _COLUMN.TextColumn("Matrix", help="Filters × columns of the layer as a matrix product."),
+        "grid": _COLUMN.TextColumn("Tile grid", help="Tiles × columns: one decision each."),
+        "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
+        "wit": _COLUMN.NumberColumn("WIT before", format="%.1f %%", help=words["wit"]),
+        "engine": _COLUMN.TextColumn("Expected ○", help=words["engine"]),
+    }
+
+
+def _take_edits(key: str, lines: pd.DataFrame, edits: Edits) -> None:
+    """What the browser changed, checked again here: its limits are the browser's own."""
+    for index, changes in st.session_state[key]["edited_rows"].items():
+        edited = apply_edit(edits, lines.iloc[int(index)], changes, preset=state.scope().ratio)
+        if edited is None:
+            state.renew_table()
+        else:
+            edits = edited
+    state.set_edits(edits)
+
+
+def apply_edit(
+    edits: Edits, line: Mapping[str, object], changes: Mapping[str, object], *, preset: float
+) -> Edits | None:
+    """`edits` with the changes of one line: a new ratio locks the layer. None for a ratio out of range.
+
+    A layer that is dense by default and should not be gets the `preset` ratio.
+    """
+    name = str(line["layer"])
+    ratios, exclude = dict(edits.ratios), set(edits.exclude)
+    low, high = state.RATIO_LIMITS
+    if "ratio" in changes:
+        ratio = changes["ratio"]
+        if not isinstance(ratio, int | float) or not low <= ratio / 100 <= high:
+            return None
+        ratios[name] = round(ratio / 100, 4)
+        exclude.discard(name)
+    if "lock" in changes:
+        if changes["lock"]:
+            ratios[name] = round(float(str(line["ratio"])) / 100, 4)
+        else:
+            ratios.pop(name, None)
+    if "keep" in changes:
+        ratios.pop(name, None)
+        if changes["keep"]:
+            exclude.add(name)
+        elif name in exclude:
+            exclude.discard(name)
+        else:
+            ratios[name] = preset
+    return replace(edits, ratios=ratios, exclude=frozenset(exclude))

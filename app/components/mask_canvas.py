@@ -1,0 +1,175 @@
+"""Masks painted in the browser from packed bits: zoom, pan and hover without a rerun."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from torch import Tensor
+
+from bcbp.geometry import LayerInfo
+from bcbp.mask import Mask
+
+# Bytes of bits and bins in one message. Base64 adds a third: 32 KiB become 43 KiB, which leaves a third of
+# the 64 KiB that a rerun may send for the rest of the page.
+PAYLOAD_BYTES = 32 * 1024
+MAGNITUDE_BINS = 8 * 1024
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One mask of the layer under its method's name and colour (#RRGGBB)."""
+
+    method: str
+    title: str
+    color: str
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """Scores of column vectors, float [tiles, K], of tiles of `tile` filters."""
+
+    tile: int
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """The columns `first` to `last` (exclusive) of the GEMM view that are shown."""
+
+    first: int
+    last: int
+
+    @property
+    def columns(self) -> int:
+        return self.last - self.first
+
+
+def exact_columns(panels: tuple[Panel, ...]) -> int:
+    """The widest window of columns whose masks fit the budget bit by bit."""
+    tiles = sum(len(panel.mask.keep) for panel in panels)
+    return PAYLOAD_BYTES // tiles * 8
+
+
+def picture(
+    panels: tuple[Panel, ...],
+    info: LayerInfo,
+    *,
+    window: Window | None = None,
+    magnitude: Magnitude | None = None,
+) -> dict[str, Any]:
+    """What the canvas needs to paint `panels`, as JSON of at most PAYLOAD_BYTES and a third.
+
+    Masks that fit go bit by bit; wider ones as exact counts over equal bins of columns (and tiles).
+    `magnitude`, if given, sets the brightness of what is kept.
+    """
+    window = window or Window(0, info.columns)
+    exact = window.columns <= exact_columns(panels)
+    geometry = info.geometry
+    share = PAYLOAD_BYTES // len(panels)
+    return {
+        "layer": info.name,
+        "filters": info.rows,
+        "columns": info.columns,
+        "first": window.first,
+        "last": window.last,
+        "kernel": list(geometry.kernel),
+        "groups": geometry.groups,
+        "inputs": geometry.in_channels,
+        "exact": exact,
+        "panels": [_panel(panel, window, None if exact else share) for panel in panels],
+        "magnitude": None if magnitude is None else _magnitude(magnitude, window),
+    }
+
+
+def _panel(panel: Panel, window: Window, budget: int | None) -> dict[str, Any]:
+    mask = panel.mask
+    keep = mask.keep[:, window.first : window.last].numpy()
+    cells = _bits(keep) if budget is None else _bins(keep, budget)
+    counts, tiles = _edge_counts(mask)
+    return cells | {
+        "method": panel.method,
+        "title": panel.title,
+        "color": panel.color,
+        "tile": mask.tile.rows,
+        "tiles": len(mask.keep),
+        "counts": counts,
+        "per_count": tiles,
+        "rows": None if bool(mask.rows.all()) else _text(np.packbits(mask.rows.numpy())),
+        "balanced": mask.balanced,
+        "sparsity": mask.sparsity,
+    }
+
+
+def _bits(keep: np.ndarray) -> dict[str, Any]:
+    """Rows of whole bytes, most significant bit first."""
+    return {"bits": _text(np.packbits(keep, axis=1)), "bins": None}
+
+
+def _bins(keep: np.ndarray, budget: int) -> dict[str, Any]:
+    """The kept share of every bin as one byte; bins are equal but for the last of a row or column."""
+    tiles, columns = keep.shape
+    high = -(-tiles // max(1, min(tiles, int(np.sqrt(budget / 2)))))
+    across = max(1, budget // -(-tiles // high))
+    wide = -(-columns // across)
+    counts = bin_counts(keep, high, wide)
+    areas = np.outer(_sizes(tiles, high), _sizes(columns, wide))
+    share = np.round(255 * counts / areas).astype(np.uint8)
+    return {"bits": None, "bins": _text(share), "bin": [high, wide]}
+
+
+def bin_counts(keep: np.ndarray, high: int, wide: int) -> np.ndarray:
+    """Kept cells in bins of `high` tiles x `wide` columns, int64: exact, so no aliasing looks like structure."""
+    rows = np.add.reduceat(keep.astype(np.int64), np.arange(0, keep.shape[0], high), axis=0)
+    return np.add.reduceat(rows, np.arange(0, keep.shape[1], wide), axis=1)
+
+
+def _sizes(count: int, step: int) -> np.ndarray:
+    starts = np.arange(0, count, step)
+    return np.minimum(step, count - starts)
+
+
+def _edge_counts(mask: Mask) -> tuple[list[int], int]:
+    """Columns kept per tile, or for very many tiles the mean over groups of tiles, with the group's size."""
+    kept = mask.kept_per_tile.numpy()
+    group = -(-len(kept) // 256)
+    means = np.add.reduceat(kept, np.arange(0, len(kept), group)) / _sizes(len(kept), group)
+    return np.round(means).astype(int).tolist(), group
+
+
+def _magnitude(magnitude: Magnitude, window: Window) -> dict[str, Any]:
+    """Mean score per bin, as bytes of the largest bin."""
+    shown = magnitude.scores[:, window.first : window.last].double().numpy()
+    tiles, columns = shown.shape
+    high = -(-tiles // 64)
+    wide = -(-columns // max(1, MAGNITUDE_BINS // -(-tiles // high)))
+    sums = np.add.reduceat(shown, np.arange(0, tiles, high), axis=0)
+    sums = np.add.reduceat(sums, np.arange(0, columns, wide), axis=1)
+    means = sums / np.outer(_sizes(tiles, high), _sizes(columns, wide))
+    scale = means.max() or 1.0
+    bins = np.round(255 * means / scale).astype(np.uint8)
+    return {"bins": _text(bins), "bin": [high, wide], "tiles": tiles, "tile": magnitude.tile}
+
+
+def _text(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+_mount = st.components.v2.component(
+    "bcbp_mask_canvas",
+    html='<div class="frame"></div>\n',
+    css=(_FOLDER / "mask_canvas.css").read_text(),
+    js=(_FOLDER / "mask_canvas.js").read_text(),
+)
+
+
+def mask_canvas(data: dict[str, Any], *, key: str, alt: str, panel_height: int = 150) -> None:
+    """Paint `picture(...)`; `alt` is what a screen reader says of it."""
+    _mount(key=key, data=data | {"alt": alt, "panel_height": panel_height})

@@ -1,0 +1,75 @@
+"""Every measured figure with its interval, one line a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app import wording
+from app.findings import Finding, dense_of
+
+
+def results(rows: Sequence[Finding]) -> pd.DataFrame:
+    """Differences are against the dense row; what is not measured (yet) stays empty."""
+    dense = dense_of(rows)
+    return pd.DataFrame([_line(row, dense) for row in rows])
+
+
+def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
+    accuracy, latency, speedup = row.accuracy, row.latency, row.speedup
+    return {
+        "Method": row.title,
+        "Removed": wording.percent(row.sparsity),
+        "Speed": wording.times(speedup.value) if speedup else "",
+        "95 % interval": wording.interval(speedup.interval, wording.times) if speedup else "",
+        "Verdict": speedup.verdict if speedup else "",
+        "Latency": wording.milliseconds(latency.median) if latency else "",
+        "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
+        "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
+        "± points": _accuracy_change(row, dense),
+        "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
+        if accuracy
+        else "",
+        "Multiply-adds": _with_share(row.macs, dense and dense.macs),
+        "Parameters": _with_share(row.parameters, dense and dense.parameters),
+        "WIT before → after": _imbalance(row),
+        "Engine": latency.engine if latency else "",
+    }
+
+
+def _accuracy_change(row: Finding, dense: Finding | None) -> str:
+    if row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
+        return ""
+    return wording.points(row.accuracy.share - dense.accuracy.share)
+
+
+def _with_share(value: int, whole: int | None) -> str:
+    if not value or not whole or value == whole:
+        return wording.amount(value) if value else ""
+    return f"{wording.amount(value)} ({wording.percent(value / whole, 0)})"
+
+
+def _imbalance(row: Finding) -> str:
+    if row.wit_before is None or row.wit_after is None:
+        return ""
+    return f"{wording.percent(row.wit_before)} → {wording.percent(row.wit_after)}"
+
+
+def results_table(rows: Sequence[Finding], *, key: str) -> None:
+    """Show `results`, the method pinned so that it stays in sight on a phone."""
+    column = st.column_config.TextColumn
+    st.dataframe(
+        results(rows),
+        key=key,
+        hide_index=True,
+        height="content",
+        column_config={
+            "Method": column(pinned=True),
+            "Speed": column(help=wording.HELP["speedup"]),
+            "WIT before → after": column(help=wording.HELP["wit"]),
+            "± points": column(help="Percentage points of accuracy against dense."),
+        },
+        alt="Measured figures of every method",
+    )

@@ -1,0 +1,175 @@
+"""The fields of a request as widgets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from app import services, state, wording
+from app.state import Edits
+from bcbp.plan import PruningPlan
+from bcbp.request import CompareRequest
+from bcbp.spec import DENSE
+
+BATCHES = (1, 8, 32, 64)
+IMAGES = (1000, 2000, 5000, None)
+ROUNDS = (9, 15, 31, 61)
+
+
+def scope_bar() -> None:
+    """Model, tile, ratio, method: on every page, kept in the address bar."""
+    choices = services.choices()
+    with st.container(border=True, key="scope_bar"), st.grid(4, min_column_width=130, gap="small"):
+        st.selectbox(
+            "Model",
+            choices["model"],
+            format_func=services.MODEL_TITLES.__getitem__,
+            key=state.MODEL,
+            bind="query-params",
+            help=wording.HELP["model"],
+        )
+        st.selectbox(
+            "Method",
+            choices["method"],
+            format_func=services.METHOD_TITLES.__getitem__,
+            key=state.METHOD,
+            bind="query-params",
+            help=wording.HELP["method"],
+        )
+        st.selectbox(
+            "Tile (V filters)",
+            choices["tile"],
+            key=state.TILE,
+            bind="query-params",
+            help=wording.HELP["tile"],
+        )
+        low, high = state.RATIO_LIMITS
+        st.slider(
+            "Ratio removed",
+            low,
+            high,
+            step=0.01,
+            format="percent",
+            key=state.RATIO,
+            bind="query-params",
+            help=wording.HELP["ratio"],
+        )
+
+
+def current_edits() -> Edits:
+    """The edits of the scope's model."""
+    return state.edits(layer_names(), tuple(services.PRESET_TITLES))
+
+
+def layer_names() -> tuple[str, ...]:
+    return tuple(layer.name for layer in services.model(state.scope().model).layers)
+
+
+def current_plan(method: str | None = None) -> PruningPlan:
+    """The plan of the scope and its edits, for the method in focus or another."""
+    scope = state.scope()
+    spec = state.spec(
+        current_edits(), method=method or scope.method, criterion=services.CRITERION, layers=layer_names()
+    )
+    return services.plan(scope.model, spec)
+
+
+def preset() -> None:
+    """How the ratio is spread over the layers."""
+    edits = current_edits()
+    chosen = st.segmented_control(
+        "Preset",
+        tuple(services.PRESET_TITLES),
+        default=edits.allocation,
+        format_func=services.PRESET_TITLES.__getitem__,
+        key=f"preset_{state.scope().model}",
+        help=wording.HELP["allocation"],
+        required=True,
+    )
+    if chosen != edits.allocation:
+        state.set_edits(replace(edits, allocation=chosen))
+        st.rerun()
+
+
+def layer_picker(plan: PruningPlan) -> str:
+    """The layer in focus: by default the planned one with the most multiply-adds."""
+    model = services.model(state.scope().model)
+    planned = [layer.name for layer in plan]
+    costliest = max(planned, key=lambda name: model.layer(name).macs)
+    state.layer(planned, costliest)
+    return st.selectbox("Layer", planned, key=state.LAYER, help="The layer whose mask is shown.")
+
+
+def run_settings() -> CompareRequest:
+    """What to measure. Raises SpecError for settings that cannot be carried out."""
+    pruned = tuple(name for name in services.METHOD_TITLES if name != DENSE)
+    methods = st.pills(
+        "Compare dense with",
+        pruned,
+        default=[name for name in CompareRequest().methods if name != DENSE],
+        format_func=services.METHOD_TITLES.__getitem__,
+        selection_mode="multi",
+        key="run_methods",
+        persist_state="session",
+        help=wording.HELP["methods"],
+    )
+    batches = st.pills(
+        "Batch sizes",
+        BATCHES,
+        default=[1, 32],
+        selection_mode="multi",
+        key="run_batches",
+        persist_state="session",
+        help=wording.HELP["batches"],
+    )
+    with st.expander("More settings", icon=":material/tune:"):
+        recovery, images, rounds = _more_settings()
+    spec = state.spec(
+        current_edits(), method=state.scope().method, criterion=services.CRITERION, layers=layer_names()
+    )
+    return CompareRequest(
+        model=state.scope().model,
+        methods=(DENSE, *methods),
+        spec=replace(spec, recovery=recovery),
+        batches=tuple(sorted(batches)),
+        images=images,
+        rounds=rounds,
+    )
+
+
+def _more_settings() -> tuple[str, int | None, int]:
+    recovery = st.segmented_control(
+        "Recovery",
+        tuple(services.RECOVERY_TITLES),
+        default=CompareRequest().spec.recovery,
+        format_func=services.RECOVERY_TITLES.__getitem__,
+        key="run_recovery",
+        persist_state="session",
+        required=True,
+        help=wording.HELP["recovery"],
+    )
+    images = st.segmented_control(
+        "Test images",
+        IMAGES,
+        default=None,
+        format_func=lambda count: "all" if count is None else f"{count:,}",
+        key="run_images",
+        persist_state="session",
+        help=wording.HELP["images"],
+    )
+    rounds = st.segmented_control(
+        "Timing rounds",
+        ROUNDS,
+        default=CompareRequest().rounds,
+        key="run_rounds",
+        persist_state="session",
+        required=True,
+        help=wording.HELP["rounds"],
+    )
+    return recovery, images, rounds
+
+
+def show_chart(figure: object, *, key: str, alt: str) -> None:
+    """A chart without the toolbar that only crowds small screens."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)

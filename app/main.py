@@ -1,0 +1,71 @@
+"""The frame around every page: what this is, the scope bar, notices, and the only broad `except`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+
+from app import wording
+
+_FOLDER = Path(__file__).parent
+_LOG = logging.getLogger(__name__)
+
+
+def pages() -> list[st.Page]:
+    """One file a page, in the order of work."""
+    icons = {"model": "deployed_code", "tune": "tune", "masks": "grid_on", "run": "play_circle", "compare": "balance"}
+    return [
+        st.Page(
+            f"views/{name}.py",
+            title=name.capitalize(),
+            icon=f":material/{icon}:",
+            default=name == "model",
+            help=wording.PAGE_HELP[name],
+        )
+        for name, icon in icons.items()
+    ]
+
+
+def frame() -> None:
+    """One run of the script."""
+    st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
+    page = st.navigation(pages(), position="top")
+    st.markdown(wording.TAGLINE)
+    with st.spinner(wording.LOADING):
+        from app import controls, services, state  # PyTorch: seconds on a cold start, so not before the first words
+    state.open_session(services.choices())
+    notices = st.container()
+    controls.scope_bar()
+    _guarded(page)
+    with notices:
+        _show_notices()
+
+
+def _guarded(page: st.Page) -> None:
+    """Run the page; whatever fails becomes one line, and the pages stay within reach."""
+    from app import controls, state
+    from bcbp.errors import BcbpError
+
+    try:
+        page.run()
+        state.write_link(controls.layer_names())
+    except BcbpError as error:
+        st.error(str(error), icon=":material/error:")
+    except Exception:
+        _LOG.exception("page %s failed", page.title)
+        st.error(wording.UNEXPECTED, icon=":material/error:")
+
+
+def _show_notices() -> None:
+    from app import state
+
+    if not state.notices():
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning("\n\n".join(state.notices()), icon=":material/link_off:")
+        st.button("Dismiss", on_click=state.dismiss_notices)
+
+
+frame()

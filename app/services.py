@@ -1,0 +1,135 @@
+"""The only file that caches: models, planners, plans, the run store and the job queue.
+
+Caches are keyed by strings and numbers alone (hashing arrays samples them) and bounded. What they hold is frozen
+and shared between sessions; pruning works on copies.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+
+from app.components.mask_canvas import Magnitude
+from bcbp.allocation import ALLOCATIONS
+from bcbp.criteria import CRITERIA
+from bcbp.geometry import TILE_ROWS
+from bcbp.intake.architectures import MODELS, load_model
+from bcbp.intake.model import LoadedModel
+from bcbp.jobs import JobQueue, RunStore, RunView
+from bcbp.patterns import PATTERNS
+from bcbp.plan import LayerPlan, PruningPlan
+from bcbp.planning import Planner, default_exclude
+from bcbp.recovery import RECOVERIES
+from bcbp.request import CompareRequest
+from bcbp.spec import DENSE, PruneSpec
+from kernels.device import environment
+from kernels.engines import decline_reason
+from kernels.pack import pack
+
+CRITERION = "l2"
+SPARSE = "cpu-tiles"
+
+TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
+METHOD_TITLES = {DENSE: "Dense"} | {name: pattern.label for name, pattern in PATTERNS.items()}
+PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
+RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
+MODEL_TITLES = {name: entry.title for name, entry in MODELS.items()}
+
+
+def choices() -> dict[str, tuple[str | int, ...]]:
+    """What the scope bar offers, by key."""
+    return {"model": tuple(MODELS), "tile": TILES, "method": tuple(PATTERNS)}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def model(name: str) -> LoadedModel:
+    """The model of that name; the four used last stay in memory."""
+    return load_model(name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def planner(name: str, criterion: str, tile: int) -> Planner:
+    """Scores of every layer, once per model, criterion and tile."""
+    return Planner(model(name), criterion=criterion, tile=tile)
+
+
+def plan(name: str, spec: PruneSpec) -> PruningPlan:
+    return _plan(name, json.dumps(spec.to_json(), sort_keys=True))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _plan(name: str, spec: str) -> PruningPlan:
+    parsed = PruneSpec.from_json(json.loads(spec))
+    return planner(name, parsed.criterion, parsed.tile).plan(parsed)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def left_dense(name: str) -> dict[str, str]:
+    """Layers that stay dense unless they are given a ratio, with the reason."""
+    return dict(default_exclude(model(name)))
+
+
+def magnitude(name: str, tile: int, layer: str) -> Magnitude:
+    """Scores of the layer's column vectors."""
+    return Magnitude(tile, planner(name, CRITERION, tile).layer_scores(layer))
+
+
+def macs_left(name: str, planned: PruningPlan) -> float:
+    """Share of the network's multiply-adds per image that a plan leaves."""
+    loaded = model(name)
+    removed = {layer.name: layer.ratio for layer in planned}
+    left = sum(info.macs * (1 - removed.get(info.name, 0.0)) for info in loaded.layers)
+    return left / sum(info.macs for info in loaded.layers)
+
+
+def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:
+    """The engine that is expected to run a planned layer, and why. Measuring may still find dense faster."""
+    if not layer.ratio:
+        return DENSE, "its mask keeps every weight"
+    info, mask = model(name).layer(layer.name), layer.mask
+    packed = pack(model(name).weight(layer.name), mask.keep, mask.rows, mask.tile.rows, info.geometry)
+    declined = decline_reason(SPARSE, packed)
+    return (SPARSE, "takes this layer") if declined is None else (DENSE, f"{SPARSE} declined: {declined}")
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> RunStore:
+    return RunStore()
+
+
+@st.cache_resource(show_spinner=False)
+def queue() -> JobQueue:
+    return JobQueue(store())
+
+
+def submit(request: CompareRequest) -> str:
+    """Queue a comparison; gives its run id."""
+    return queue().submit(request)
+
+
+def runs() -> tuple[RunView, ...]:
+    """All runs on this machine, newest first."""
+    return store().list()
+
+
+@st.cache_data(ttl=5, max_entries=1, show_spinner=False)
+def machine() -> dict[str, Any]:
+    """This machine as it is now."""
+    return environment()
+
+
+@asynccontextmanager
+async def lifespan(_server: object) -> AsyncIterator[None]:
+    """Load the sample and pick up waiting runs while the browser is still opening."""
+    threading.Thread(target=_warm_up, name="bcbp-warm-up", daemon=True).start()
+    yield
+
+
+def _warm_up() -> None:
+    queue()
+    planner("sample", CRITERION, 32)

@@ -1,0 +1,241 @@
+"""The only file with session keys, and the only one that reads or writes the link in the address bar."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import streamlit as st
+
+from app import wording
+from bcbp.spec import PruneSpec
+
+# Widgets bound to the address bar; Streamlit itself keeps these four in the link.
+MODEL, TILE, RATIO, METHOD = "model", "tile", "ratio", "method"
+RATIO_LIMITS = (0.0, 0.95)
+DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
+
+# Ours: session keys, and (for the last four) names in the link.
+_OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
+ALLOCATION, LAYERS, LAYER, RUN = "allocation", "layers", "layer", "run"
+_LINK = (ALLOCATION, LAYERS, LAYER, RUN)
+
+# One byte a layer in the link: the ratio in half percents, or one of these.
+_STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What every page is about: model, tile (V), ratio (share removed) and the method in focus."""
+
+    model: str
+    tile: int
+    ratio: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Edits:
+    """How one model's layers differ from the scope's ratio: the preset, locked ratios, layers kept dense."""
+
+    allocation: str = "uniform"
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+
+
+def open_session(choices: Mapping[str, Sequence[str | int]]) -> None:
+    """On a session's first run: take what the link asks for, and note what it asks for in vain."""
+    if _OPENED in st.session_state:
+        return
+    st.session_state[_OPENED] = True
+    st.session_state[_NOTICES] = []
+    st.session_state[_EDITS] = {}
+    for key, default in DEFAULTS.items():
+        asked = st.query_params.get(key)
+        if asked is not None and not _valid(key, asked, choices):
+            _note(wording.bad_link(key, asked, _shown(key, default)))
+            asked = None
+        if asked is None:
+            st.session_state[key] = default
+    for key in _LINK:
+        if asked := st.query_params.get(key):
+            st.session_state[key] = asked
+
+
+def _valid(key: str, asked: str, choices: Mapping[str, Sequence[str | int]]) -> bool:
+    if key != RATIO:
+        return asked in map(str, choices[key])
+    try:
+        return RATIO_LIMITS[0] <= float(asked) <= RATIO_LIMITS[1]
+    except ValueError:
+        return False
+
+
+def _shown(key: str, value: object) -> str:
+    return wording.ratio_percent(float(str(value))) if key == RATIO else str(value)
+
+
+def _note(text: str) -> None:
+    st.session_state[_NOTICES].append(text)
+
+
+def notices() -> tuple[str, ...]:
+    """What the person should know about the link; stays until dismissed."""
+    return tuple(st.session_state[_NOTICES])
+
+
+def dismiss_notices() -> None:
+    st.session_state[_NOTICES] = []
+
+
+def scope() -> Scope:
+    """The scope bar's values. The browser's limits are checked again by PruneSpec, which every plan goes through."""
+    state = st.session_state
+    return Scope(state[MODEL], int(state[TILE]), float(state[RATIO]), state[METHOD])
+
+
+def edits(layers: Sequence[str], presets: Sequence[str]) -> Edits:
+    """The edits of the scope's model, whose prunable `layers` these are; the link's are read at first sight."""
+    held: dict[str, Edits] = st.session_state[_EDITS]
+    model = scope().model
+    if model not in held:
+        held[model] = _edits_of_link(layers, presets)
+    return held[model]
+
+
+def _edits_of_link(layers: Sequence[str], presets: Sequence[str]) -> Edits:
+    allocation, packed = st.session_state.pop(ALLOCATION, None), st.session_state.pop(LAYERS, None)
+    found = Edits()
+    if allocation in presets:
+        found = replace(found, allocation=allocation)
+    elif allocation is not None:
+        _note(wording.bad_link(ALLOCATION, allocation, found.allocation))
+    if packed is None:
+        return found
+    try:
+        ratios, exclude = decode_layers(packed, layers)
+    except ValueError:
+        _note(wording.bad_link(LAYERS, packed, "the preset's ratios"))
+        return found
+    return replace(found, ratios=ratios, exclude=exclude)
+
+
+def set_edits(edited: Edits) -> None:
+    """Replace the edits of the scope's model."""
+    st.session_state[_EDITS][scope().model] = edited
+
+
+def forget_edits() -> None:
+    """Back to the preset in every layer of the scope's model."""
+    held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
+    set_edits(Edits(allocation=held.allocation))
+    renew_table()
+
+
+def use_sample() -> None:
+    """Choose the bundled model."""
+    st.session_state[MODEL] = DEFAULTS[MODEL]
+
+
+def table_version() -> int:
+    """Part of the layer table's key: a new number discards what the browser still holds of refused edits."""
+    return st.session_state.setdefault(_TABLE, 0)
+
+
+def renew_table() -> None:
+    st.session_state[_TABLE] = table_version() + 1
+
+
+def spec(edited: Edits, *, method: str, criterion: str, layers: Sequence[str]) -> PruneSpec:
+    """The pruning request of the scope, these edits and a method. Raises SpecError for values out of range."""
+    current = scope()
+    known = set(layers)
+    return PruneSpec(
+        pattern=method,
+        ratio=current.ratio,
+        tile=current.tile,
+        criterion=criterion,
+        allocation=edited.allocation,
+        ratios=tuple(sorted((name, ratio) for name, ratio in edited.ratios.items() if name in known)),
+        exclude=tuple(sorted(edited.exclude & known)),
+    )
+
+
+def layer(layers: Sequence[str], default: str) -> str:
+    """The layer in focus; the link's if it exists. Its widget's key is LAYER."""
+    asked = st.session_state.get(LAYER)
+    if asked not in layers:
+        if asked is not None and LAYER in st.query_params:
+            _note(wording.bad_link(LAYER, str(asked), default))
+        st.session_state[LAYER] = default
+    return st.session_state[LAYER]
+
+
+def run_id() -> str | None:
+    """The run in focus, from the link or chosen here."""
+    return st.session_state.get(RUN)
+
+
+def set_run(run: str | None) -> None:
+    st.session_state[RUN] = run
+
+
+def ask_for_run() -> None:
+    """Have the Run page start at once."""
+    st.session_state[_START] = True
+
+
+def take_request() -> bool:
+    """Whether a start was asked for; asks are answered once."""
+    return st.session_state.pop(_START, False)
+
+
+def write_link(layers: Sequence[str]) -> None:
+    """Put the edits, the layer and the run into the address bar, so that a copied link opens the same screen."""
+    held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
+    wanted = {
+        ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
+        LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
+        LAYER: st.session_state.get(LAYER),
+        RUN: run_id(),
+    }
+    for key, value in wanted.items():
+        if value is None:
+            st.query_params.pop(key, None)
+        elif st.query_params.get(key) != value:
+            st.query_params[key] = value
+
+
+def encode_layers(edited: Edits, layers: Sequence[str]) -> str:
+    """One byte a layer as url-safe base64: 53 layers become 71 characters.
+
+    >>> encode_layers(Edits(ratios={"a": 0.5}, exclude=frozenset({"c"})), ["a", "b", "c"])
+    'ZP_-'
+    """
+    codes = bytes(
+        _DENSE_BYTE if name in edited.exclude else _ratio_byte(edited.ratios.get(name)) for name in layers
+    )
+    return base64.urlsafe_b64encode(codes).decode().rstrip("=")
+
+
+def _ratio_byte(ratio: float | None) -> int:
+    return _FOLLOWS_BYTE if ratio is None else min(_STEPS - 1, round(ratio * _STEPS))
+
+
+def decode_layers(text: str, layers: Sequence[str]) -> tuple[dict[str, float], frozenset[str]]:
+    """Inverse of `encode_layers`: ratios and dense layers. Raises ValueError for a text that fits other layers.
+
+    >>> decode_layers("ZP_-", ["a", "b", "c"])
+    ({'a': 0.5}, frozenset({'c'}))
+    """
+    try:
+        codes = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"expected url-safe base64, got {text!r}") from error
+    if len(codes) != len(layers) or any(_STEPS <= code < _DENSE_BYTE for code in codes):
+        raise ValueError(f"expected {len(layers)} bytes, one a layer, got {len(codes)}")
+    pairs = list(zip(layers, codes, strict=True))
+    ratios = {name: code / _STEPS for name, code in pairs if code < _STEPS}
+    return ratios, frozenset(name for name, code in pairs if code == _DENSE_BYTE)

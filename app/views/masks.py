@@ -1,0 +1,96 @@
+"""Masks: one layer as each method prunes it, on the same axes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import charts, controls, services, state, wording
+from app.components.mask_canvas import (
+    Panel,
+    Window,
+    exact_columns,
+    mask_canvas,
+    picture,
+)
+from bcbp.geometry import LayerInfo
+
+SIDE_BY_SIDE = ("bcbp", "column", "block", "filter")
+
+
+def settings() -> tuple[str, tuple[str, ...], str, str]:
+    """Layer, methods, what is shown, and with what."""
+    layer = controls.layer_picker(controls.current_plan())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        methods = st.pills(
+            "Methods",
+            tuple(services.choices()["method"]),
+            default=_first(state.scope().method),
+            format_func=services.METHOD_TITLES.__getitem__,
+            selection_mode="multi",
+            key=f"mask_methods_{state.scope().method}",
+            help=wording.HELP["masks_methods"],
+        )
+        shown = st.segmented_control(
+            "Show", ("Mask", "Magnitude"), default="Mask", key="mask_show", required=True, help=wording.HELP["magnitude"]
+        )
+        viewer = st.segmented_control(
+            "Viewer", ("Canvas", "Chart"), default="Canvas", key="mask_viewer", required=True, help=wording.HELP["viewer"]
+        )
+    return layer, tuple(methods), shown, viewer
+
+
+def _first(method: str) -> list[str]:
+    """The method in focus before the others."""
+    return [method, *(name for name in SIDE_BY_SIDE if name != method)]
+
+
+def panels(layer: str, methods: tuple[str, ...]) -> tuple[Panel, ...]:
+    """The layer's mask under each method at the scope's ratio; methods that do not touch it are named."""
+    found, untouched = [], []
+    for method in methods:
+        plan = controls.current_plan(method)
+        title = services.METHOD_TITLES[method]
+        if layer in {entry.name for entry in plan}:
+            found.append(Panel(method, title, charts.method_color(method), plan[layer].mask))
+        else:
+            untouched.append(f"{title} ({dict(plan.kept_dense).get(layer, 'left dense')})")
+    if untouched:
+        st.caption(f"Left dense by: {', '.join(untouched)}")
+    return tuple(found)
+
+
+def canvas(shown: tuple[Panel, ...], info: LayerInfo, *, with_magnitude: bool) -> None:
+    """All panels in one canvas; very wide layers offer a window that is exact to the bit."""
+    window = Window(0, info.columns)
+    widest = exact_columns(shown)
+    if info.columns > widest:
+        first = st.slider(
+            wording.window_label(widest), 0, info.columns - widest, 0, step=8, key=f"window_{info.name}"
+        )
+        if st.toggle(wording.WINDOW_TOGGLE, key=f"window_on_{info.name}", help=wording.HELP["window"]):
+            window = Window(first, first + widest)
+    scope = state.scope()
+    magnitude = services.magnitude(scope.model, scope.tile, info.name) if with_magnitude else None
+    data = picture(shown, info, window=window, magnitude=magnitude)
+    mask_canvas(data, key="masks", alt=f"Masks of {info.name}", panel_height=130 if len(shown) > 1 else 320)
+
+
+def heatmaps(shown: tuple[Panel, ...]) -> None:
+    """The binned fallback."""
+    for panel in shown:
+        st.markdown(f"**{panel.title}**: {wording.percent(panel.mask.sparsity)} removed")
+        controls.show_chart(
+            charts.mask_heatmap(panel.mask, panel.method), key=f"heat_{panel.method}", alt=f"Mask of {panel.title}"
+        )
+
+
+name, chosen, show, with_viewer = settings()
+layer_info = services.model(state.scope().model).layer(name)
+st.caption(wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs), help=wording.HELP["axes"])
+pictures = panels(name, chosen)
+if not pictures:
+    st.info(wording.NO_METHOD, icon=":material/touch_app:")
+elif with_viewer == "Chart":
+    heatmaps(pictures)
+else:
+    canvas(pictures, layer_info, with_magnitude=show == "Magnitude")

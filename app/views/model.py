@@ -1,0 +1,88 @@
+"""Model: what this is, what to press, and what of the network can be pruned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pandas as pd
+import streamlit as st
+
+from app import services, state, wording
+from bcbp.intake.model import LoadedModel
+
+
+def hero(model: LoadedModel) -> None:
+    """The two things to do from here."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(wording.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
+            state.ask_for_run()
+            st.switch_page("views/run.py")
+        if st.button(wording.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
+            st.switch_page("views/tune.py")
+        if model.name != state.DEFAULTS[state.MODEL]:
+            st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
+    st.caption(wording.START_CAPTION)
+
+
+def facts(model: LoadedModel) -> None:
+    """The network in numbers."""
+    st.subheader(model.title)
+    if model.note:
+        st.caption(model.note)
+    if not model.trained:
+        st.warning(wording.UNTRAINED, icon=":material/casino:")
+    parameters = sum(value.numel() for value in model.module.parameters())
+    with st.grid(4, min_column_width=140):
+        st.metric("Layers that can be pruned", len(model.layers), border=True)
+        st.metric("Parameters", wording.amount(parameters), border=True)
+        st.metric(
+            "Multiply-adds per image", wording.amount(sum(info.macs for info in model.layers)), border=True
+        )
+        st.metric("Input", " × ".join(map(str, model.input_shape)), border=True)
+
+
+def prunable(model: LoadedModel) -> None:
+    """One line a layer, in the order of execution."""
+    dense = services.left_dense(model.name)
+    total = sum(info.macs for info in model.layers)
+    lines = [
+        {
+            "Layer": info.name,
+            "Kind": wording.layer_kind(info.kind, info.geometry.kernel, info.geometry.stride),
+            "Filters × columns": f"{info.rows} × {info.columns}",
+            "Input plane": f"{info.plane[0]} × {info.plane[1]}",
+            "Parameters": wording.amount(info.weights),
+            "Share of work": 100 * info.macs / total,
+            "By default": f"stays dense: {dense[info.name]}" if info.name in dense else "pruned",
+        }
+        for info in model.layers
+    ]
+    st.dataframe(
+        pd.DataFrame(lines),
+        hide_index=True,
+        height=min(38 + 35 * len(lines), 458),
+        column_config={
+            "Layer": st.column_config.TextColumn(pinned=True),
+            "Share of work": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+        },
+        alt="Layers that can be pruned",
+    )
+
+
+def not_prunable(model: LoadedModel) -> None:
+    """Every other layer with weights, by reason."""
+    names = defaultdict(list)
+    for name, reason in model.skipped:
+        names[reason].append(name)
+    with st.expander(wording.not_prunable(len(model.skipped)), icon=":material/block:"):
+        if not names:
+            st.write("Every layer with weights can be pruned.")
+        for reason, layers in names.items():
+            st.markdown(f"**{reason}** ({len(layers)}): {', '.join(f'`{layer}`' for layer in layers)}")
+
+
+network = services.model(state.scope().model)
+hero(network)
+facts(network)
+prunable(network)
+not_prunable(network)

@@ -1,0 +1,124 @@
+"""Run: one button, what is happening, and results as they arrive."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import controls, findings, services, state, wording
+from app.components.results_table import results_table
+from bcbp.errors import SpecError
+from bcbp.jobs import RunNotFound, RunView
+from bcbp.request import CompareRequest
+
+# Timing shares the machine with this page, so the page looks rarely.
+LOOK_SECONDS = 2.0
+STEP_ICONS = {
+    "waiting": ":material/radio_button_unchecked:",
+    "running": ":material/pending:",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+}
+
+
+def current_run() -> RunView | None:
+    """The run of the link or of this session; a link to a run that is not here is said and dropped."""
+    run_id = state.run_id()
+    if run_id is None:
+        return None
+    try:
+        return services.store().read(run_id)
+    except RunNotFound:
+        st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
+        state.set_run(None)
+        return None
+
+
+def settings() -> CompareRequest | None:
+    """What will be measured, or None with the reason on the screen."""
+    try:
+        request = controls.run_settings()
+    except SpecError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    if not request.pruned_methods:
+        st.info(wording.NO_METHOD, icon=":material/touch_app:")
+        return None
+    return request
+
+
+def start(request: CompareRequest) -> None:
+    state.set_run(services.submit(request))
+
+
+def button(run: RunView | None, request: CompareRequest | None) -> None:
+    """Run, or Stop while the run in focus is active."""
+    if run is not None and run.active:
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key="stop",
+            on_click=services.queue().stop,
+            args=(run.id,),
+            help=wording.HELP["stop"],
+        )
+        return
+    pressed = st.button(
+        wording.run_label(len(request.pruned_methods) if request else 0), type="primary", icon=":material/play_arrow:", key="run", disabled=request is None
+    )
+    if request is not None and (pressed or state.take_request()):
+        start(request)
+        st.rerun()
+
+
+def status(run: RunView) -> None:
+    """State, queue position, steps, progress and time left."""
+    progress = run.progress
+    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
+    if run.state == "queued":
+        st.caption(wording.queue_position(services.queue().position(run.id)))
+    if run.active:
+        st.progress(min(1.0, progress.fraction), text=wording.progress_text(progress.stage, progress.message, progress.seconds_left))
+    if run.error:
+        st.error(run.error, icon=":material/error:")
+    with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
+        for step in progress.steps:
+            st.markdown(f"{STEP_ICONS[step.state]} {step.label}")
+
+
+def partial_results(run: RunView) -> None:
+    """Rows as they arrive."""
+    report = run.report or {}
+    if not report.get("rows"):
+        st.caption(wording.NO_ROWS_YET)
+        return
+    found = findings.batches(report)
+    batch = found[0] if found else None
+    if batch is not None:
+        st.caption(wording.batch_caption(batch, len(found)))
+    results_table(
+        findings.findings(report, batch=batch, titles=services.METHOD_TITLES), key=f"live_{run.id}_{batch}"
+    )
+
+
+def live() -> None:
+    """The part that repeats while a run is active; when it ends, the whole page runs once more."""
+    run = current_run()
+    if run is None:
+        return
+    status(run)
+    partial_results(run)
+    if not run.active and was_active:
+        st.rerun()
+
+
+in_focus = current_run()
+wanted = settings()
+button(in_focus, wanted)
+st.caption(wording.environment_line(services.machine()), help=wording.HELP["environment"])
+was_active = in_focus is not None and in_focus.active
+if in_focus is None:
+    st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
+else:
+    st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
+    if not was_active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
+        st.switch_page("views/compare.py")

@@ -1,0 +1,7 @@
+"""Starts the dashboard: `streamlit run streamlit_app.py`."""
+
+import streamlit as st
+
+from app.services import lifespan
+
+app = st.App("app/main.py", lifespan=lifespan)
