@@ -43,7 +43,8 @@ class ReferenceEngine:
                 dilation=geometry.dilation,
                 groups=geometry.groups,
             )
-            return activate(y if residual is None else y + residual, epilogue.activation)
+            y = activate(y if residual is None else y + residual, epilogue.activation)
+            return y.contiguous(memory_format=torch.channels_last)
 
         return run
 

@@ -1,0 +1,184 @@
+"""The CPU engine: convolutions on the kept columns alone, in code generated for the layer's shape.
+
+channels_last in and out; threads, bias, residual and activation inside. How it works: cpu_codegen (the product),
+cpu_blocks (pixels and borders), cpu_panels (weights), cpu_driver and cpu_threads (sharing the work).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels import cpu_threads
+from kernels.cpu_blocks import FLOAT, Block, BlockPlan, plan_blocks
+from kernels.cpu_codegen import BLOCK_FIELDS, ENDINGS, KernelShape, kernel_address
+from kernels.cpu_driver import Call, driver_address
+from kernels.cpu_panels import PanelTable, choose_height, make_panels
+from kernels.cpu_schedule import Schedule, choose_schedule
+from kernels.cpu_target import VectorTarget, choose_target, host_target
+from kernels.engines import Epilogue
+from kernels.pack import PackedWeight
+
+_BLOCK_RECORD = np.dtype([(name, "i8") for name in BLOCK_FIELDS])
+
+
+class TilesEngine:
+    """Runs every tile on its own kept columns."""
+
+    name = "cpu-tiles"
+    title = "generated CPU kernels on kept columns"
+    speed_claim = True
+
+    def available(self) -> str | None:
+        host = _host()
+        return host if isinstance(host, str) else None
+
+    def supports(self, packed: PackedWeight, dtype: torch.dtype) -> str | None:
+        if dtype != torch.float32:
+            return f"expected float32, got {dtype}; cpu-tiles has no other type yet"
+        per_group = packed.geometry.rows // packed.geometry.groups
+        if packed.geometry.groups > 1 and per_group % packed.tile:
+            return (
+                f"a tile of {packed.tile} filters spans groups of {per_group}; it needs one group's columns"
+            )
+        return None
+
+    def build(self, packed: PackedWeight, epilogue: Epilogue, *, target: str | None = None) -> TilesOperator:
+        """An operator for this machine, or for a `target` of cpu_target.OVERRIDES. RuntimeError if unavailable."""
+        reason = self.supports(packed, packed.tiles[0].values.dtype)
+        if reason is not None:
+            raise ValueError(f"cpu-tiles cannot build this layer: {reason}")
+        return TilesOperator(packed, epilogue, choose_target(target))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Everything one input shape needs: the filled-in call, its threads, and what the call points to."""
+
+    call: Call
+    threads: int
+    output: tuple[int, int, int, int]
+    alive: tuple[object, ...]
+
+
+class TilesOperator:
+    """A layer ready to run: float32 x [N, C, H, W] in channels_last to y [N, M, Ho, Wo] in channels_last.
+
+    Code and tables for an input shape are made on its first call and kept. Calls from several threads are safe.
+    """
+
+    def __init__(self, packed: PackedWeight, epilogue: Epilogue, target: VectorTarget) -> None:
+        tallest = max(len(tile.rows) for tile in packed.tiles)
+        self.geometry, self.epilogue = packed.geometry, epilogue
+        self.target = target.narrowed(tallest)
+        self.vectors = choose_height(packed, self.target)
+        self.panels = make_panels(packed, self.vectors * self.target.lanes)
+        self._driver = driver_address(target)
+        self._prepared: dict[tuple[torch.Size, bool, int], _Prepared] = {}
+
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        key = (x.shape, residual is not None, torch.get_num_threads())
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = self._prepare(*key)
+        _check(x, "x", x.shape)
+        y = torch.empty(prepared.output, memory_format=torch.channels_last)
+        call = Call.from_buffer_copy(prepared.call)
+        call.x, call.y = x.data_ptr(), y.data_ptr()
+        if residual is not None:
+            _check(residual, "residual", y.shape)
+            call.residual = residual.data_ptr()
+        cpu_threads.run(self._driver, ctypes.addressof(call), prepared.threads)
+        return y
+
+    def _prepare(self, shape: torch.Size, residual: bool, threads: int) -> _Prepared:
+        """Compile and tabulate for inputs of `shape`. Raises ValueError if the layer does not take them."""
+        images, channels, height, width = shape
+        if channels != self.geometry.in_channels:
+            raise ValueError(f"expected x with {self.geometry.in_channels} channels, got {tuple(shape)}")
+        most = self.target.pixels(self.vectors)
+        plan = plan_blocks(self.geometry, images=images, plane=(height, width), most=most)
+        blocks = self._block_table(plan, residual)
+        lanes = self.target.lanes
+        panels = PanelTable(self.panels, self.epilogue.bias, geometry=self.geometry, width=width, lanes=lanes)
+        output = (images, self.geometry.out_channels, *self.geometry.output_size(height, width))
+        schedule = choose_schedule(self.panels, plan, geometry=self.geometry, shape=shape, threads=threads)
+        call = _fill_call(schedule, panels, blocks)
+        call.x_image = FLOAT * channels * height * width
+        call.y_image = FLOAT * output[1] * output[2] * output[3]
+        return _Prepared(call, schedule.threads, output, (panels, blocks))
+
+    def _block_table(self, plan: BlockPlan, residual: bool) -> np.ndarray:
+        """The plan's blocks with the addresses of the code that runs them."""
+        used = {panel.ending for panel in self.panels}
+        kernels = [
+            {
+                ending: kernel_address(
+                    KernelShape(self.target, self.vectors, layout, self.epilogue.activation, residual, ending)
+                )
+                for ending in ENDINGS
+                if ending in used
+            }
+            for layout in plan.layouts
+        ]
+        return tabulate_blocks(plan.blocks, kernels)
+
+
+def tabulate_blocks(blocks: tuple[Block, ...], kernels: list[dict[str, int]]) -> np.ndarray:
+    """Blocks as the driver reads them; the groups follow in the same array, so one array keeps all alive."""
+    distinct = {block.groups: 0 for block in blocks}
+    flat = np.concatenate([np.array(groups, np.int32).reshape(-1) for groups in distinct] or [[]])
+    table = np.zeros(len(blocks) * _BLOCK_RECORD.itemsize + 4 * len(flat), np.uint8)
+    start = table.ctypes.data + len(blocks) * _BLOCK_RECORD.itemsize
+    table[len(blocks) * _BLOCK_RECORD.itemsize :] = flat.astype(np.int32).view(np.uint8)
+    for groups in distinct:
+        distinct[groups], start = start, start + 12 * len(groups)
+    records = table[: len(blocks) * _BLOCK_RECORD.itemsize].view(_BLOCK_RECORD)
+    for record, block in zip(records, blocks, strict=True):
+        addresses = kernels[block.layout]
+        record["full"], record["rows"] = addresses.get("full", 0), addresses.get("rows", 0)
+        record["x"], record["y"] = block.x, block.y
+        record["groups"], record["group_count"] = distinct[block.groups], len(block.groups)
+    return table
+
+
+def _fill_call(schedule: Schedule, panels: PanelTable, blocks: np.ndarray) -> Call:
+    return Call(
+        panels=panels.address,
+        panel_count=schedule.panels,
+        panel_chunk=schedule.panel_chunk,
+        blocks=blocks.ctypes.data,
+        block_count=schedule.blocks // schedule.images,
+        block_chunk=schedule.block_chunk,
+        all_blocks=schedule.blocks,
+        panel_chunks=schedule.panel_chunks,
+        block_chunks=schedule.block_chunks,
+        panels_first=int(schedule.panels_first),
+        tasks=schedule.panel_chunks * schedule.block_chunks,
+    )
+
+
+def _check(tensor: Tensor, name: str, shape: torch.Size) -> None:
+    """Raise ValueError unless `tensor` is what generated code may read: float32, channels_last, of `shape`."""
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        raise ValueError(f"expected {name} in float32 on the CPU, got {tensor.dtype} on {tensor.device}")
+    if tensor.shape != shape:
+        raise ValueError(f"expected {name} of shape {tuple(shape)}, got {tuple(tensor.shape)}")
+    if not tensor.is_contiguous(memory_format=torch.channels_last):
+        raise ValueError(
+            f"expected {name} in channels_last, got strides {tensor.stride()}; "
+            "call .contiguous(memory_format=torch.channels_last)"
+        )
+
+
+@lru_cache(maxsize=1)
+def _host() -> VectorTarget | str:
+    return host_target()
+
+
+ENGINE = TilesEngine()
