@@ -1,0 +1,183 @@
+"""The runs on disk: one folder each, readable while a worker writes, whole whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bcbp.errors import BcbpError
+from bcbp.jobs.files import is_disk_full, read_json, write_json
+from bcbp.jobs.lock import is_held
+from bcbp.progress import Progress
+from bcbp.request import CompareRequest
+
+QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
+    "queued", "running", "done", "stopped", "failed", "interrupted",
+)  # fmt: skip
+ACTIVE = (QUEUED, RUNNING)
+REQUEST_FILE, STATE_FILE, REPORT_FILE = "request.json", "state.json", "report.json"
+STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
+DEVICE_LOCK = "device.lock"
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_CACHED_REPORTS = 64
+_LOST = "The worker process was lost before the run ended (killed, or out of memory). Its results are kept."
+
+
+class RunNotFound(BcbpError):
+    """No run of that id in the store."""
+
+
+class StoreError(BcbpError):
+    """The store cannot do what was asked: no room, no permission, or the run is still active."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as it stands now. `report` grows row by row while the run is active; treat it as read-only."""
+
+    id: str
+    title: str
+    state: str
+    created: str
+    request: CompareRequest
+    progress: Progress
+    report: dict[str, Any] | None
+    error: str | None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+
+def default_root() -> Path:
+    """$BCBP_HOME, else the folder for application data of this user and platform."""
+    if home := os.environ.get("BCBP_HOME"):
+        return Path(home)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "bcbp"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Application Support/bcbp"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bcbp"
+
+
+class RunStore:
+    """Runs under `root`. Any number of stores, in any number of processes, may look at one root."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or default_root()
+        self._reports: dict[Path, tuple[tuple[int, int], dict[str, Any] | None]] = {}
+        self._guard = threading.Lock()
+
+    def create(self, request: CompareRequest) -> str:
+        """A new queued run; gives its id. Raises StoreError when it cannot be written."""
+        created = datetime.now(timezone.utc)
+        run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        record = {"id": run_id, "created": created.isoformat(), "request": request.to_json()}
+        try:
+            self.folder(run_id).mkdir(parents=True)
+            write_json(self.folder(run_id) / REQUEST_FILE, record)
+        except OSError as error:
+            shutil.rmtree(self.folder(run_id), ignore_errors=True)
+            cause = "the disk is full" if is_disk_full(error) else str(error.strerror)
+            raise StoreError(
+                f"Expected to store a run in {self.root}, but {cause}. Free some space or set BCBP_HOME."
+            ) from error
+        return run_id
+
+    def list(self) -> tuple[RunView, ...]:
+        """Every readable run, newest first."""
+        views = [view for name in self._ids() if (view := self._view(name)) is not None]
+        return tuple(sorted(views, key=lambda view: (view.created, view.id), reverse=True))
+
+    def read(self, run_id: str) -> RunView:
+        """One run as it stands now. Raises RunNotFound."""
+        view = self._view(run_id) if _ID.fullmatch(run_id) else None
+        if view is None:
+            raise RunNotFound(f"Expected the id of a stored run; got {run_id!r}. The history lists all runs.")
+        return view
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run that is not running. Raises RunNotFound, StoreError."""
+        if self.read(run_id).state == RUNNING or is_held(self.folder(run_id) / ALIVE_FILE):
+            raise StoreError(f"Run {run_id} is still running. Stop it first.")
+        shutil.rmtree(self.folder(run_id), ignore_errors=True)
+
+    def ask_to_stop(self, run_id: str) -> None:
+        """Leave word for the worker, which looks ten times a second. Raises RunNotFound."""
+        if self.read(run_id).active:
+            (self.folder(run_id) / STOP_FILE).touch()
+
+    def has_worker(self, run_id: str) -> bool:
+        """Whether a living process works on the run, or waits to."""
+        return is_held(self.folder(run_id) / ALIVE_FILE)
+
+    def folder(self, run_id: str) -> Path:
+        return self.root / "runs" / run_id
+
+    def _ids(self) -> list[str]:
+        runs = self.root / "runs"
+        return [entry.name for entry in runs.iterdir() if _ID.fullmatch(entry.name)] if runs.is_dir() else []
+
+    def _view(self, run_id: str) -> RunView | None:
+        folder = self.folder(run_id)
+        record = read_json(folder / REQUEST_FILE)
+        if record is None:
+            return None
+        try:
+            request = CompareRequest.from_json(record["request"])
+        except BcbpError:  # written by a version that knew other models or methods
+            return None
+        state, progress, error = _read_state(folder)
+        title = f"{request.model} · tile {request.spec.tile} · ratio {request.spec.ratio:g}"
+        return RunView(
+            id=run_id,
+            title=title,
+            state=state,
+            created=record["created"],
+            request=request,
+            progress=progress,
+            report=self._report(folder / REPORT_FILE),
+            error=error,
+        )
+
+    def _report(self, path: Path) -> dict[str, Any] | None:
+        """The report on disk, parsed once per version of the file."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        version = (stat.st_mtime_ns, stat.st_size)
+        with self._guard:
+            cached = self._reports.get(path)
+            if cached and cached[0] == version:
+                return cached[1]
+            report = read_json(path)
+            while len(self._reports) >= _CACHED_REPORTS:
+                self._reports.pop(next(iter(self._reports)))
+            self._reports[path] = (version, report)
+        return report
+
+
+def _read_state(folder: Path) -> tuple[str, Progress, str | None]:
+    """State, progress and error: what the worker wrote, corrected for a worker that is no longer there."""
+    written = read_json(folder / STATE_FILE)
+    alive = is_held(folder / ALIVE_FILE)
+    if not alive:  # a worker that ended between the two looks has written its last word by now
+        written = read_json(folder / STATE_FILE)
+    state = written["state"] if written else QUEUED
+    progress = Progress.from_json(written["progress"]) if written else Progress()
+    error = written["error"] if written else None
+    if state == QUEUED and not alive and (folder / STOP_FILE).exists():
+        return STOPPED, progress, None
+    if state == RUNNING and not alive:
+        return INTERRUPTED, progress, _LOST
+    return state, progress, error

@@ -1,0 +1,103 @@
+"""What a comparison is asked to do, as one frozen value: JSON both ways, checked where it enters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from bcbp.errors import ModelError, SpecError
+from bcbp.intake.architectures import MODELS
+from bcbp.planning import METHODS, check_names
+from bcbp.spec import DENSE, PruneSpec
+from kernels.measure import MIN_ROUNDS
+
+MAX_BATCH = 1024
+MAX_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """Which methods to compare on which model, and how long to look.
+
+    `spec` holds for every method, with its pattern replaced. `batches` are the batch sizes to time, none
+    for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
+    all); `data` is a folder with the images where they are not bundled; `rounds` are timing rounds.
+    """
+
+    model: str = "sample"
+    methods: tuple[str, ...] = (DENSE, "filter", "block", "column", "bcbp")
+    spec: PruneSpec = field(default_factory=PruneSpec)
+    batches: tuple[int, ...] = (1, 32)
+    threads: int | None = None
+    images: int | None = None
+    data: str | None = None
+    rounds: int = 15
+
+    def __post_init__(self) -> None:
+        """Raises SpecError or ModelError for anything that cannot be carried out."""
+        if self.model not in MODELS:
+            raise ModelError(f"Expected a model out of {_listed(MODELS)}; got {self.model!r}.")
+        _check_distinct("methods", self.methods)
+        _check_distinct("batches", self.batches)
+        unknown = [method for method in self.methods if method not in METHODS]
+        if unknown or not self.methods:
+            raise SpecError(f"Expected methods out of {_listed(METHODS)}; got {_listed(unknown) or 'none'}.")
+        check_names(self.spec)
+        for batch in self.batches:
+            _check_whole("a batch", batch, 1, MAX_BATCH)
+        _check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)
+        for label, value in (("threads", self.threads), ("images", self.images)):
+            if value is not None:
+                _check_whole(label, value, 1, None)
+
+    @property
+    def pruned_methods(self) -> tuple[str, ...]:
+        """Every method but dense, which is always run: it is what the others are compared with."""
+        return tuple(method for method in self.methods if method != DENSE)
+
+    def spec_for(self, method: str) -> PruneSpec:
+        return replace(self.spec, pattern=method)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "methods": list(self.methods),
+            "spec": self.spec.to_json(),
+            "batches": list(self.batches),
+            "threads": self.threads,
+            "images": self.images,
+            "data": self.data,
+            "rounds": self.rounds,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CompareRequest:
+        """Inverse of `to_json`; fields left out keep their default. Raises SpecError for unknown fields."""
+        unknown = set(data) - {known.name for known in fields(cls)}
+        if unknown:
+            raise SpecError(f"Unknown field in a comparison request: {_listed(sorted(unknown))}.")
+        values = dict(data)
+        if "spec" in values:
+            values["spec"] = PruneSpec.from_json(values["spec"])
+        for name in ("methods", "batches"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _check_distinct(label: str, values: tuple[object, ...]) -> None:
+    if len(set(values)) != len(values):
+        raise SpecError(f"Expected {label} without repetition; got {', '.join(map(str, values))}.")
+
+
+def _check_whole(label: str, value: object, low: int, high: int | None) -> None:
+    """`value` must be a whole number from `low` to `high` (None: without bound)."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+        span = f"from {low} to {high}" if high else f"of at least {low}"
+        raise SpecError(f"Expected {label} {span}; got {value}.")
