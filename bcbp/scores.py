@@ -1,4 +1,4 @@
-"""Scored units of a model in one total order, sorted once, so that every new ratio is a few comparisons."""
+"""Scored units of a model in one total order: sorted once, so that a new ratio is a few comparisons."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from bcbp.criteria import CRITERIA
 from bcbp.errors import ModelError
 from bcbp.geometry import TileShape
 from bcbp.intake.model import LoadedModel
+from bcbp.surgery import inner_layers
 
 _NUMBER = np.uint64(0xFFFF_FFFF)
+_FANOUT = 64
 
 
 @dataclass(frozen=True, eq=False)
 class UnitScores:
-    """The units of one layer: `values` float32 [groups, units]; a unit of group g stands for `weights[g]` weights.
+    """The units of one layer: `values` float32 [groups, units]; one of group g stands for `weights[g]` weights.
 
-    Columns: a group is a tile, a unit one of its columns, its weight the rows of the tile. Filters: each filter is
-    a group of one unit, which stands for K weights. `first` numbers the layer's first unit in its pool.
+    Columns: a group is a tile, a unit one of its columns, its weight the rows of the tile. Filters: each
+    filter is a group of one unit, which stands for K weights.
 
-    A unit's key is its score, inverted, above its number: ascending keys run from the best unit to the worst,
-    and equal scores are settled by position. Non-negative floats order like their bits.
+    A unit's key is its score, inverted, above its number in the pool, which starts at `first`: ascending keys
+    run from the best unit to the worst, and equal scores are settled by position. (Floats that are not
+    negative order like their bits.) Counts are NumPy's: on small arrays torch waits for its threads.
     """
 
     name: str
@@ -35,7 +38,7 @@ class UnitScores:
     weights: Tensor
     first: int
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Weights of the whole layer."""
         return int(self.weights.sum()) * self.values.shape[1]
@@ -58,17 +61,32 @@ class UnitScores:
         return np.sort(self.keys, axis=1)
 
     @cached_property
-    def cumulative(self) -> np.ndarray:
-        """int64: weights in the layer's best 1, 2, ... units."""
+    def _cumulative(self) -> np.ndarray | None:
+        """int64 [1 + units]: weights in the best 0, 1, 2, ... units; None where all units weigh the same."""
+        weights = self.weights.numpy()
+        if (weights == weights[0]).all():
+            return None
         groups = ((self.ordered & _NUMBER).astype(np.int64) - self.first) // self.values.shape[1]
-        return np.cumsum(self.weights.numpy()[groups])
+        return np.concatenate([[0], np.cumsum(weights[groups])])
+
+    def weights_until(self, cuts: np.ndarray) -> np.ndarray:
+        """Weights in the units whose key is at most the cut, int64, for each of `cuts` (uint64)."""
+        counts = np.searchsorted(self.ordered, cuts, "right")
+        return counts * int(self.weights[0]) if self._cumulative is None else self._cumulative[counts]
+
+    def cut(self, keep: int) -> np.uint64:
+        """Key of the last of the layer's best units that together hold at least `keep` >= 1 weights."""
+        if self._cumulative is None:
+            return self.ordered[-(-keep // int(self.weights[0])) - 1]
+        return self.ordered[np.searchsorted(self._cumulative, keep) - 1]
 
     def select(self, keep: int) -> Tensor:
-        """The layer's best units that together hold at least `keep` weights: bool [groups, units]."""
-        if keep <= 0:
-            return torch.zeros(self.values.shape, dtype=torch.bool)
-        last = self.ordered[np.searchsorted(self.cumulative, keep)]
-        return torch.from_numpy(self.keys <= last)
+        """The layer's best units that together hold at least `keep` >= 1 weights: bool [groups, units]."""
+        return torch.from_numpy(self.keys <= self.cut(keep))
+
+    def count(self, keep: int) -> Tensor:
+        """How many of the units that `select` gives lie in each group: int64 [groups]."""
+        return torch.from_numpy(np.count_nonzero(self.keys <= self.cut(keep), axis=1))
 
     def best(self, count: int) -> Tensor:
         """The best `count` >= 1 units of every group: bool [groups, units]."""
@@ -81,59 +99,34 @@ class ScorePool:
 
     layers: tuple[UnitScores, ...]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(layer.name for layer in self.layers)
-
-    def __getitem__(self, name: str) -> UnitScores:
-        return self._by_name[name]
-
     @cached_property
     def _by_name(self) -> dict[str, UnitScores]:
         return {layer.name: layer for layer in self.layers}
 
-    @cached_property
-    def _subsets(self) -> dict[tuple[str, ...], ScorePool]:
-        return {self.names: self}
+    def __getitem__(self, name: str) -> UnitScores:
+        return self._by_name[name]
 
     def only(self, names: Collection[str]) -> ScorePool:
-        """The pool of some of the layers; the most recent one is kept, because sliders ask for it again."""
-        wanted = tuple(name for name in self.names if name in names)
-        if wanted not in self._subsets:
-            self._subsets.clear()
-            self._subsets[wanted] = ScorePool(tuple(self[name] for name in wanted))
-        return self._subsets[wanted]
-
-    @cached_property
-    def _order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Layer index and weights of every unit of the pool, best first: int64 and int32."""
-        keys = np.sort(np.concatenate([layer.ordered for layer in self.layers]))
-        numbers = (keys & _NUMBER).astype(np.int64)
-        end = max(layer.first + layer.values.numel() for layer in self.layers)
-        owner, weights = np.zeros(end, np.int64), np.zeros(end, np.int32)
-        for index, layer in enumerate(self.layers):
-            span = slice(layer.first, layer.first + layer.values.numel())
-            owner[span] = index
-            weights[span] = np.repeat(layer.weights.numpy(), layer.values.shape[1])
-        return owner[numbers], weights[numbers]
+        """The pool of some of the layers."""
+        return ScorePool(tuple(layer for layer in self.layers if layer.name in names))
 
     def split(self, keep: int, floors: Mapping[str, int]) -> dict[str, int]:
-        """Weights each layer keeps when one threshold over all units keeps `keep` of them.
+        """Weights each layer keeps when one threshold over all units keeps `keep` in total, and none less than its floor.
 
-        A layer that would fall below its floor is held at it, and the threshold is found again for the others.
+        The threshold is the lowest key that keeps enough, found by cutting the range of keys in 64 again and again.
         """
-        owner, weights = self._order
-        floor = np.array([floors[name] for name in self.names])
-        held = np.zeros(len(floor), bool)
-        while True:
-            counted = np.where(held[owner], 0, weights) if held.any() else weights
-            stop = np.searchsorted(np.cumsum(counted, dtype=np.int64), keep - floor[held].sum()) + 1
-            kept = np.bincount(owner[:stop], counted[:stop], len(floor)).astype(np.int64)
-            kept[held] = floor[held]
-            low = kept < floor
-            if not low.any():
-                return {name: int(count) for name, count in zip(self.names, kept, strict=True)}
-            held |= low
+        low, high = 0, 2**64 - 1
+        while low < high:
+            cuts = [low + (high - low) * step // _FANOUT for step in range(_FANOUT + 1)]
+            totals = sum(self._kept(np.array(cuts, np.uint64), floors).values())
+            enough = int(np.argmax(totals >= keep))
+            low, high = cuts[enough - 1] + 1 if enough else low, cuts[enough]
+        return {name: int(kept[0]) for name, kept in self._kept(np.array([high], np.uint64), floors).items()}
+
+    def _kept(self, cuts: np.ndarray, floors: Mapping[str, int]) -> dict[str, np.ndarray]:
+        return {
+            layer.name: np.maximum(layer.weights_until(cuts), floors[layer.name]) for layer in self.layers
+        }
 
 
 class ScoreBook:
@@ -146,10 +139,20 @@ class ScoreBook:
         self._columns: dict[int, ScorePool] = {}
 
     def columns(self, tile: TileShape) -> ScorePool:
-        """Scores of the column vectors [tiles, K] of every prunable layer."""
+        """Scores of the column vectors [tiles, K] of every prunable layer.
+
+        Tiles of one row score every weight; they are not kept, because sorted keys take 20 bytes for each.
+        """
+        if tile.rows == 1:
+            return self._pool(tile)
         if tile.rows not in self._columns:
             self._columns[tile.rows] = self._pool(tile)
         return self._columns[tile.rows]
+
+    @cached_property
+    def inner(self) -> dict[str, tuple[str, ...]]:
+        """The layers that may lose filters, each with the layers that read them."""
+        return inner_layers(self.model.module, self.model.input_shape)
 
     @cached_property
     def filters(self) -> ScorePool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bcbp.geometry import TileShape
@@ -54,7 +53,7 @@ class Quota:
 
 def pre_prune(scores: UnitScores, budget: int) -> Tensor:
     """Step 1, vector-wise tile pre-pruning: columns each tile has among the layer's best, int64 [tiles]."""
-    return scores.select(budget).sum(1)
+    return scores.count(budget)
 
 
 def recalibrate(counts: Tensor, heights: Tensor, reduction: str) -> int:
@@ -112,7 +111,7 @@ class BalancedColumns:
         fitting, kept_dense = split_scope(task)
         pool = task.book.columns(tile).only({layer.name for layer in fitting})
         budgets = allocate(task, pool, spec.ratio)
-        counts = {name: pre_prune(pool[name], budgets[name]) for name in pool.names}
+        counts = {name: pre_prune(pool[name], budgets[name]) for name in budgets}
         quotas = {
             layer.name: self._quota(task, pool[layer.name], counts[layer.name], budgets[layer.name])
             for layer in fitting

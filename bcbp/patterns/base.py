@@ -53,15 +53,11 @@ class Pattern(Protocol):
 
 def allocate(task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
     """Weights that each layer of `pool` keeps: fixed ratios as given, the others by the spec's allocation."""
-    free = pool.only({name for name in pool.names if name not in task.fixed})
-    budgets = ALLOCATIONS[task.spec.allocation].budgets(free, ratio) if free.layers else {}
-    return {
-        layer.name: budgets[layer.name]
-        if layer.name in budgets
-        else weights_kept(layer.total, task.fixed[layer.name])
-        for layer in pool.layers
-    }
-
+    fixed = {layer.name: weights_kept(layer.total, task.fixed[layer.name]) for layer in pool.layers if layer.name in task.fixed}
+    free = ScorePool(tuple(layer for layer in pool.layers if layer.name not in fixed))
+    if not free.layers:
+        return fixed
+    return fixed | ALLOCATIONS[task.spec.allocation].budgets(free, ratio)
 
 def split_scope(task: Task) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
     """Layers of the task that its tile fits, and the others with the reason."""

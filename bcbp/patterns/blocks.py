@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
 from bcbp.patterns.base import Outcome, Task, allocate, layer_target, split_scope, whole_layer
 from bcbp.plan import LayerPlan
-from bcbp.scores import ScorePool
+from bcbp.scores import ScorePool, UnitScores
 
 
 def block_sides(heights: Tensor, columns: int, keep: int) -> tuple[list[int], int]:
@@ -32,14 +33,12 @@ def block_sides(heights: Tensor, columns: int, keep: int) -> tuple[list[int], in
     return rows, min(columns, max(1, round(keep / sum(rows))))
 
 
-def best_rows(scores: Tensor, rows: list[int], tile: TileShape) -> Tensor:
-    """The best `rows[t]` filters of every tile t by `scores` [M]: bool [M]; equal scores by position."""
-    kept = torch.zeros(len(scores), dtype=torch.bool)
-    for index, count in enumerate(rows):
-        first = index * tile.rows
-        order = scores[first : first + tile.rows].sort(descending=True, stable=True).indices
-        kept[first + order[:count]] = True
-    return kept
+def best_rows(filters: UnitScores, rows: list[int], tile: TileShape) -> Tensor:
+    """The best `rows[t]` >= 1 filters of every tile t: bool [M]."""
+    keys = np.full((len(rows), tile.rows), np.iinfo(np.uint64).max, np.uint64)
+    keys.ravel()[: filters.keys.size] = filters.keys[:, 0]
+    last = np.sort(keys, axis=1)[np.arange(len(rows)), np.array(rows) - 1]
+    return torch.from_numpy((keys <= last[:, None]).ravel()[: filters.keys.size])
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Blocks:
     def _layer(self, task: Task, layer: LayerInfo, pool: ScorePool, budget: int) -> LayerPlan:
         scores, tile = pool[layer.name], TileShape(task.spec.tile)
         rows, columns = block_sides(scores.weights, layer.columns, budget)
-        kept_rows = best_rows(task.book.filters[layer.name].values[:, 0], rows, tile)
+        kept_rows = best_rows(task.book.filters[layer.name], rows, tile)
         mask = Mask(scores.best(columns), kept_rows, tile)
         return LayerPlan(layer.name, (layer.rows, layer.columns), layer_target(scores, budget), mask)
 

@@ -13,7 +13,6 @@ from bcbp.mask import Mask
 from bcbp.patterns.base import Outcome, Task, allocate
 from bcbp.plan import LayerPlan
 from bcbp.scores import ScorePool
-from bcbp.surgery import inner_layers
 
 NOT_INNER = (
     "its output channels are summed, concatenated or read in a way that needs them all, so its filters stay; "
@@ -35,7 +34,7 @@ class Flow:
     def of(cls, task: Task) -> Flow:
         """Producers are the inner layers in scope; consumers belong to the plan even where they are excluded."""
         scope = {layer.name for layer in task.layers}
-        inner = inner_layers(task.book.model.module, task.book.model.input_shape)
+        inner = task.book.inner
         known = {layer.name for layer in task.book.model.layers}
         joined = {name: inner[name] for name in inner if name in scope and known.issuperset(inner[name])}
         producer_of = {consumer: name for name, consumers in joined.items() for consumer in consumers}

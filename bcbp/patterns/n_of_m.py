@@ -21,10 +21,15 @@ def best_of_groups(values: Tensor, taps: int, *, n: int, m: int) -> Tensor:
     >>> best_of_groups(torch.tensor([[1.0, 4.0, 3.0, 2.0]]), 1, n=2, m=4).tolist()
     [[False, True, True, False]]
     """
-    grouped = values.reshape(len(values), -1, m, taps)
-    order = grouped.sort(dim=2, descending=True, stable=True).indices
-    keep = torch.zeros(grouped.shape, dtype=torch.bool)
-    return keep.scatter_(2, order[:, :, :n], True).reshape(values.shape)
+    groups = values.reshape(len(values), -1, m, taps).unbind(2)
+    keep = torch.empty(len(values), len(groups[0][0]), m, taps, dtype=torch.bool)
+    for own, value in enumerate(groups):
+        better = torch.zeros(value.shape, dtype=torch.uint8)
+        for index, other in enumerate(groups):
+            if index != own:  # equal scores: the first channel wins
+                better += other > value if index > own else other >= value
+        keep[:, :, own] = better < n
+    return keep.view(values.shape)
 
 
 @dataclass(frozen=True)
