@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from app.services import lifespan
+from app.warm_up import lifespan
 
 app = st.App("app/main.py", lifespan=lifespan)

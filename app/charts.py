@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 from app import wording
 from bcbp.mask import Mask
 
-# One colour and one marker per method everywhere. Chosen by search: each has at least 3:1 contrast on the light
-# and the dark background, and the first five stay apart under simulated protanopia, deuteranopia and tritanopia.
+# One colour and one marker per method everywhere. Chosen by search: each has at least 3:1 contrast on the
+# light and the dark background, and the first five stay apart under simulated protanopia, deuteranopia and
+# tritanopia.
 COLORS = {
     "dense": "#94939B",
     "filter": "#CC7D01",
@@ -121,7 +122,12 @@ def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) ->
             y=[title],
             orientation="h",
             marker_color=method_color(method),
-            error_x={"type": "data", "symmetric": False, "array": [high - median], "arrayminus": [median - low]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - median],
+                "arrayminus": [median - low],
+            },
             hovertemplate=f"<b>{title}</b><br>{wording.milliseconds(median)}<extra></extra>",
             name=title,
         )
@@ -189,7 +195,7 @@ def _figure(*, height: int) -> go.Figure:
         margin={"l": 8, "r": 8, "t": 24, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.25, "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"align": "left"},
     )
     figure.update_xaxes(gridcolor=_GRID, zeroline=False, automargin=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
-from app import services, state, wording
+from app import services, state
+from app.help_texts import HELP
 from app.state import Edits
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
@@ -27,7 +29,7 @@ def scope_bar() -> None:
             format_func=services.MODEL_TITLES.__getitem__,
             key=state.MODEL,
             bind="query-params",
-            help=wording.HELP["model"],
+            help=HELP["model"],
         )
         st.selectbox(
             "Method",
@@ -35,14 +37,14 @@ def scope_bar() -> None:
             format_func=services.METHOD_TITLES.__getitem__,
             key=state.METHOD,
             bind="query-params",
-            help=wording.HELP["method"],
+            help=HELP["method"],
         )
         st.selectbox(
             "Tile (V filters)",
             choices["tile"],
             key=state.TILE,
             bind="query-params",
-            help=wording.HELP["tile"],
+            help=HELP["tile"],
         )
         low, high = state.RATIO_LIMITS
         st.slider(
@@ -53,7 +55,7 @@ def scope_bar() -> None:
             format="percent",
             key=state.RATIO,
             bind="query-params",
-            help=wording.HELP["ratio"],
+            help=HELP["ratio"],
         )
 
 
@@ -84,7 +86,7 @@ def preset() -> None:
         default=edits.allocation,
         format_func=services.PRESET_TITLES.__getitem__,
         key=f"preset_{state.scope().model}",
-        help=wording.HELP["allocation"],
+        help=HELP["allocation"],
         required=True,
     )
     if chosen != edits.allocation:
@@ -92,27 +94,30 @@ def preset() -> None:
         st.rerun()
 
 
-def layer_picker(plan: PruningPlan) -> str:
-    """The layer in focus: by default the planned one with the most multiply-adds."""
+def costliest(plan: PruningPlan) -> str:
+    """The planned layer with the most multiply-adds; of equals, the one with the most tiles."""
     model = services.model(state.scope().model)
+    return max(plan, key=lambda layer: (model.layer(layer.name).macs, len(layer.mask.keep))).name
+
+
+def layer_picker(plan: PruningPlan) -> str:
+    """The layer in focus."""
     planned = [layer.name for layer in plan]
-    costliest = max(planned, key=lambda name: model.layer(name).macs)
-    state.layer(planned, costliest)
-    return st.selectbox("Layer", planned, key=state.LAYER, help="The layer whose mask is shown.")
+    state.layer(planned, costliest(plan))
+    return st.selectbox("Layer", planned, key=state.LAYER, persist_state="session", help=HELP["layer"])
 
 
 def run_settings() -> CompareRequest:
     """What to measure. Raises SpecError for settings that cannot be carried out."""
-    pruned = tuple(name for name in services.METHOD_TITLES if name != DENSE)
     methods = st.pills(
         "Compare dense with",
-        pruned,
+        tuple(services.PATTERN_TITLES),
         default=[name for name in CompareRequest().methods if name != DENSE],
         format_func=services.METHOD_TITLES.__getitem__,
         selection_mode="multi",
         key="run_methods",
         persist_state="session",
-        help=wording.HELP["methods"],
+        help=HELP["methods"],
     )
     batches = st.pills(
         "Batch sizes",
@@ -121,24 +126,26 @@ def run_settings() -> CompareRequest:
         selection_mode="multi",
         key="run_batches",
         persist_state="session",
-        help=wording.HELP["batches"],
+        help=HELP["batches"],
     )
     with st.expander("More settings", icon=":material/tune:"):
-        recovery, images, rounds = _more_settings()
+        more = _more_settings()
     spec = state.spec(
         current_edits(), method=state.scope().method, criterion=services.CRITERION, layers=layer_names()
     )
     return CompareRequest(
         model=state.scope().model,
         methods=(DENSE, *methods),
-        spec=replace(spec, recovery=recovery),
+        spec=replace(spec, recovery=more["recovery"]),
         batches=tuple(sorted(batches)),
-        images=images,
-        rounds=rounds,
+        images=more["images"],
+        rounds=more["rounds"],
+        data=more["data"],
     )
 
 
-def _more_settings() -> tuple[str, int | None, int]:
+def _more_settings() -> dict[str, Any]:
+    """Recovery, test images, rounds and data folder, under their names in the request."""
     recovery = st.segmented_control(
         "Recovery",
         tuple(services.RECOVERY_TITLES),
@@ -147,7 +154,7 @@ def _more_settings() -> tuple[str, int | None, int]:
         key="run_recovery",
         persist_state="session",
         required=True,
-        help=wording.HELP["recovery"],
+        help=HELP["recovery"],
     )
     images = st.segmented_control(
         "Test images",
@@ -156,7 +163,7 @@ def _more_settings() -> tuple[str, int | None, int]:
         format_func=lambda count: "all" if count is None else f"{count:,}",
         key="run_images",
         persist_state="session",
-        help=wording.HELP["images"],
+        help=HELP["images"],
     )
     rounds = st.segmented_control(
         "Timing rounds",
@@ -165,9 +172,10 @@ def _more_settings() -> tuple[str, int | None, int]:
         key="run_rounds",
         persist_state="session",
         required=True,
-        help=wording.HELP["rounds"],
+        help=HELP["rounds"],
     )
-    return recovery, images, rounds
+    data = st.text_input("Folder with images", key="run_data", persist_state="session", help=HELP["data"])
+    return {"recovery": recovery, "images": images, "rounds": rounds, "data": data.strip() or None}
 
 
 def show_chart(figure: object, *, key: str, alt: str) -> None:

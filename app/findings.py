@@ -26,13 +26,24 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Paired:
+    """McNemar's test against dense on the same images: answers gained, lost, and what follows."""
+
+    gained: int
+    lost: int
+    p_value: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Latency:
-    """Milliseconds per batch: median, quartiles, and the engine that ran."""
+    """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady."""
 
     median: float
     quartiles: tuple[float, float]
-    samples: int
+    rounds: int
     engine: str
+    noisy: bool
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,13 @@ class Finding:
     macs: int
     parameters: int
     accuracy: Accuracy | None
+    paired: Paired | None
     latency: Latency | None
     speedup: Speedup | None
     wit_before: float | None
     wit_after: float | None
     layers: tuple[Mapping[str, Any], ...]
+    remarks: tuple[str, ...]
 
 
 def batches(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -77,9 +90,8 @@ def findings(
 
 def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str]) -> Finding:
     method = row["method"]
-    accuracy = row.get("accuracy")
-    latency = (row.get("latency_ms") or {}).get(batch)
-    speedup = (row.get("speedup") or {}).get(batch)
+    accuracy, paired = row.get("accuracy"), row.get("accuracy_vs_dense")
+    latency, speedup = (row.get("latency_ms") or {}).get(batch), (row.get("speedup") or {}).get(batch)
     return Finding(
         method=method,
         title=titles.get(method, method),
@@ -88,20 +100,46 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         macs=row.get("macs") or 0,
         parameters=row.get("parameters") or 0,
         accuracy=accuracy and Accuracy(accuracy["correct"], accuracy["total"], tuple(accuracy["interval"])),
+        paired=paired and Paired(paired["gained"], paired["lost"], paired["p_value"], paired["verdict"]),
         latency=latency and _latency(latency),
         speedup=speedup and Speedup(speedup["value"], tuple(speedup["interval"]), speedup["verdict"]),
         wit_before=row.get("wit_before"),
         wit_after=row.get("wit_after"),
         layers=tuple(row.get("layers") or ()),
+        remarks=_remarks(row, batch),
     )
 
 
 def _latency(data: Mapping[str, Any]) -> Latency:
-    return Latency(data["median"], (data["q1"], data["q3"]), data["samples"], data["engine"])
+    samples = data["samples"]
+    rounds = len(samples) if isinstance(samples, Sequence) else samples
+    return Latency(data["median"], (data["q1"], data["q3"]), rounds, data["engine"], bool(data.get("noisy")))
+
+
+def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
+    """Why a figure is missing, and what the planner had to say."""
+    reasons = [row.get("accuracy_reason"), (row.get("latency_reason") or {}).get(batch)]
+    return tuple(reason for reason in (*reasons, *(row.get("notes") or ())) if reason)
 
 
 def dense_of(rows: Sequence[Finding]) -> Finding | None:
     return next((row for row in rows if row.method == DENSE), None)
+
+
+def layer_lines(row: Finding) -> list[dict[str, object]]:
+    """A line a layer: what is left of it, what ran it, and why."""
+    return [
+        {
+            "Layer": layer["name"],
+            "Matrix": " × ".join(map(str, layer["shape"])),
+            "Removed": wording.percent(layer["ratio"]),
+            "Tiles": layer["tiles"],
+            "Columns kept": wording.span(layer["columns"]),
+            "Engine": layer.get("engine") or "",
+            "Why": layer.get("engine_reason") or "",
+        }
+        for layer in row.layers
+    ]
 
 
 @dataclass(frozen=True)
@@ -121,38 +159,44 @@ def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
     dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
     if dense is None or row is None or row.speedup is None or dense.latency is None or row.latency is None:
         return WAITING
+    speed = wording.times(row.speedup.value)
     head = {
-        BETTER: f"Yes: {row.title} is {wording.times(row.speedup.value)} as fast as the best dense at batch {batch}",
-        WORSE: f"No, not on this device: at batch {batch} {row.title} runs at {wording.times(row.speedup.value)} "
-        "the speed of the best dense",
-        UNCLEAR: f"Cannot tell: at batch {batch} {row.title} and the best dense are too close to call",
+        BETTER: f"Yes: {row.title} is {speed} as fast as the best dense at batch {batch}",
+        WORSE: f"No, not on this device: {row.title} is {speed} as fast as the best dense at batch {batch}",
+        UNCLEAR: f"Cannot tell: {row.title} and the best dense are too close to call at batch {batch}",
     }[row.speedup.verdict]
     low, high = row.speedup.interval
     interval = f" (95 % interval {wording.times(low)} to {wording.times(high)})"
-    return Verdict(row.speedup.verdict, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense))
+    return Verdict(
+        row.speedup.verdict, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense)
+    )
 
 
 def _accuracy_clause(row: Finding, dense: Finding) -> str:
     if row.accuracy is None or dense.accuracy is None:
         return "; accuracy was not measured"
-    difference = row.accuracy.share - dense.accuracy.share
-    return (
-        f", with {wording.points(difference)} points of accuracy "
-        f"({wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)})"
-    )
+    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
+    difference = wording.points(row.accuracy.share - dense.accuracy.share)
+    if row.paired is not None and row.paired.verdict == UNCLEAR:
+        return f", with no clear difference in accuracy ({shares})"
+    return f", with {difference} points of accuracy ({shares})"
 
 
 def _cause(row: Finding, dense: Finding) -> str:
     """What the measured figures themselves say about why; no guess goes beyond them."""
-    assert row.latency is not None and dense.latency is not None
+    assert row.latency is not None and dense.latency is not None and row.speedup is not None
     work = row.macs / dense.macs if dense.macs else 1.0
     rate = work * dense.latency.median / row.latency.median
     parts = [
-        f"It does {wording.percent(work, 0)} of dense's multiply-adds, each at {wording.percent(rate, 0)} of dense's rate."
+        f"It does {wording.percent(work, 0)} of the multiply-adds, "
+        f"at {wording.percent(rate, 0)} of the rate of {dense.latency.engine}."
     ]
-    fallbacks = [layer for layer in row.layers if layer.get("engine") == DENSE and layer.get("ratio", 0) > 0]
+    pruned = [layer for layer in row.layers if layer.get("ratio", 0) > 0]
+    fallbacks = [layer for layer in pruned if layer.get("engine") == DENSE]
     if fallbacks:
-        parts.append(f"{len(fallbacks)} of {len(row.layers)} pruned layers ran dense.")
-    if row.speedup is not None and row.speedup.verdict == UNCLEAR:
-        parts.append("The interval includes 1×: more rounds or a quieter machine would narrow it.")
+        parts.append(wording.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
+    if row.speedup.verdict == UNCLEAR:
+        parts.append("More rounds or a quieter machine would narrow the interval.")
+    if row.latency.noisy or dense.latency.noisy:
+        parts.append("The clock was unsteady during this run.")
     return " ".join(parts)

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import wording
+from app.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
@@ -15,14 +16,20 @@ _LOG = logging.getLogger(__name__)
 
 def pages() -> list[st.Page]:
     """One file a page, in the order of work."""
-    icons = {"model": "deployed_code", "tune": "tune", "masks": "grid_on", "run": "play_circle", "compare": "balance"}
+    icons = {
+        "model": "deployed_code",
+        "tune": "tune",
+        "masks": "grid_on",
+        "run": "play_circle",
+        "compare": "balance",
+    }
     return [
         st.Page(
             f"views/{name}.py",
             title=name.capitalize(),
             icon=f":material/{icon}:",
             default=name == "model",
-            help=wording.PAGE_HELP[name],
+            help=PAGES[name.capitalize()],
         )
         for name, icon in icons.items()
     ]
@@ -32,9 +39,15 @@ def frame() -> None:
     """One run of the script."""
     st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
     page = st.navigation(pages(), position="top")
-    st.markdown(wording.TAGLINE)
+    st.logo(_FOLDER / "icon.png", size="large")
+    if page.title != "Model":
+        st.caption(PAGES[page.title])
     with st.spinner(wording.LOADING):
-        from app import controls, services, state  # PyTorch: seconds on a cold start, so not before the first words
+        from app import (
+            controls,
+            services,
+            state,
+        )  # PyTorch: seconds on a cold start, so not before the first words
     state.open_session(services.choices())
     notices = st.container()
     controls.scope_bar()

@@ -1,22 +1,19 @@
 """The only file that caches: models, planners, plans, the run store and the job queue.
 
-Caches are keyed by strings and numbers alone (hashing arrays samples them) and bounded. What they hold is frozen
-and shared between sessions; pruning works on copies.
+Caches are keyed by strings and numbers alone (hashing arrays samples them) and bounded. What they hold is
+frozen and shared between sessions; pruning works on copies.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import streamlit as st
 
+from app import wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
-from bcbp.criteria import CRITERIA
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
@@ -35,7 +32,8 @@ CRITERION = "l2"
 SPARSE = "cpu-tiles"
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
-METHOD_TITLES = {DENSE: "Dense"} | {name: pattern.label for name, pattern in PATTERNS.items()}
+PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATTERNS.items()}
+METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 MODEL_TITLES = {name: entry.title for name, entry in MODELS.items()}
@@ -121,15 +119,3 @@ def runs() -> tuple[RunView, ...]:
 def machine() -> dict[str, Any]:
     """This machine as it is now."""
     return environment()
-
-
-@asynccontextmanager
-async def lifespan(_server: object) -> AsyncIterator[None]:
-    """Load the sample and pick up waiting runs while the browser is still opening."""
-    threading.Thread(target=_warm_up, name="bcbp-warm-up", daemon=True).start()
-    yield
-
-
-def _warm_up() -> None:
-    queue()
-    planner("sample", CRITERION, 32)

@@ -91,13 +91,13 @@ def dismiss_notices() -> None:
 
 
 def scope() -> Scope:
-    """The scope bar's values. The browser's limits are checked again by PruneSpec, which every plan goes through."""
+    """The scope bar's values. The browser's limits are checked again by PruneSpec, which every plan uses."""
     state = st.session_state
     return Scope(state[MODEL], int(state[TILE]), float(state[RATIO]), state[METHOD])
 
 
 def edits(layers: Sequence[str], presets: Sequence[str]) -> Edits:
-    """The edits of the scope's model, whose prunable `layers` these are; the link's are read at first sight."""
+    """The edits of the scope's model, which has these prunable `layers`; at first those of the link."""
     held: dict[str, Edits] = st.session_state[_EDITS]
     model = scope().model
     if model not in held:
@@ -149,7 +149,7 @@ def renew_table() -> None:
 
 
 def spec(edited: Edits, *, method: str, criterion: str, layers: Sequence[str]) -> PruneSpec:
-    """The pruning request of the scope, these edits and a method. Raises SpecError for values out of range."""
+    """The request of the scope, these edits and a method. Raises SpecError for values out of range."""
     current = scope()
     known = set(layers)
     return PruneSpec(
@@ -193,7 +193,7 @@ def take_request() -> bool:
 
 
 def write_link(layers: Sequence[str]) -> None:
-    """Put the edits, the layer and the run into the address bar, so that a copied link opens the same screen."""
+    """Put the edits, the layer and the run into the address bar: a copied link opens the same screen."""
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
@@ -225,7 +225,7 @@ def _ratio_byte(ratio: float | None) -> int:
 
 
 def decode_layers(text: str, layers: Sequence[str]) -> tuple[dict[str, float], frozenset[str]]:
-    """Inverse of `encode_layers`: ratios and dense layers. Raises ValueError for a text that fits other layers.
+    """Inverse of `encode_layers`: ratios and dense layers. Raises ValueError for the text of other layers.
 
     >>> decode_layers("ZP_-", ["a", "b", "c"])
     ({'a': 0.5}, frozenset({'c'}))

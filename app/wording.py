@@ -5,89 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 PAGE_TITLE = "BCBP: does pruning pay here?"
+QUESTION = "Does pruning make a network faster on your machine?"
 TAGLINE = (
-    "**Does pruning make this network faster on this machine?** Remove weights in a pattern the hardware can skip, "
-    "then measure speed and accuracy against dense at its best."
+    "Remove weights in a pattern that the hardware can skip, such as balanced columns (BCBP). "
+    "Then measure speed and accuracy on this machine against the unpruned network at its best. "
+    "The answer may be no."
 )
 START = "Compare on this machine"
 TUNE_FIRST = "Tune the ratios first"
 USE_SAMPLE = "Back to the sample"
 START_CAPTION = (
-    "Prunes the model above by each method, tests it on real images and times it on this machine, in the background; "
+    "Prunes the model above by each method, tests it on real images and times it, in the background. "
     "Stop works at any time. The sample needs no download."
 )
 LOADING = "Loading PyTorch and the model (a few seconds, once)"
-
-# Who said it: help texts keep the paper's statements and our definitions apart.
-PAPER = "**Paper** (Park et al., AAAI 2023)"
-OURS = "**Our definition**"
-
-PAGE_HELP = {
-    "model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
-    "tune": "Set each layer's ratio and see at once what every tile keeps.",
-    "masks": "The same layer pruned by each method, on the same axes.",
-    "run": "Prune, recover, test and time every method on this machine, one after the other.",
-    "compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
-}
-
-HELP = {
-    "model": "The network to prune. Only trained models with images at hand get an accuracy.",
-    "tile": (
-        f"Filters that share one choice of columns (V). {PAPER}: weights are removed as column vectors of a tile. "
-        f"{OURS}: a tile is V consecutive filters over the whole layer."
-    ),
-    "ratio": (
-        "Share of weights **removed** from the layers that are pruned; 50 % leaves half. "
-        "The work saved in multiply-adds and the bytes stand beside every result."
-    ),
-    "method": (
-        "The pattern in which weights are removed. It is shown first on Tune and Masks; "
-        "Run measures several side by side."
-    ),
-    "allocation": (
-        "How the ratio is spread over the layers. *Uniform*: the same everywhere. *Global threshold*: one threshold over "
-        f"the scores of the network, so layers with weak weights give more. {PAPER}: step 1 prunes with a global view. "
-        f"{OURS}: the exact formulas. *Explicit*: only layers whose ratio you set."
-    ),
-    "criterion": "How a column vector's importance is scored before any is removed.",
-    "balance": (
-        f"{PAPER}: every tile of a layer keeps the same number of columns, so no tile waits for another. "
-        "Bars of one height are the proof."
-    ),
-    "wit": (
-        f"Workload imbalance of tiles. {PAPER}: unequal tiles leave hardware idle. {OURS}: 1 − mean / max of kept columns, "
-        "the idle share if all tiles of a layer run at once. Before balancing it sizes the problem, after it must be 0."
-    ),
-    "estimate": "Estimated from sizes alone, not measured. Run measures.",
-    "lock": "A locked layer keeps its ratio when the presets or the ratio above change.",
-    "exclude": "An excluded layer stays dense.",
-    "engine": "What is expected to run the layer. The measured choice stands in the results of a run.",
-    "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
-    "methods": "Each is pruned at the same ratio, given the same recovery and timed in the same interleaved rounds.",
-    "recovery": (
-        "What is done after pruning, without training. *BatchNorm*: its statistics are measured again on images the model "
-        "was trained on; test images are never used."
-    ),
-    "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
-    "rounds": "Interleaved timing rounds per method. More narrows the interval.",
-    "bound": (
-        "Estimate, not measured: the multiply-adds that are left, if each took as long as before. "
-        "Run measures what remains of it."
-    ),
-    "idle": (
-        f"The largest WIT of a layer before balancing. {PAPER}: balance removes this waiting. {OURS}: how it is counted."
-    ),
-    "masks_methods": "Each gets the scope's ratio; the axes are the same, so masks can be read one above the other.",
-    "magnitude": "Magnitude shades what is kept by its score: the brighter, the larger the column vector's L2 norm.",
-    "viewer": "The canvas zooms and shows single columns. The chart shows equal bins and needs no drawing in the browser.",
-    "window": "The whole layer is too wide to send bit by bit; off, it is shown as exact shares of equal bins.",
-    "axes": (
-        f"{OURS}: a layer is the matrix of its filters (rows) and its columns: input channel × kernel row × kernel column."
-    ),
-    "stop": "Stops within a second or two; what has been measured is kept.",
-    "environment": "Times hold for this machine, with this load and these versions.",
-    "speedup": "Best dense time / this method's time, paired by round; the interval is a 95 % bootstrap interval.",
-}
 
 UNEXPECTED = (
     "Something went wrong on this page; the details are in the terminal that runs the dashboard. "
@@ -95,7 +26,8 @@ UNEXPECTED = (
 )
 UNTRAINED = "Random weights: speed and masks are real, accuracy would mean nothing and is not shown."
 TABLE_NOTE = (
-    "Double-click a ratio to change it; that locks the layer. Columns marked ○ are expectations, not measurements."
+    "Double-click a ratio to change it; that locks the layer. "
+    "Columns marked ○ are expectations, not measurements."
 )
 BEFORE_BALANCE = "Before balancing"
 NO_METHOD = "Choose at least one method."
@@ -121,6 +53,14 @@ STATE_WORDS = {
     "failed": "Failed, what was measured until then is kept",
     "interrupted": "Interrupted, the process ended early; what was measured is kept",
 }
+
+
+def capital(words: str) -> str:
+    """
+    >>> capital("column"), capital("BCBP")
+    ('Column', 'BCBP')
+    """
+    return words[:1].upper() + words[1:]
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -268,19 +208,21 @@ def forget_edits(locked: int, dense: int) -> str:
     return f"Forget edits ({', '.join(parts)})"
 
 
-def kept_columns(counts: Sequence[int], columns: int) -> str:
+def span(numbers: Sequence[int]) -> str:
     """
-    >>> kept_columns([288, 288], 576), kept_columns([250, 300], 576)
-    ('every tile keeps 288 of 576 columns', 'tiles keep 250 to 300 of 576 columns')
+    >>> span([288, 288]), span([250, 300]), span([])
+    ('288', '250 to 300', '')
     """
-    low, high = min(counts), max(counts)
-    if low == high:
-        return f"every tile keeps {low} of {columns} columns"
-    return f"tiles keep {low} to {high} of {columns} columns"
+    if not numbers:
+        return ""
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def layer_line(name: str, rows: int, columns: int, macs: int) -> str:
-    return f"`{name}`: {rows} filters (down) × {columns} columns (across), {amount(macs)} multiply-adds an image"
+    return (
+        f"`{name}`: {rows} filters (down) × {columns} columns (across), {amount(macs)} multiply-adds an image"
+    )
 
 
 def balance_note(before: float, after: float) -> str:
@@ -326,4 +268,22 @@ def batch_caption(batch: str, count: int) -> str:
 def run_caption(title: str, created: str, state: str, environment: Mapping[str, object]) -> str:
     """What was run, when, how it ended, where."""
     words = run_state(state)
-    return "  \n".join(filter(None, (f"{title} · {moment(created)} · {words}", environment_line(environment))))
+    return "  \n".join(
+        filter(None, (f"{title} · {moment(created)} · {words}", environment_line(environment)))
+    )
+
+
+def hero_picture(layer: str) -> str:
+    return (
+        f"Layer `{layer}`: colour is kept, grey is removed. Rows are filters in tiles; "
+        "equal bars at the right are equal work."
+    )
+
+
+def fallbacks(count: int, total: int, reason: str | None) -> str:
+    """
+    >>> fallbacks(2, 8, "dense was 1.2x faster here")
+    '2 of 8 pruned layers ran dense (the first: dense was 1.2x faster here).'
+    """
+    why = f" (the first: {reason})" if reason else ""
+    return f"{count} of {total} pruned layers ran dense{why}."

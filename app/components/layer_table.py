@@ -1,14 +1,16 @@
-"""The spine of Tune: one editable line a layer. The table is rebuilt from session state, which owns the ratios."""
+"""The spine of Tune: one editable line a layer, rebuilt from session state, which owns the ratios."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app import state, wording
+from app.help_texts import HELP
 from app.state import Edits
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import PruningPlan
@@ -23,7 +25,6 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
     lines = []
     for info in model.layers:
         layer = planned.get(info.name)
-        kept = layer.mask.kept_per_tile if layer else None
         lines.append(
             {
                 "layer": info.name,
@@ -31,19 +32,15 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
+                "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
-                "kept": "" if kept is None else _span(int(kept.min()), int(kept.max())),
                 "wit": 100 * layer.wit_before if layer else None,
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
     return pd.DataFrame(lines)
-
-
-def _span(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _engine(sparse: bool, reason: str | None) -> str:
@@ -67,23 +64,29 @@ def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
     )
 
 
-def _columns() -> dict[str, object]:
-    words = wording.HELP
+def _columns() -> dict[str, Any]:
+    words = HELP
     low, high = (100 * limit for limit in state.RATIO_LIMITS)
     return {
         "layer": _COLUMN.TextColumn("Layer", pinned=True),
         "ratio": _COLUMN.NumberColumn(
-            "Ratio ✎", format="%.4g %%", min_value=low, max_value=high, step=0.5, pinned=True, help=words["ratio"]
+            "Ratio",
+            format="%.4g %%",
+            min_value=low,
+            max_value=high,
+            step=0.5,
+            pinned=True,
+            help=words["ratio"],
         ),
         "lock": _COLUMN.CheckboxColumn("Lock", help=words["lock"]),
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
-        "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help="What whole columns make of the ratio."),
-        "macs": _COLUMN.ProgressColumn("Work", format="%.1f %%", min_value=0, max_value=100, help="Multiply-adds."),
-        "gemm": _COLUMN.TextColumn("Matrix", help="Filters × columns of the layer as a matrix product."),
-        "grid": _COLUMN.TextColumn("Tile grid", help="Tiles × columns: one decision each."),
+        "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
         "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
+        "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),
+        "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),
+        "grid": _COLUMN.TextColumn("Tile grid", help=words["grid"]),
         "wit": _COLUMN.NumberColumn("WIT before", format="%.1f %%", help=words["wit"]),
-        "engine": _COLUMN.TextColumn("Expected ○", help=words["engine"]),
+        "engine": _COLUMN.TextColumn("○ Expected", help=words["engine"]),
     }
 
 

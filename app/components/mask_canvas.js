@@ -1,7 +1,7 @@
 // Paints the masks of one layer, one panel a method, on common axes: x = columns of the GEMM view, y = filters.
 // Every pixel shows the exact kept share of the cells under it (prefix sums), so nothing aliases.
 
-const GUTTER = 58; // CSS pixels at the right edge for the counts per tile
+const GUTTER = 74; // CSS pixels at the right edge for the counts per tile
 const states = new WeakMap();
 
 export default function (component) {
@@ -74,7 +74,7 @@ function element(tag, className, parent) {
 
 function build(frame) {
   const view = { frame, zoom: 1, left: 0, nodes: [] };
-  const tools = element("div", "tools", frame);
+  const tools = (view.tools = element("div", "tools", frame));
   const buttons = element("div", "", tools);
   for (const [label, text, act] of [
     ["Zoom in", "+", () => zoomAt(view, 2, 0.5)],
@@ -97,6 +97,7 @@ function build(frame) {
 }
 
 function layOut(view) {
+  view.tools.hidden = !view.data.tools;
   while (view.nodes.length > view.panels.length) view.nodes.pop().box.remove();
   while (view.nodes.length < view.panels.length) view.nodes.push(addPanel(view, view.nodes.length));
   view.panels.forEach((panel, index) => {
@@ -120,12 +121,13 @@ function addPanel(view, index) {
 }
 
 function summary(panel, data) {
-  const low = Math.min(...panel.counts), high = Math.max(...panel.counts);
+  const low = Math.min(...panel.counts), high = Math.max(...panel.counts), { columns, filters } = data;
   const removed = `${(100 * panel.sparsity).toFixed(1)} % removed`;
   if (panel.tile === 1) return `${removed} · each filter chooses its own weights`;
-  if (panel.kept && panel.balanced && high === data.columns) return `${removed} · whole filters`;
-  if (panel.balanced) return `${removed} · every tile keeps ${high} of ${data.columns} columns`;
-  return `${removed} · tiles keep ${low} to ${high} of ${data.columns} columns`;
+  const across = low === high ? `every tile keeps ${high} of ${columns} columns` : `tiles keep ${low} to ${high} of ${columns} columns`;
+  if (!panel.kept) return `${removed} · ${across}`;
+  if (low === columns) return `${removed} · keeps ${panel.kept[filters]} of ${filters} filters whole`;
+  return `${removed} · ${across}, and ${panel.kept[filters]} of ${filters} filters stay`;
 }
 
 // ---- painting -----------------------------------------------------------------------------------------------
@@ -233,22 +235,31 @@ function magnitudes(view, filter, width) {
   return rowShares(view.magnitude, cells, view, width).map((share) => 0.12 + 0.88 * share);
 }
 
-/** Bars of equal length at the right edge are the picture of balance. */
+/** Bars of equal length at the right edge are the picture of balance: each is the work of a tile. */
 function drawCounts(view, panel, context, width, height, ratio) {
-  const { counts } = panel, each = (height * panel.tile * panel.per_count) / view.data.filters;
-  const left = width + 6 * ratio, room = 14 * ratio, most = Math.max(1, ...counts);
-  const fontSize = 10 * ratio, every = Math.max(1, Math.ceil((fontSize * 1.15) / each));
+  const { filters } = view.data, span = panel.tile * panel.per_count, each = (height * span) / filters;
+  const left = width + 6 * ratio, room = 14 * ratio, fontSize = 10 * ratio;
+  const every = Math.max(1, Math.ceil((fontSize * 1.15) / each));
+  const heights = panel.counts.map((_, index) => keptFilters(panel, index * span, Math.min(filters, (index + 1) * span)));
+  const work = panel.counts.map((count, index) => count * heights[index].share);
+  const most = Math.max(1, ...work);
   context.font = `${fontSize}px ${view.colors.font}`;
   context.textBaseline = "middle";
-  counts.forEach((count, index) => {
+  panel.counts.forEach((count, index) => {
     const top = index * each, bar = Math.max(1, Math.min(each, height - top) - (each > 3 * ratio ? ratio : 0));
     context.fillStyle = panel.color;
-    context.fillRect(left, top, (room * count) / most, bar);
+    context.fillRect(left, top, (room * work[index]) / most, bar);
     if (index % every) return;
     context.fillStyle = view.colors.text;
     const y = Math.min(height - fontSize / 2, Math.max(fontSize / 2, top + bar / 2));
-    context.fillText(String(count), left + room + 4 * ratio, y);
+    const text = panel.kept && panel.tile > 1 ? `${heights[index].count}×${count}` : String(count);
+    context.fillText(text, left + room + 4 * ratio, y);
   });
+}
+
+function keptFilters(panel, first, last) {
+  const count = panel.kept ? panel.kept[last] - panel.kept[first] : last - first;
+  return { count, share: count / (last - first) };
 }
 
 function drawAxis(view) {

@@ -126,7 +126,7 @@ def _bins(keep: np.ndarray, budget: int) -> dict[str, Any]:
 
 
 def bin_counts(keep: np.ndarray, high: int, wide: int) -> np.ndarray:
-    """Kept cells in bins of `high` tiles x `wide` columns, int64: exact, so no aliasing looks like structure."""
+    """Kept cells in bins of `high` tiles x `wide` columns, int64: exact, so nothing aliases."""
     rows = np.add.reduceat(keep.astype(np.int64), np.arange(0, keep.shape[0], high), axis=0)
     return np.add.reduceat(rows, np.arange(0, keep.shape[1], wide), axis=1)
 
@@ -170,6 +170,8 @@ _mount = st.components.v2.component(
 )
 
 
-def mask_canvas(data: dict[str, Any], *, key: str, alt: str, panel_height: int = 150) -> None:
-    """Paint `picture(...)`; `alt` is what a screen reader says of it."""
-    _mount(key=key, data=data | {"alt": alt, "panel_height": panel_height})
+def mask_canvas(
+    data: dict[str, Any], *, key: str, alt: str, panel_height: int = 150, tools: bool = True
+) -> None:
+    """Paint `picture(...)`; `alt` is for screen readers, `tools` are the zoom buttons and their hint."""
+    _mount(key=key, data=data | {"alt": alt, "panel_height": panel_height, "tools": tools})

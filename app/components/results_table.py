@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import wording
 from app.findings import Finding, dense_of
+from app.help_texts import HELP
 
 
 def results(rows: Sequence[Finding]) -> pd.DataFrame:
@@ -29,11 +30,12 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": _accuracy_change(row, dense),
+        "Against dense": _paired(row),
         "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
         if accuracy
         else "",
-        "Multiply-adds": _with_share(row.macs, dense and dense.macs),
-        "Parameters": _with_share(row.parameters, dense and dense.parameters),
+        "Multiply-adds": _with_share(row.macs, dense.macs if dense else None),
+        "Parameters": _with_share(row.parameters, dense.parameters if dense else None),
         "WIT before → after": _imbalance(row),
         "Engine": latency.engine if latency else "",
     }
@@ -43,6 +45,11 @@ def _accuracy_change(row: Finding, dense: Finding | None) -> str:
     if row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
         return ""
     return wording.points(row.accuracy.share - dense.accuracy.share)
+
+
+def _paired(row: Finding) -> str:
+    paired = row.paired
+    return f"+{paired.gained} −{paired.lost}, {paired.verdict} (p = {paired.p_value:.2g})" if paired else ""
 
 
 def _with_share(value: int, whole: int | None) -> str:
@@ -67,9 +74,10 @@ def results_table(rows: Sequence[Finding], *, key: str) -> None:
         height="content",
         column_config={
             "Method": column(pinned=True),
-            "Speed": column(help=wording.HELP["speedup"]),
-            "WIT before → after": column(help=wording.HELP["wit"]),
-            "± points": column(help="Percentage points of accuracy against dense."),
+            "Speed": column(help=HELP["speedup"]),
+            "WIT before → after": column(help=HELP["wit"]),
+            "Against dense": column(help=HELP["paired"]),
+            "± points": column(help=HELP["points"]),
         },
         alt="Measured figures of every method",
     )

@@ -70,7 +70,9 @@ def trade_off(rows: tuple[Finding, ...]) -> None:
         controls.show_chart(charts.trade_off(points), key="trade_off", alt=wording.TRADE_OFF_ALT)
         st.caption(wording.TRADE_OFF_NOTE)
         return
-    bars = [(row.method, row.title, row.latency.median, row.latency.quartiles) for row in timed if row.latency]
+    bars = [
+        (row.method, row.title, row.latency.median, row.latency.quartiles) for row in timed if row.latency
+    ]
     controls.show_chart(charts.latency_bars(bars), key="latency", alt="Latency of every method")
     st.caption(wording.NO_ACCURACY)
 
@@ -94,13 +96,23 @@ def _points(rows: list[Finding]) -> list[charts.Point]:
     ]
 
 
+def remarks(rows: tuple[Finding, ...]) -> None:
+    """Why figures are missing, and other remarks, each said once."""
+    by_remark: dict[str, list[str]] = {}
+    for row in rows:
+        for remark in row.remarks:
+            by_remark.setdefault(remark, []).append(row.title)
+    for remark, titles in by_remark.items():
+        st.caption(f"{', '.join(titles)}: {remark}")
+
+
 def layers(rows: tuple[Finding, ...], method: str) -> None:
     """Which engine ran each layer, and why."""
     row = next((row for row in rows if row.method == method), None)
     if row is None or not row.layers:
         return
     with st.expander(f"Layers of {row.title}", icon=":material/layers:"):
-        st.dataframe(pd.DataFrame([dict(layer) for layer in row.layers]), hide_index=True, alt="Layers of this method")
+        st.dataframe(pd.DataFrame(findings.layer_lines(row)), hide_index=True, alt="Layers of this method")
 
 
 def downloads(run: RunView, method: str) -> None:
@@ -159,10 +171,13 @@ else:
     batch, method = focus(run)
     rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
     verdict(rows, method=method, batch=batch)
-    st.caption(wording.run_caption(run.title, run.created, run.state, (run.report or {}).get("environment") or {}))
+    st.caption(
+        wording.run_caption(run.title, run.created, run.state, (run.report or {}).get("environment") or {})
+    )
     trade_off(rows)
     if rows:
         results_table(rows, key=f"results_{run.id}_{batch}")
+        remarks(rows)
         layers(rows, method)
         downloads(run, method)
 if every_run:

@@ -12,6 +12,7 @@ from app.components.mask_canvas import (
     mask_canvas,
     picture,
 )
+from app.help_texts import HELP
 from bcbp.geometry import LayerInfo
 
 SIDE_BY_SIDE = ("bcbp", "column", "block", "filter")
@@ -23,18 +24,29 @@ def settings() -> tuple[str, tuple[str, ...], str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
             "Methods",
-            tuple(services.choices()["method"]),
+            tuple(services.PATTERN_TITLES),
             default=_first(state.scope().method),
             format_func=services.METHOD_TITLES.__getitem__,
             selection_mode="multi",
+            wrap=True,
             key=f"mask_methods_{state.scope().method}",
-            help=wording.HELP["masks_methods"],
+            help=HELP["masks_methods"],
         )
         shown = st.segmented_control(
-            "Show", ("Mask", "Magnitude"), default="Mask", key="mask_show", required=True, help=wording.HELP["magnitude"]
+            "Show",
+            ("Mask", "Magnitude"),
+            default="Mask",
+            key="mask_show",
+            required=True,
+            help=HELP["magnitude"],
         )
         viewer = st.segmented_control(
-            "Viewer", ("Canvas", "Chart"), default="Canvas", key="mask_viewer", required=True, help=wording.HELP["viewer"]
+            "Viewer",
+            ("Canvas", "Chart"),
+            default="Canvas",
+            key="mask_viewer",
+            required=True,
+            help=HELP["viewer"],
         )
     return layer, tuple(methods), shown, viewer
 
@@ -67,7 +79,7 @@ def canvas(shown: tuple[Panel, ...], info: LayerInfo, *, with_magnitude: bool) -
         first = st.slider(
             wording.window_label(widest), 0, info.columns - widest, 0, step=8, key=f"window_{info.name}"
         )
-        if st.toggle(wording.WINDOW_TOGGLE, key=f"window_on_{info.name}", help=wording.HELP["window"]):
+        if st.toggle(wording.WINDOW_TOGGLE, key=f"window_on_{info.name}", help=HELP["window"]):
             window = Window(first, first + widest)
     scope = state.scope()
     magnitude = services.magnitude(scope.model, scope.tile, info.name) if with_magnitude else None
@@ -80,13 +92,18 @@ def heatmaps(shown: tuple[Panel, ...]) -> None:
     for panel in shown:
         st.markdown(f"**{panel.title}**: {wording.percent(panel.mask.sparsity)} removed")
         controls.show_chart(
-            charts.mask_heatmap(panel.mask, panel.method), key=f"heat_{panel.method}", alt=f"Mask of {panel.title}"
+            charts.mask_heatmap(panel.mask, panel.method),
+            key=f"heat_{panel.method}",
+            alt=f"Mask of {panel.title}",
         )
 
 
 name, chosen, show, with_viewer = settings()
 layer_info = services.model(state.scope().model).layer(name)
-st.caption(wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs), help=wording.HELP["axes"])
+st.caption(
+    wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
+    help=HELP["axes"],
+)
 pictures = panels(name, chosen)
 if not pictures:
     st.info(wording.NO_METHOD, icon=":material/touch_app:")

@@ -7,21 +7,38 @@ from collections import defaultdict
 import pandas as pd
 import streamlit as st
 
-from app import services, state, wording
+from app import charts, controls, services, state, wording
+from app.components.mask_canvas import Panel, mask_canvas, picture
 from bcbp.intake.model import LoadedModel
 
 
 def hero(model: LoadedModel) -> None:
-    """The two things to do from here."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(wording.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
-            state.ask_for_run()
-            st.switch_page("views/run.py")
-        if st.button(wording.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
-            st.switch_page("views/tune.py")
-        if model.name != state.DEFAULTS[state.MODEL]:
-            st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
-    st.caption(wording.START_CAPTION)
+    """What this is, in a sentence and a picture, and the two things to do from here."""
+    words, example = st.columns([3, 2], gap="medium", vertical_alignment="center")
+    with words:
+        st.title(wording.QUESTION, anchor=False)
+        st.markdown(wording.TAGLINE)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(wording.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
+                state.ask_for_run()
+                st.switch_page("views/run.py")
+            if st.button(wording.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
+                st.switch_page("views/tune.py")
+            if model.name != state.DEFAULTS[state.MODEL]:
+                st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
+        st.caption(wording.START_CAPTION)
+    with example:
+        picture_of_method(model)
+
+
+def picture_of_method(model: LoadedModel) -> None:
+    """What the method in focus keeps of the layer with the most work."""
+    plan, method = controls.current_plan(), state.scope().method
+    layer = plan[controls.costliest(plan)]
+    panel = Panel(method, services.METHOD_TITLES[method], charts.method_color(method), layer.mask)
+    data = picture((panel,), model.layer(layer.name))
+    mask_canvas(data, key="hero_mask", alt=f"Mask of {layer.name}", panel_height=150, tools=False)
+    st.caption(wording.hero_picture(layer.name))
 
 
 def facts(model: LoadedModel) -> None:

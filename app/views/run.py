@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import controls, findings, services, state, wording
 from app.components.results_table import results_table
+from app.help_texts import HELP
 from bcbp.errors import SpecError
 from bcbp.jobs import RunNotFound, RunView
 from bcbp.request import CompareRequest
@@ -59,11 +60,15 @@ def button(run: RunView | None, request: CompareRequest | None) -> None:
             key="stop",
             on_click=services.queue().stop,
             args=(run.id,),
-            help=wording.HELP["stop"],
+            help=HELP["stop"],
         )
         return
     pressed = st.button(
-        wording.run_label(len(request.pruned_methods) if request else 0), type="primary", icon=":material/play_arrow:", key="run", disabled=request is None
+        wording.run_label(len(request.pruned_methods) if request else 0),
+        type="primary",
+        icon=":material/play_arrow:",
+        key="run",
+        disabled=request is None,
     )
     if request is not None and (pressed or state.take_request()):
         start(request)
@@ -77,7 +82,10 @@ def status(run: RunView) -> None:
     if run.state == "queued":
         st.caption(wording.queue_position(services.queue().position(run.id)))
     if run.active:
-        st.progress(min(1.0, progress.fraction), text=wording.progress_text(progress.stage, progress.message, progress.seconds_left))
+        st.progress(
+            min(1.0, progress.fraction),
+            text=wording.progress_text(progress.stage, progress.message, progress.seconds_left),
+        )
     if run.error:
         st.error(run.error, icon=":material/error:")
     with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
@@ -114,7 +122,7 @@ def live() -> None:
 in_focus = current_run()
 wanted = settings()
 button(in_focus, wanted)
-st.caption(wording.environment_line(services.machine()), help=wording.HELP["environment"])
+st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
 was_active = in_focus is not None and in_focus.active
 if in_focus is None:
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")

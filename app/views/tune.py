@@ -7,6 +7,7 @@ import streamlit as st
 from app import charts, controls, services, state, wording
 from app.components.layer_table import layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.help_texts import HELP
 from bcbp.plan import PruningPlan
 
 
@@ -27,14 +28,14 @@ def totals(plan: PruningPlan) -> None:
     """What the plan removes, and the most it could gain."""
     left = services.macs_left(state.scope().model, plan)
     with st.grid(4, min_column_width=140):
-        st.metric("Weights removed", wording.percent(plan.sparsity), border=True, help=wording.HELP["ratio"])
+        st.metric("Weights removed", wording.percent(plan.sparsity), border=True, help=HELP["ratio"])
         st.metric("Multiply-adds left", wording.percent(left), border=True)
-        st.metric("○ Speed, at most", wording.times(1 / left), border=True, help=wording.HELP["bound"])
+        st.metric("○ Speed, at most", wording.times(1 / left), border=True, help=HELP["bound"])
         st.metric(
-            "Idle share removed",
-            wording.percent(max((layer.wit_before for layer in plan), default=0.0)),
+            "Idle before balancing",
+            f"≤ {wording.percent(max((layer.wit_before for layer in plan), default=0.0))}",
             border=True,
-            help=wording.HELP["idle"],
+            help=HELP["idle"],
         )
     for note in plan.notes:
         st.info(note, icon=":material/info:")
@@ -47,11 +48,9 @@ def chosen_layer(plan: PruningPlan) -> None:
     layer, info = plan[name], services.model(scope.model).layer(name)
     title = services.METHOD_TITLES[scope.method]
     panel = Panel(scope.method, title, charts.method_color(scope.method), layer.mask)
-    mask_canvas(
-        picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220
-    )
+    mask_canvas(picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220)
     engine, reason = services.expected_engine(scope.model, layer)
-    st.caption(f"○ Expected engine: {engine}, {reason}", help=wording.HELP["engine"])
+    st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
     masks = [(scope.method, title, layer.mask)]
     if scope.method == "bcbp":
         before = controls.current_plan("column")[name]
@@ -60,7 +59,7 @@ def chosen_layer(plan: PruningPlan) -> None:
         controls.show_chart(
             charts.kept_per_tile(masks), key="tune_balance", alt=f"Columns kept by each tile of {name}"
         )
-        st.caption(wording.balance_note(layer.wit_before, layer.mask.wit), help=wording.HELP["balance"])
+        st.caption(wording.balance_note(layer.wit_before, layer.mask.wit), help=HELP["balance"])
 
 
 presets()

@@ -1,0 +1,97 @@
+"""The text behind every question mark. What the paper says and what is our definition are kept apart."""
+
+from __future__ import annotations
+
+PAPER = "**Paper** (Park et al., AAAI 2023)"
+OURS = "**Our definition**"
+
+PAGES = {
+    "Model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
+    "Tune": "Set each layer's ratio and see at once what every tile keeps.",
+    "Masks": "The same layer pruned by each method, on the same axes.",
+    "Run": "Prune, recover, test and time every method on this machine, one after the other.",
+    "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
+}
+
+HELP = {
+    # scope
+    "model": "The network to prune. Only trained models with images at hand get an accuracy.",
+    "tile": (
+        "Filters that share one choice of columns (V). "
+        f"{PAPER}: weights are removed as column vectors of a tile. "
+        f"{OURS}: a tile is V consecutive filters over the whole layer."
+    ),
+    "ratio": (
+        "Share of weights **removed** from the layers that are pruned; 50 % leaves half. "
+        "The work saved in multiply-adds stands beside every result."
+    ),
+    "method": (
+        "The pattern in which weights are removed. It is the one in focus on every page; "
+        "Run measures several side by side."
+    ),
+    # tune
+    "allocation": (
+        "How the ratio is spread over the layers. *Uniform*: the same everywhere. "
+        "*Global threshold*: one threshold over the scores of the network, so layers with weak weights give "
+        f"more. *Explicit*: only layers whose ratio you set. {PAPER}: step 1 finds ratios over the network. "
+        f"{OURS}: the formulas."
+    ),
+    "lock": "A locked layer keeps its ratio when the preset or the ratio above change.",
+    "exclude": "The layer stays dense.",
+    "snapped": "What whole columns, the same number in every tile, make of the ratio.",
+    "work": "The layer's share of the network's multiply-adds.",
+    "grid": "Tiles × columns: each cell is one decision to keep or remove.",
+    "engine": "What is expected to run the layer. The measured choice stands in the results of a run.",
+    "bound": (
+        "Estimate, not measured: if the multiply-adds that are left took as long as before. "
+        "Run measures what remains of it."
+    ),
+    "idle": (
+        f"The largest WIT of a layer before balancing. {PAPER}: balance removes this waiting. "
+        f"{OURS}: how it is counted."
+    ),
+    "balance": (
+        f"{PAPER}: every tile of a layer keeps the same number of columns, so no tile waits for another. "
+        "Bars of one height are the proof."
+    ),
+    "wit": (
+        f"Workload imbalance of tiles. {PAPER}: unequal tiles leave hardware idle. {OURS}: "
+        "1 − mean / max of kept columns, the idle share if all tiles of a layer run at once. "
+        "Before balancing it sizes the problem; after it must be 0."
+    ),
+    # masks
+    "layer": "The layer whose mask is shown; at first the one with the most multiply-adds.",
+    "masks_methods": "Each at the ratio above, on the same axes, so masks can be read one above the other.",
+    "magnitude": (
+        "Magnitude shades what is kept by its score: the stronger the colour, the larger the L2 norm of the "
+        "column vector."
+    ),
+    "viewer": (
+        "The canvas zooms down to single columns. "
+        "The chart shows equal bins and needs no drawing in the browser."
+    ),
+    "window": "The whole layer is too wide to send bit by bit: it is shown as exact shares of equal bins.",
+    "axes": (
+        f"{OURS}: a layer is the matrix of its filters (rows) and its columns: "
+        "input channel × kernel row × kernel column."
+    ),
+    # run
+    "methods": "Each at the same ratio, with the same recovery, timed in the same interleaved rounds.",
+    "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
+    "recovery": (
+        "What is done after pruning, without training. *BatchNorm*: its statistics are measured again on "
+        "images the model was trained on; test images are never used."
+    ),
+    "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
+    "rounds": "Interleaved timing rounds per method. More narrows the interval.",
+    "data": (
+        "Only for models whose images are not bundled, CIFAR-10 for instance. "
+        "Empty: the usual places are looked through."
+    ),
+    "stop": "Stops within a second or two; what has been measured is kept.",
+    "environment": "Times hold for this machine, with this load and these versions.",
+    # compare
+    "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
+    "points": "Percentage points of accuracy against dense.",
+    "paired": "McNemar's test on the same images: answers gained and lost against dense.",
+}
