@@ -1,0 +1,103 @@
+"""Which engine runs a layer, and why: asked for, declined, or measured to be faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bcbp.mask import Mask
+from kernels.engines import Epilogue, Operator, decline_reason
+from kernels.engines import engine as engine_named
+from kernels.layout import ConvGeometry
+from kernels.measure import measure
+from kernels.pack import pack, pack_dense
+
+AUTO = "auto"
+SPARSE, DENSE = "cpu-tiles", "dense"
+# Enough for a choice between two: a wrong one costs at most what the two differ by.
+_ROUNDS, _SAMPLE_SECONDS = 7, 0.002
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """Which engine runs layer `name`, and the reason in words."""
+
+    name: str
+    engine: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class LayerJob:
+    """A layer to be run: masked `weight` [M, K] with what is fused behind it, and what it is given.
+
+    `input_shape` is [N, C, H, W]; `mask` is None for a layer outside the plan.
+    """
+
+    name: str
+    geometry: ConvGeometry
+    weight: Tensor
+    epilogue: Epilogue
+    input_shape: tuple[int, ...]
+    residual: bool
+    mask: Mask | None
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Random inputs of the right shapes, channels_last."""
+        count, _, height, width = self.input_shape
+        shapes = [self.input_shape]
+        if self.residual:
+            shapes.append((count, self.geometry.rows, *self.geometry.output_size(height, width)))
+        generator = torch.Generator().manual_seed(0)
+        return tuple(
+            torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+            for shape in shapes
+        )
+
+
+def build_layer(job: LayerJob, engine: str) -> tuple[Operator, LayerRun]:
+    """The operator that runs `job` under the `engine` asked for ("auto" measures), and what was decided."""
+    if job.mask is None:
+        return _dense(job), LayerRun(job.name, DENSE, "not pruned")
+    if job.mask.kept == job.weight.numel():
+        return _dense(job), LayerRun(job.name, DENSE, "its mask keeps every weight")
+    if engine == DENSE:
+        return _dense(job), LayerRun(job.name, DENSE, "asked for")
+    packed = pack(job.weight, job.mask.keep, job.mask.rows, job.mask.tile.rows, job.geometry)
+    name = SPARSE if engine == AUTO else engine
+    declined = decline_reason(name, packed, packed.tiles[0].values.dtype)
+    if declined is not None:
+        return _dense(job), LayerRun(job.name, DENSE, f"{name} declined: {declined}")
+    operator = engine_named(name).build(packed, job.epilogue)
+    if engine != AUTO:
+        return operator, LayerRun(job.name, name, "asked for")
+    return _faster(job, operator)
+
+
+def _dense(job: LayerJob) -> Operator:
+    return engine_named(DENSE).build(pack_dense(job.weight, job.geometry), job.epilogue)
+
+
+def _faster(job: LayerJob, sparse: Operator) -> tuple[Operator, LayerRun]:
+    """The sparse operator, or the dense one where that measured faster on this machine."""
+    dense, inputs = _dense(job), job.example()
+    times = measure(
+        {DENSE: _call(dense, inputs), SPARSE: _call(sparse, inputs)},
+        baseline=DENSE,
+        rounds=_ROUNDS,
+        sample_seconds=_SAMPLE_SECONDS,
+    )
+    seconds = {name: times[name].median for name in (DENSE, SPARSE)}
+    winner = min(seconds, key=lambda name: seconds[name])
+    reason = (
+        f"{winner} was {max(seconds.values()) / min(seconds.values()):.2f}x faster here "
+        f"({min(seconds.values()) * 1e3:.3f} vs {max(seconds.values()) * 1e3:.3f} ms)"
+    )
+    return {DENSE: dense, SPARSE: sparse}[winner], LayerRun(job.name, winner, reason)
+
+
+def _call(operator: Operator, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
+    return lambda: operator(*inputs)
