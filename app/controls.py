@@ -21,27 +21,25 @@ ROUNDS = (9, 15, 31, 61)
 
 def scope_bar() -> None:
     """Model, tile, ratio, method: on every page, kept in the address bar."""
-    choices = services.choices()
     with st.container(border=True, key="scope_bar"), st.grid(4, min_column_width=130, gap="small"):
         st.selectbox(
             "Model",
-            choices["model"],
-            format_func=services.MODEL_TITLES.__getitem__,
+            services.MODEL_NAMES,
             key=state.MODEL,
             bind="query-params",
             help=HELP["model"],
         )
         st.selectbox(
             "Method",
-            choices["method"],
-            format_func=services.METHOD_TITLES.__getitem__,
+            tuple(services.PATTERN_TITLES),
+            format_func=services.PATTERN_TITLES.__getitem__,
             key=state.METHOD,
             bind="query-params",
             help=HELP["method"],
         )
         st.selectbox(
             "Tile (V filters)",
-            choices["tile"],
+            services.TILES,
             key=state.TILE,
             bind="query-params",
             help=HELP["tile"],
@@ -103,8 +101,8 @@ def costliest(plan: PruningPlan) -> str:
 def layer_picker(plan: PruningPlan) -> str:
     """The layer in focus."""
     planned = [layer.name for layer in plan]
-    state.layer(planned, costliest(plan))
-    return st.selectbox("Layer", planned, key=state.LAYER, persist_state="session", help=HELP["layer"])
+    state.choose_layer(planned, costliest(plan))
+    return st.selectbox("Layer", planned, key=state.LAYER, bind="query-params", help=HELP["layer"])
 
 
 def run_settings() -> CompareRequest:

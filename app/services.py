@@ -36,12 +36,16 @@ PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATT
 METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
-MODEL_TITLES = {name: entry.title for name, entry in MODELS.items()}
+MODEL_NAMES = tuple(MODELS)
 
 
-def choices() -> dict[str, tuple[str | int, ...]]:
-    """What the scope bar offers, by key."""
-    return {"model": tuple(MODELS), "tile": TILES, "method": tuple(PATTERNS)}
+def choices() -> dict[str, dict[str, str | int]]:
+    """What the scope bar offers: values by key and by the words a link may use, names or labels."""
+    return {
+        "model": {name: name for name in MODELS},
+        "tile": {str(rows): rows for rows in TILES},
+        "method": {name: name for name in PATTERNS} | {label: name for name, label in PATTERN_TITLES.items()},
+    }
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -12,15 +12,15 @@ import streamlit as st
 from app import wording
 from bcbp.spec import PruneSpec
 
-# Widgets bound to the address bar; Streamlit itself keeps these four in the link.
-MODEL, TILE, RATIO, METHOD = "model", "tile", "ratio", "method"
+# Widgets bound to the address bar; Streamlit itself keeps these five in the link, by the words they show.
+MODEL, TILE, RATIO, METHOD, LAYER = "model", "tile", "ratio", "method", "layer"
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
-# Ours: session keys, and (for the last four) names in the link.
+# Ours: session keys, and (for the last three) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
-ALLOCATION, LAYERS, LAYER, RUN = "allocation", "layers", "layer", "run"
-_LINK = (ALLOCATION, LAYERS, LAYER, RUN)
+ALLOCATION, LAYERS, RUN = "allocation", "layers", "run"
+_LINK = (ALLOCATION, LAYERS, RUN)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -45,8 +45,11 @@ class Edits:
     exclude: frozenset[str] = frozenset()
 
 
-def open_session(choices: Mapping[str, Sequence[str | int]]) -> None:
-    """On a session's first run: take what the link asks for, and note what it asks for in vain."""
+def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
+    """On a session's first run: take what the link asks for, and note what it asks for in vain.
+
+    `choices` gives the values of the scope's widgets by their key and by the words that a link may use.
+    """
     if _OPENED in st.session_state:
         return
     st.session_state[_OPENED] = True
@@ -54,23 +57,26 @@ def open_session(choices: Mapping[str, Sequence[str | int]]) -> None:
     st.session_state[_EDITS] = {}
     for key, default in DEFAULTS.items():
         asked = st.query_params.get(key)
-        if asked is not None and not _valid(key, asked, choices):
-            _note(wording.bad_link(key, asked, _shown(key, default)))
-            asked = None
-        if asked is None:
-            st.session_state[key] = default
+        found = default if asked is None else _asked_value(key, asked, choices)
+        if found is None:
+            _note(wording.bad_link(key, str(asked), _shown(key, default)))
+        st.session_state[key] = default if found is None else found
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
 
 
-def _valid(key: str, asked: str, choices: Mapping[str, Sequence[str | int]]) -> bool:
+def _asked_value(
+    key: str, asked: str, choices: Mapping[str, Mapping[str, str | int]]
+) -> str | int | float | None:
+    """The value that a link means, or None if there is no such."""
     if key != RATIO:
-        return asked in map(str, choices[key])
+        return choices[key].get(asked)
     try:
-        return RATIO_LIMITS[0] <= float(asked) <= RATIO_LIMITS[1]
+        ratio = float(asked)
     except ValueError:
-        return False
+        return None
+    return ratio if RATIO_LIMITS[0] <= ratio <= RATIO_LIMITS[1] else None
 
 
 def _shown(key: str, value: object) -> str:
@@ -163,14 +169,14 @@ def spec(edited: Edits, *, method: str, criterion: str, layers: Sequence[str]) -
     )
 
 
-def layer(layers: Sequence[str], default: str) -> str:
-    """The layer in focus; the link's if it exists. Its widget's key is LAYER."""
-    asked = st.session_state.get(LAYER)
-    if asked not in layers:
-        if asked is not None and LAYER in st.query_params:
-            _note(wording.bad_link(LAYER, str(asked), default))
-        st.session_state[LAYER] = default
-    return st.session_state[LAYER]
+def choose_layer(layers: Sequence[str], default: str) -> None:
+    """Before the widget LAYER is shown: its layer, or the link's, if `layers` has it, else `default`."""
+    held, asked = st.session_state.get(LAYER), st.query_params.get(LAYER)
+    if held in layers or (held is None and asked in layers):
+        return
+    if held is None and asked is not None:
+        _note(wording.bad_link(LAYER, asked, default))
+    st.session_state[LAYER] = default
 
 
 def run_id() -> str | None:
@@ -193,12 +199,11 @@ def take_request() -> bool:
 
 
 def write_link(layers: Sequence[str]) -> None:
-    """Put the edits, the layer and the run into the address bar: a copied link opens the same screen."""
+    """Put the edits and the run into the address bar: a copied link opens the same screen."""
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
-        LAYER: st.session_state.get(LAYER),
         RUN: run_id(),
     }
     for key, value in wanted.items():

@@ -57,7 +57,7 @@ def button(run: RunView | None, request: CompareRequest | None) -> None:
         st.button(
             "Stop",
             icon=":material/stop_circle:",
-            key="stop",
+            key="stop_run",
             on_click=services.queue().stop,
             args=(run.id,),
             help=HELP["stop"],
@@ -67,7 +67,7 @@ def button(run: RunView | None, request: CompareRequest | None) -> None:
         wording.run_label(len(request.pruned_methods) if request else 0),
         type="primary",
         icon=":material/play_arrow:",
-        key="run",
+        key="start",
         disabled=request is None,
     )
     if request is not None and (pressed or state.take_request()):

@@ -1,0 +1,255 @@
+"""Every page, from the entry script: it opens, it says what it must, and bad links do no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import services, state, wording
+from bcbp.intake.architectures import MODELS
+from tests.app.conftest import RecordedQueue
+from tests.app.stored_runs import report, store_run
+
+PAGES = ("model", "tune", "masks", "run", "compare")
+Open = Callable[..., AppTest]
+
+
+def healthy(app: AppTest) -> AppTest:
+    """No error of any kind is on the screen."""
+    assert not app.exception, [error.message for error in app.exception]
+    assert not app.error, [error.value for error in app.error]
+    return app
+
+
+def text(app: AppTest) -> str:
+    """Everything said outside tables."""
+    elements = (*app.markdown, *app.caption, *app.info, *app.warning, *app.success, *app.error, *app.title)
+    return "\n".join(element.value for element in elements)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_with_the_scope_bar(open_page: Open, page: str) -> None:
+    app = healthy(open_page(page))
+    assert {app.selectbox(key=key).value for key in ("model", "tile", "method")} == {"sample", 32, "bcbp"}
+    assert app.slider(key="ratio").value == 0.5
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_can_be_tuned(open_page: Open, model: str) -> None:
+    app = healthy(open_page("tune", model=model))
+    lines = app.data_editor[0].value
+    assert list(lines["layer"]) == [layer.name for layer in services.model(model).layers]
+
+
+def test_the_first_screen_says_what_this_is_and_what_to_press(open_page: Open) -> None:
+    app = open_page()
+    assert app.title[0].value == wording.QUESTION
+    assert app.button(key="hero_run").label == wording.START
+
+
+def test_random_weights_are_labelled_and_get_no_accuracy(open_page: Open) -> None:
+    app = open_page(model="resnet18")
+    assert wording.UNTRAINED in [warning.value for warning in app.warning]
+
+
+def test_layers_that_cannot_be_pruned_have_reasons(open_page: Open) -> None:
+    app = open_page(model="mobilenet_v2")
+    assert "depth-wise" in text(app)
+
+
+def test_a_link_opens_the_same_screen(open_page: Open) -> None:
+    app = healthy(open_page("tune", model="cifar-resnet20", tile="16", ratio="0.7", method="column"))
+    assert not app.warning
+    assert app.selectbox(key="model").value == "cifar-resnet20"
+    assert app.selectbox(key="tile").value == 16
+    assert app.slider(key="ratio").value == 0.7
+    assert app.selectbox(key="method").value == "column"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("model", "resnet-9000", "sample"),
+        ("tile", "5", 32),
+        ("tile", "1", 32),
+        ("ratio", "7", 0.5),
+        ("ratio", "nan", 0.5),
+        ("ratio", "half", 0.5),
+        ("method", "<script>", "bcbp"),
+    ],
+)
+@pytest.mark.parametrize("page", ["tune", "run"])
+def test_a_bad_scope_in_a_link_falls_back_with_a_notice(
+    open_page: Open, page: str, name: str, value: str, shown: object
+) -> None:
+    app = healthy(open_page(page, **{name: value}))
+    assert app.session_state[name] == shown
+    assert any(f"{name} = {value}" in warning.value for warning in app.warning)
+    next(button for button in app.button if button.label == "Dismiss").click().run()
+    assert not app.warning
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"layers": "!!!"},
+        {"layers": "ZGRk"},
+        {"allocation": "by-mood"},
+        {"layer": "no.such.layer"},
+    ],
+    ids=lambda link: next(iter(link)),
+)
+def test_a_bad_detail_in_a_link_falls_back_with_a_notice(open_page: Open, link: dict[str, str]) -> None:
+    app = AppTest.from_file("../../app/main.py", default_timeout=60)
+    app.switch_page("views/tune.py")
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    healthy(app)
+    assert any("The link asks for" in warning.value for warning in app.warning)
+
+
+@pytest.mark.parametrize("page", ["run", "compare"])
+def test_a_link_to_a_run_that_is_not_here_says_so(open_page: Open, page: str) -> None:
+    app = healthy(open_page(page, run="20200101-000000-abcdef"))
+    assert wording.NO_RUN_SELECTED in [warning.value for warning in app.warning]
+
+
+def test_edited_ratios_travel_in_the_link(open_page: Open) -> None:
+    names = [layer.name for layer in services.model("sample").layers]
+    packed = state.encode_layers(state.Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
+    app = healthy(open_page("tune", layers=packed, allocation="global"))
+    lines = app.data_editor[0].value.set_index("layer")
+    assert lines.loc[names[1], "ratio"] == pytest.approx(80)
+    assert bool(lines.loc[names[1], "lock"])
+    assert bool(lines.loc[names[2], "keep"])
+    assert app.query_params["layers"] in (packed, [packed])
+
+
+def test_an_edit_in_the_table_locks_the_layer(open_page: Open) -> None:
+    app = open_page("tune")
+    app.session_state["layer_table_sample_0"] = {
+        "edited_rows": {1: {"ratio": 75}}, "added_rows": [], "deleted_rows": [],
+    }  # fmt: skip
+    healthy(app.run())
+
+
+def test_explicit_preset_prunes_only_what_was_set(open_page: Open) -> None:
+    app = healthy(open_page("tune", allocation="explicit"))
+    assert app.metric[0].value == "0.0 %"
+
+
+def test_excluding_every_layer_is_one_line_and_can_be_taken_back(open_page: Open) -> None:
+    names = [layer.name for layer in services.model("sample").layers]
+    packed = state.encode_layers(state.Edits(exclude=frozenset(names)), names)
+    app = open_page("tune", layers=packed)
+    assert not app.exception
+    assert "all are excluded" in app.error[0].value
+    next(button for button in app.button if button.label.startswith("Forget edits")).click().run()
+    healthy(app)
+
+
+def test_masks_shows_four_methods_on_one_canvas_or_as_charts(open_page: Open) -> None:
+    app = healthy(open_page("masks"))
+    assert len(app.get("bidi_component")) == 1
+    app.segmented_control(key="mask_viewer").set_value("Chart").run()
+    assert len(healthy(app).get("plotly_chart")) == 4
+
+
+def test_magnitude_is_shown_without_error(open_page: Open) -> None:
+    app = open_page("masks")
+    app.segmented_control(key="mask_show").set_value("Magnitude").run()
+    healthy(app)
+
+
+def test_run_submits_what_the_screen_shows(open_page: Open, queue: RecordedQueue) -> None:
+    app = healthy(open_page("run", tile="64", ratio="0.75"))
+    app.button(key="start").click().run()
+    request = queue.submitted[0]
+    assert (request.model, request.spec.tile, request.spec.ratio) == ("sample", 64, 0.75)
+    assert request.methods[0] == "dense"
+    assert healthy(app).button(key="stop_run")
+    assert app.query_params["run"] == [queue.store.list()[0].id]
+
+
+def test_the_first_button_starts_a_run(open_page: Open, queue: RecordedQueue) -> None:
+    app = open_page()
+    app.button(key="hero_run").click().run()
+    healthy(app)
+    assert len(queue.submitted) == 1
+
+
+def test_stop_reaches_the_queue(open_page: Open, queue: RecordedQueue) -> None:
+    app = open_page("run")
+    app.button(key="start").click().run()
+    app.button(key="stop_run").click().run()
+    assert queue.stopped == [queue.store.list()[0].id]
+    assert wording.STATE_WORDS["stopped"] in text(healthy(app))
+
+
+def test_a_run_without_methods_cannot_start(open_page: Open, queue: RecordedQueue) -> None:
+    app = open_page("run")
+    app.pills(key="run_methods").set_value([]).run()
+    assert app.button(key="start").disabled
+
+
+@pytest.mark.parametrize("ended", ["stopped", "failed", "interrupted"])
+def test_partial_results_stay_after_a_bad_end(open_page: Open, home: Path, ended: str) -> None:
+    state_on_disk = "running" if ended == "interrupted" else ended
+    run = store_run(
+        home, state_on_disk, made=report(finished=False), error="No space left" if ended == "failed" else None
+    )
+    app = open_page("run", run=run)
+    assert not app.exception
+    assert wording.STATE_WORDS[ended] in text(app)
+    assert len(app.dataframe[0].value) == 5
+
+
+def test_compare_opens_with_the_verdict(open_page: Open, home: Path) -> None:
+    store_run(home, made=report())
+    app = healthy(open_page("compare"))
+    assert app.success[0].value.startswith("**Yes: BCBP is 1.83× as fast as the best dense at batch 1")
+    lines = app.dataframe[0].value.set_index("Method")
+    assert lines.loc["BCBP", "± points"] == "−0.74"
+    assert lines.loc["Filter", "Verdict"] == "worse"
+
+
+def test_no_is_an_answer_and_has_a_cause(open_page: Open, home: Path) -> None:
+    store_run(home, made=report())
+    app = open_page("compare", method="filter")
+    assert app.error[0].value.startswith("**No, not on this device: Filter is 0.87× as fast")
+    assert "multiply-adds" in app.error[0].value
+
+
+def test_close_races_have_no_winner(open_page: Open, home: Path) -> None:
+    store_run(home, made=report())
+    app = open_page("compare", method="block")
+    assert app.warning[0].value.startswith("**Cannot tell")
+
+
+def test_compare_without_accuracy_shows_latency_alone(open_page: Open, home: Path) -> None:
+    store_run(home, made=report(accuracy=False))
+    app = healthy(open_page("compare"))
+    assert wording.NO_ACCURACY in text(app)
+    assert "accuracy was not measured" in app.success[0].value
+
+
+def test_compare_without_any_run_points_to_run(open_page: Open) -> None:
+    app = healthy(open_page("compare"))
+    assert app.button(key="go_run")
+
+
+def test_a_bug_in_a_page_is_one_line_and_the_scope_bar_stays(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(services, "macs_left", fail)
+    app = open_page("tune")
+    assert not app.exception
+    assert [error.value for error in app.error] == [wording.UNEXPECTED]
+    assert app.slider(key="ratio").value == 0.5
