@@ -95,7 +95,7 @@ class RunStore:
 
     def list(self) -> tuple[RunView, ...]:
         """Every readable run, newest first."""
-        views = [view for name in self._ids() if (view := self._view(name)) is not None]
+        views = [view for name in _run_ids(self.root) if (view := self._view(name)) is not None]
         return tuple(sorted(views, key=lambda view: (view.created, view.id), reverse=True))
 
     def read(self, run_id: str) -> RunView:
@@ -122,10 +122,6 @@ class RunStore:
 
     def folder(self, run_id: str) -> Path:
         return self.root / "runs" / run_id
-
-    def _ids(self) -> list[str]:
-        runs = self.root / "runs"
-        return [entry.name for entry in runs.iterdir() if _ID.fullmatch(entry.name)] if runs.is_dir() else []
 
     def _view(self, run_id: str) -> RunView | None:
         folder = self.folder(run_id)
@@ -165,6 +161,11 @@ class RunStore:
                 self._reports.pop(next(iter(self._reports)))
             self._reports[path] = (version, report)
         return report
+
+
+def _run_ids(root: Path) -> list[str]:
+    runs = root / "runs"
+    return [entry.name for entry in runs.iterdir() if _ID.fullmatch(entry.name)] if runs.is_dir() else []
 
 
 def _read_state(folder: Path) -> tuple[str, Progress, str | None]:

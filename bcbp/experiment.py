@@ -1,0 +1,213 @@
+"""One comparison from model to report, in the order of time: plan, recover and test, then time everything."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bcbp.contestants import NO_ENGINE
+from bcbp.data import ImageSet, load_images
+from bcbp.evaluation import accuracy, mcnemar
+from bcbp.intake.architectures import load_model
+from bcbp.network import apply_plan
+from bcbp.patterns import PATTERNS
+from bcbp.plan import PruningPlan
+from bcbp.planning import Planner
+from bcbp.progress import Progress, Tracker
+from bcbp.recovery import recover
+from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
+from bcbp.request import CompareRequest
+from bcbp.spec import DENSE
+from bcbp.timing import TimingJob
+from bcbp.timing_process import run_timing
+from kernels.device import environment, load_average
+from kernels.measure import Stopped
+
+__all__ = ["CompareRequest", "compare"]
+
+OnEvent = Callable[[Progress, dict[str, Any] | None], None]
+ShouldStop = Callable[[], bool]
+
+# Rough costs on two AVX-512 cores, in seconds; they only weigh the steps of the progress bar.
+_MACS_PER_SECOND = 1.2e11
+_PLAN_SECONDS = 1.0
+_BUILD_SECONDS = 15.0
+
+
+def compare(
+    request: CompareRequest, *, on_event: OnEvent, should_stop: ShouldStop = lambda: False
+) -> dict[str, Any]:
+    """Carry out `request`; gives the report (see `bcbp.report`), finished or as far as it came when stopped.
+
+    `on_event` gets the progress, and a copy of the report whenever that has grown. Dense is always among
+    the rows: it is what the others are compared with. Timing runs in a process of its own.
+    Raises BcbpErrors: ModelError, DataError, SpecError, TimingError.
+    """
+    with _threads(request.threads):
+        comparison = Comparison(request, on_event, should_stop)
+        try:
+            comparison.plan()
+            comparison.test()
+            comparison.time()
+        except Stopped:
+            comparison.close(stopped="Stopped")
+        except BaseException as error:
+            comparison.close(stopped=str(error) or type(error).__name__)
+            raise
+        else:
+            comparison.close()
+        return comparison.report
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Run with `count` torch threads (None: as they are), then put the former number back."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(count or former)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)
+
+
+class Comparison:
+    """A comparison under way. What can be missing, model and images, is looked for first."""
+
+    def __init__(self, request: CompareRequest, on_event: OnEvent, should_stop: ShouldStop) -> None:
+        self.request, self.model = request, load_model(request.model)
+        self.report = new_report(request, self.model, environment())
+        self._on_event, self._should_stop = on_event, should_stop
+        self._test_images = self._images("test")
+        self._calibration = self._images("calibration") if request.pruned_methods else None
+        self._plans: dict[str, PruningPlan] = {}
+        self._dense_hits: Tensor | None = None
+        self._progress, self._began = Progress(), time.monotonic()
+        self._tracker = Tracker(self._planned_steps(), self._tell)
+
+    def plan(self) -> None:
+        """A row for every method, with what its plan alone tells: sizes, balance, layers."""
+        self._tracker.begin("choosing what to remove")
+        spec = self.request.spec
+        planner = Planner(self.model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed)
+        self.report["rows"].append(dense_row(self.model))
+        for method in self.request.pruned_methods:
+            self._raise_if_stopped()
+            self._plans[method] = planner.plan(self.request.spec_for(method))
+            self.report["rows"].append(plan_row(self.model, self._plans[method]))
+        self._publish()
+
+    def test(self) -> None:
+        """Accuracy of every row on the test images, after recovery on the calibration images."""
+        if self._test_images is None:
+            for row in self.report["rows"]:
+                row["accuracy_reason"] = self.model.note or "There are no images for this model."
+            return
+        for method in (DENSE, *self._plans):
+            self._tracker.begin()
+            self._test_one(method, self._test_images)
+            self._publish()
+
+    def time(self) -> None:
+        """Latency of every row that has an engine, all interleaved, per batch size."""
+        plans = {method: plan for method, plan in self._plans.items() if method not in NO_ENGINE}
+        for method in self._plans.keys() - plans.keys():
+            reasons = {str(batch): NO_ENGINE[method] for batch in self.request.batches}
+            row_of(self.report, method)["latency_reason"] = reasons
+        if self.request.batches:
+            self._tracker.begin("starting a process to time in")
+            job = TimingJob(self.request, plans)
+            run_timing(job, on_event=self._on_timing, should_stop=self._should_stop)
+
+    def close(self, stopped: str | None = None) -> None:
+        """Complete the report; `stopped` says why it is not finished."""
+        self.report["finished"] = stopped is None
+        self.report["environment"]["load_after"] = load_average()
+        self.report["seconds"] = time.monotonic() - self._began
+        if stopped is None:
+            self._tracker.finish()
+        else:
+            self._tracker.fail(stopped)
+        self._publish()
+
+    def _images(self, part: str) -> ImageSet | None:
+        folder = Path(self.request.data) if self.request.data else None
+        return load_images(self.model.dataset, part, folder) if self.model.dataset else None
+
+    def _planned_steps(self) -> list[tuple[str, float]]:
+        """Every step with its rough cost in seconds."""
+        seconds_per_image = sum(layer.macs for layer in self.model.layers) / _MACS_PER_SECOND
+        steps = [("Prune", _PLAN_SECONDS)]
+        if self._test_images is not None:
+            available = len(self._test_images)
+            tested = seconds_per_image * min(self.request.images or available, available)
+            recovered = seconds_per_image * len(self._calibration or ())
+            steps.append(("Dense: accuracy", tested))
+            steps += [
+                (f"{PATTERNS[method].title}: recover, accuracy", tested + recovered)
+                for method in self.request.pruned_methods
+            ]
+        calls = 2 * self.request.rounds * (4 + len(self.request.pruned_methods))
+        steps += [
+            (f"Latency at batch {batch}", _BUILD_SECONDS + min(60.0, calls * batch * seconds_per_image))
+            for batch in self.request.batches
+        ]
+        return steps
+
+    def _test_one(self, method: str, images: ImageSet) -> None:
+        row = row_of(self.report, method)
+        quality = accuracy(
+            self._recovered(method, row),
+            images,
+            limit=self.request.images,
+            progress=lambda share: self._tracker.update(share, f"testing on {images.dataset.title}"),
+            should_stop=self._should_stop,
+        )
+        if self._dense_hits is None:
+            self._dense_hits = quality.hits
+            add_accuracy(row, quality, None)
+        else:
+            add_accuracy(row, quality, mcnemar(quality.hits, self._dense_hits))
+
+    def _recovered(self, method: str, row: dict[str, Any]) -> nn.Module:
+        """The masked and recovered network of a method; the untouched one for dense."""
+        if method == DENSE:
+            return self.model.module
+        self._raise_if_stopped()
+        assert self._calibration is not None
+        began = time.monotonic()
+        self._tracker.update(0.0, "recovering on calibration images")
+        pruned = apply_plan(self.model, self._plans[method])
+        recovered = recover(pruned, self._calibration, spec=self.request.spec_for(method))
+        row["recovery"] = {"name": self.request.spec.recovery, "seconds": time.monotonic() - began}
+        self._raise_if_stopped()
+        return recovered
+
+    def _on_timing(self, event: dict[str, Any]) -> None:
+        """Take what the timing process tells."""
+        if event["event"] == "started":
+            self.report["environment"]["threads"] = event["threads"]
+        elif event["event"] == "progress":
+            self._tracker.update(event["share"], event["message"])
+        else:
+            add_session(self.report, event["batch"], event["result"])
+            self._publish()
+            if event["batch"] != self.request.batches[-1]:
+                self._tracker.begin("building the networks again for another batch size")
+
+    def _tell(self, progress: Progress) -> None:
+        self._progress = progress
+        self._on_event(progress, None)
+
+    def _publish(self) -> None:
+        self._on_event(self._progress, copy.deepcopy(self.report))
+
+    def _raise_if_stopped(self) -> None:
+        if self._should_stop():
+            raise Stopped

@@ -1,0 +1,180 @@
+"""The report of a comparison: JSON, schema 1. Rows are filled in as results arrive.
+
+{"schema": 1, "environment", "request", "model", "rows", "latency": {BATCH: session}, "seconds", "finished"}
+
+A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed over the layers in scope),
+"macs" per image and "parameters" of the whole network, "accuracy" {"correct", "total", "interval"} or null
+with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
+"recovery", "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
+"latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
+"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers".
+
+A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
+filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed.
+
+`samples` are milliseconds, one per round. A session of `latency` is the result of `timing.time_batch`
+without its methods: the dense candidates, the best of them, who declined, the A/A control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
+from bcbp.evaluation import PairedTest, Quality
+from bcbp.intake.model import LoadedModel
+from bcbp.patterns import PATTERNS
+from bcbp.plan import LayerPlan, PruningPlan
+from bcbp.request import CompareRequest
+from bcbp.spec import DENSE
+from kernels.measure import CANNOT_TELL
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+def new_report(request: CompareRequest, model: LoadedModel, environment: Json) -> Json:
+    """A report with no rows yet."""
+    return {
+        "schema": SCHEMA,
+        "environment": environment,
+        "request": request.to_json(),
+        "model": {
+            "name": model.name,
+            "title": model.title,
+            "digest": model.digest,
+            "input_shape": list(model.input_shape),
+            "trained": model.trained,
+            "dataset": model.dataset.title if model.dataset else None,
+            "note": model.note,
+        },
+        "rows": [],
+        "latency": {},
+        "seconds": 0.0,
+        "finished": False,
+    }
+
+
+def dense_row(model: LoadedModel) -> Json:
+    """The row of the unpruned network."""
+    return _row(DENSE, "Dense") | {
+        "macs": network_macs(model),
+        "parameters": network_parameters(model.module),
+        "layers": [
+            {
+                "name": info.name,
+                "shape": [info.rows, info.columns],
+                "kept": info.weights,
+                "tiles": 1,
+                "columns": [info.columns],
+                "rows": info.rows,
+                "ratio": 0.0,
+                "engine": None,
+            }
+            for info in model.layers
+        ],
+    }
+
+
+def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
+    """The row of a pruned method, as far as its plan tells."""
+    method = plan.spec.pattern
+    return _row(method, PATTERNS[method].title) | {
+        "asked_ratio": plan.spec.ratio,
+        "sparsity": plan.sparsity,
+        "macs": network_macs(model) - removed_macs(model, plan),
+        "parameters": kept_parameters(model, plan),
+        "wit_before": max((layer.wit_before for layer in plan), default=0.0),
+        "wit_after": max((layer.mask.wit for layer in plan), default=0.0),
+        "layers": [_layer(layer) for layer in plan],
+        "kept_dense": [list(pair) for pair in plan.kept_dense],
+        "notes": list(plan.notes),
+    }
+
+
+def _row(method: str, title: str) -> Json:
+    return {
+        "method": method,
+        "title": title,
+        "asked_ratio": 0.0,
+        "sparsity": 0.0,
+        "macs": 0,
+        "parameters": 0,
+        "accuracy": None,
+        "accuracy_reason": None,
+        "accuracy_vs_dense": None,
+        "recovery": None,
+        "latency_ms": {},
+        "latency_reason": {},
+        "speedup": {},
+        "wit_before": 0.0,
+        "wit_after": 0.0,
+        "layers": [],
+        "kept_dense": [],
+        "notes": [],
+    }
+
+
+def _layer(planned: LayerPlan) -> Json:
+    mask = planned.mask
+    return {
+        "name": planned.name,
+        "shape": list(planned.shape),
+        "kept": mask.kept,
+        "tiles": len(mask.keep),
+        "columns": mask.kept_per_tile.tolist(),
+        "rows": int(mask.rows.sum()),
+        "ratio": planned.ratio,
+        "engine": None,
+    }
+
+
+def row_of(report: Json, method: str) -> Json:
+    return next(row for row in report["rows"] if row["method"] == method)
+
+
+def add_accuracy(row: Json, quality: Quality, paired: PairedTest | None) -> None:
+    """`paired` is the test against dense; None for dense itself."""
+    row["accuracy"] = {
+        "correct": quality.correct,
+        "total": quality.total,
+        "interval": list(quality.interval),
+    }
+    row["accuracy_vs_dense"] = asdict(paired) if paired else None
+
+
+def add_session(report: Json, batch: int, session: Json) -> None:
+    """Spread the result of `timing.time_batch` over the rows, and keep the session itself beside them."""
+    key = str(batch)
+    methods, declined = session["methods"], session["declined"]
+    for row in report["rows"]:
+        if row["method"] == DENSE:
+            _add_dense(row, key, session)
+        elif row["method"] in methods:
+            _add_method(row, key, methods[row["method"]])
+        elif row["method"] in declined:
+            row["latency_reason"][key] = declined[row["method"]]
+    report["latency"][key] = {name: value for name, value in session.items() if name != "methods"}
+
+
+def _add_dense(row: Json, key: str, session: Json) -> None:
+    """Dense is what it is compared with, so its speed-up is 1; the A/A control gives its interval."""
+    best = session["best_dense"]
+    engine = f"dense ({best})"
+    row["latency_ms"][key] = session["dense"][best] | {"engine": engine, "speed_claim": True}
+    interval = session["control"]["interval"]
+    row["speedup"][key] = {"value": 1.0, "interval": interval, "verdict": CANNOT_TELL}
+    for layer in row["layers"]:
+        layer["engine"] = layer["engine"] or engine
+
+
+def _add_method(row: Json, key: str, timed: Json) -> None:
+    kept = ("median", "q1", "q3", "samples", "engine", "noisy", "speed_claim")
+    row["latency_ms"][key] = {name: timed[name] for name in kept}
+    row["speedup"][key] = timed["speedup"]
+    ran = {layer["name"]: layer for layer in timed["layers"]}
+    for layer in row["layers"]:
+        if layer["engine"] is None and layer["name"] in ran:
+            layer["engine"] = ran[layer["name"]]["engine"]
+            layer["engine_reason"] = ran[layer["name"]]["reason"]

@@ -1,0 +1,214 @@
+"""Times networks in a process of its own: `python -m bcbp.timing`, a job on stdin, JSON lines on stdout.
+
+All methods and all dense candidates of a batch size are built, checked against plain PyTorch, and then timed
+in one interleaved session. The plans arrive with the job, so what is timed is what was planned. Weights
+are those before recovery: recovery changes values, never shapes or masks, and so no time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch import Tensor
+
+from bcbp.contestants import Contestant, dense_contestants, pruned_contestant
+from bcbp.data import load_images
+from bcbp.errors import BcbpError, ModelError
+from bcbp.intake.architectures import load_model
+from bcbp.intake.model import LoadedModel
+from bcbp.patterns import PATTERNS
+from bcbp.plan import PruningPlan
+from bcbp.request import CompareRequest
+from kernels.device import load_average
+from kernels.measure import CONTROL, Measurement, Speedup, compare, measure
+
+Emit = Callable[[dict[str, Any]], None]
+Tell = Callable[[float, str], None]
+
+# Enough to find the fastest of the dense candidates, which the A/A control then doubles.
+_SCOUT_ROUNDS = 3
+# Large networks at large batches end their session here, after at least MIN_ROUNDS rounds.
+_LIMIT_SECONDS = 60.0
+_PREPARED_SHARE = 0.5  # of a batch's progress bar: building and compiling take about as long as timing
+
+
+@dataclass(frozen=True)
+class TimingJob:
+    """What to time: the request, and the plan of every pruned method that has an engine."""
+
+    request: CompareRequest
+    plans: dict[str, PruningPlan]
+
+    def to_json(self) -> dict[str, Any]:
+        plans = {method: plan.to_json() for method, plan in self.plans.items()}
+        return {"request": self.request.to_json(), "plans": plans}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TimingJob:
+        """Inverse of `to_json`."""
+        plans = {method: PruningPlan.from_json(plan) for method, plan in data["plans"].items()}
+        return cls(CompareRequest.from_json(data["request"]), plans)
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Everything that is timed in one session, and who is not, with the reason."""
+
+    dense: list[Contestant]
+    methods: list[Contestant]
+    declined: dict[str, str]
+
+
+def time_networks(job: TimingJob, emit: Emit) -> None:
+    """Time every batch size of the job, telling `emit` what happens as it happens.
+
+    Events: {"event": "started", "threads"}, {"event": "progress", "batch", "share", "message"} and, after
+    each batch size, {"event": "batch", "batch", "result"} with the result of `time_batch`.
+    """
+    if job.request.threads is not None:
+        torch.set_num_threads(job.request.threads)
+    emit({"event": "started", "threads": torch.get_num_threads()})
+    model = load_model(job.request.model)
+    for batch in job.request.batches:
+        x = example_inputs(job.request, model, batch)
+        tell = partial(_tell, emit, batch)
+        emit({"event": "batch", "batch": batch, "result": time_batch(job, model, x, tell=tell)})
+
+
+def _tell(emit: Emit, batch: int, share: float, message: str) -> None:
+    emit({"event": "progress", "batch": batch, "share": share, "message": message})
+
+
+def time_batch(job: TimingJob, model: LoadedModel, x: Tensor, *, tell: Tell) -> dict[str, Any]:
+    """Build, check and time all contestants on inputs `x`; times in milliseconds.
+
+    {"best_dense", "dense": {NAME: times}, "methods": {METHOD: times with "engine", "speed_claim", "speedup",
+    "layers"}, "declined": {NAME: reason}, "control": {"value", "interval", "off"}, "noisy", "load"}, where
+    times are {"median", "q1", "q3", "samples", "noisy"} and speed-ups are over the session's best dense.
+    """
+    contest = _prepare(job, model, x, tell)
+    if not contest.dense:
+        raise ModelError(f"Expected a dense network to compare with; {contest.declined}.")
+    load = [load_average()]
+    taken = _measure(contest, x, rounds=job.request.rounds, tell=tell)
+    load.append(load_average())
+    return _result(contest, taken) | {"load": load}
+
+
+def _prepare(job: TimingJob, model: LoadedModel, x: Tensor, tell: Tell) -> Contest:
+    tell(0.0, "building and compiling the dense candidates")
+    dense, declined = dense_contestants(model, x)
+    methods: list[Contestant] = []
+    for index, (method, plan) in enumerate(job.plans.items(), start=1):
+        share = _PREPARED_SHARE * index / (len(job.plans) + 1)
+        tell(share, f"building {PATTERNS[method].title}, choosing its engines")
+        built, wrong = pruned_contestant(model, plan, x)
+        methods += built
+        declined |= wrong
+    return Contest(dense, methods, declined)
+
+
+def _measure(contest: Contest, x: Tensor, *, rounds: int, tell: Tell) -> dict[str, Measurement]:
+    """All contestants in one session, with the fastest dense candidate doubled as its control."""
+
+    def on_round(share: float) -> None:
+        tell(_PREPARED_SHARE + share * (1 - _PREPARED_SHARE), "timing, all methods interleaved")
+
+    with torch.no_grad():  # inference mode would make torch.compile start over, without frozen weights
+        dense = {one.name: partial(one.run, x) for one in contest.dense}
+        scouted = measure(dense, baseline=next(iter(dense)), rounds=_SCOUT_ROUNDS)
+        fastest = min(dense, key=lambda name: scouted[name].median)
+        runs = dense | {one.name: partial(one.run, x) for one in contest.methods}
+        return measure(runs, baseline=fastest, rounds=rounds, limit_seconds=_LIMIT_SECONDS, progress=on_round)
+
+
+def _result(contest: Contest, taken: dict[str, Measurement]) -> dict[str, Any]:
+    dense = {one.name: taken[one.name] for one in contest.dense}
+    best = min(dense, key=lambda name: dense[name].median)
+    control = taken[CONTROL].control
+    return {
+        "best_dense": best,
+        "dense": {name: times_json(taken) for name, taken in dense.items()},
+        "methods": {
+            one.name: times_json(taken[one.name])
+            | {
+                "engine": one.engine,
+                "speed_claim": one.speed_claim,
+                "speedup": speedup_json(compare(taken[one.name], taken[best])),
+                "layers": [asdict(layer) for layer in one.layers],
+            }
+            for one in contest.methods
+        },
+        "declined": contest.declined,
+        "control": {"value": control.value, "interval": list(control.interval), "off": control.off},
+        "noisy": any(measured.noisy for measured in taken.values()),
+    }
+
+
+def times_json(measured: Measurement) -> dict[str, Any]:
+    """A measurement in milliseconds; `samples` holds one value per round."""
+    return {
+        "median": measured.median * 1e3,
+        "q1": measured.q1 * 1e3,
+        "q3": measured.q3 * 1e3,
+        "samples": [round(sample * 1e3, 6) for sample in measured.samples],
+        "noisy": measured.noisy,
+    }
+
+
+def speedup_json(speedup: Speedup) -> dict[str, Any]:
+    return {"value": speedup.value, "interval": list(speedup.interval), "verdict": speedup.verdict}
+
+
+def example_inputs(request: CompareRequest, model: LoadedModel, batch: int) -> Tensor:
+    """float32 [batch, C, H, W], channels_last: test images, repeated if too few; random without data."""
+    if model.dataset is None:
+        x = torch.randn(batch, *model.input_shape, generator=torch.Generator().manual_seed(0))
+    else:
+        images = load_images(model.dataset, "test", Path(request.data) if request.data else None)
+        some = images.inputs(0, batch)
+        x = some.repeat(-(-batch // len(some)), 1, 1, 1)[:batch]
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def main() -> int:
+    """Read a job, write events; an error of ours becomes an event, everything else a traceback on stderr."""
+    output = _take_stdout()
+    job = TimingJob.from_json(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def emit(event: dict[str, Any]) -> None:
+        print(json.dumps(event), file=output, flush=True)
+
+    try:
+        time_networks(job, emit)
+    except BcbpError as error:
+        emit({"event": "error", "message": str(error)})
+        return 2
+    return 0
+
+
+def _take_stdout() -> TextIO:
+    """Stdout for events alone: what libraries print goes to stderr."""
+    events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return events
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, however it went: its end of stdin then closes."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

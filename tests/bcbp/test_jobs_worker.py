@@ -1,0 +1,208 @@
+"""Workers as real processes, and their last words in this one; the comparison is a stand-in that counts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bcbp.errors import DataError
+from bcbp.jobs import JobQueue, RunStore
+from bcbp.jobs.lock import FileLock
+from bcbp.jobs.worker import work
+from bcbp.progress import Progress
+from bcbp.request import CompareRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# `data` of the request says how it behaves: "brief" ends after three rows, "deaf" never looks at Stop.
+COUNTING = """
+import pathlib, sys, time
+from bcbp.jobs import worker
+from bcbp.progress import Progress
+
+def compare(request, *, on_event, should_stop):
+    rows = []
+    for number in range(100_000):
+        rows.append({"method": str(number)})
+        on_event(Progress(number / 100_000, "counting"), {"rows": rows})
+        while request.data == "deaf":
+            time.sleep(1)
+        if should_stop() or (request.data == "brief" and number == 2):
+            return
+        time.sleep(0.02)
+
+worker.work(pathlib.Path(sys.argv[1]), compare=compare)
+"""
+
+
+def counting_worker(folder: Path) -> list[str]:
+    return [sys.executable, "-c", COUNTING, str(folder)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "store")
+
+
+@pytest.fixture
+def start(store: RunStore) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a counting worker on a run; ends those that a test leaves behind."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(run_id: str) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": paths}
+        process = subprocess.Popen(counting_worker(store.folder(run_id)), env=environment)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for a condition; the limit is for a broken product, not a claim about speed."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def rows(store: RunStore, run_id: str) -> int:
+    report = store.read(run_id).report
+    return len(report["rows"]) if report else 0
+
+
+def test_a_killed_worker_loses_no_finished_row_and_is_shown_as_interrupted(store: RunStore, start):
+    run_id = store.create(CompareRequest())
+    process = start(run_id)
+    until(lambda: rows(store, run_id) >= 3)
+    before = rows(store, run_id)
+    assert store.read(run_id).state == "running"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    view = store.read(run_id)
+    assert view.state == "interrupted" and rows(store, run_id) >= before
+    store.delete(run_id)
+
+
+@pytest.mark.parametrize("behaviour", ["obedient", "deaf"])
+def test_stop_ends_a_run_whether_or_not_it_listens(store: RunStore, start, behaviour: str):
+    run_id = store.create(CompareRequest(data=behaviour))
+    process = start(run_id)
+    until(lambda: rows(store, run_id) >= 1)
+    store.ask_to_stop(run_id)
+    assert process.wait(timeout=60) == 0
+    assert store.read(run_id).state == "stopped" and rows(store, run_id) >= 1
+
+
+def test_a_queue_runs_what_waits_one_after_the_other(store: RunStore):
+    queue = JobQueue(store, command=counting_worker)
+    try:
+        first = queue.submit(CompareRequest(data="endless"))
+        second, third = (queue.submit(CompareRequest(data="brief")) for _ in range(2))
+        until(lambda: store.read(first).state == "running")
+        assert [queue.position(run_id) for run_id in (first, second, third)] == [0, 0, 1]
+        assert store.read(second).state == "queued"
+        queue.stop(first)
+        until(lambda: store.read(third).state == "done")
+    finally:
+        queue.close()
+    assert [store.read(run_id).state for run_id in (first, second)] == ["stopped", "done"]
+    assert rows(store, second) == 3
+
+
+def test_a_worker_that_cannot_start_fails_with_its_last_words(store: RunStore):
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+    queue = JobQueue(store, command=lambda _: command)
+    try:
+        run_id = queue.submit(CompareRequest())
+        until(lambda: not store.read(run_id).active)
+    finally:
+        queue.close()
+    assert store.read(run_id).state == "failed" and "no such thing" in (store.read(run_id).error or "")
+
+
+def two_rows_then(error: BaseException | None) -> Callable[..., None]:
+    def compare(request, *, on_event, should_stop) -> None:
+        on_event(Progress(0.5, "rows"), {"rows": [1, 2]})
+        if error:
+            raise error
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "words"),
+    [
+        (None, "done", None),
+        (DataError("Expected images; found none."), "failed", "Expected images; found none."),
+        (ZeroDivisionError("by zero"), "failed", "Unexpected ZeroDivisionError: by zero"),
+        (OSError(errno.ENOSPC, "No space left"), "failed", "The disk is full"),
+        (PermissionError(errno.EACCES, "denied"), "failed", "Unexpected PermissionError"),
+    ],
+)
+def test_every_way_to_end_becomes_a_state_and_keeps_the_rows(store: RunStore, error, state, words):
+    run_id = store.create(CompareRequest())
+    work(store.folder(run_id), compare=two_rows_then(error))
+    view = store.read(run_id)
+    assert view.state == state and rows(store, run_id) == 2
+    assert (view.error or "").startswith(words or "")
+    assert view.progress.stage == "rows"
+
+
+def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: RunStore, monkeypatch):
+    """The files are as full as the reserve: once that is given up there is room for the last word."""
+    run_id = store.create(CompareRequest())
+    folder, sync = store.folder(run_id), os.fsync
+
+    def compare(request, *, on_event, should_stop) -> None:
+        on_event(Progress(0.1, "rows"), {"rows": [1, 2]})
+        monkeypatch.setattr(os, "fsync", full_while_reserved)
+        on_event(Progress(0.2, "more"), {"rows": [1, 2, 3]})
+
+    def full_while_reserved(handle: int) -> None:
+        if (folder / "reserve").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(handle)
+
+    work(folder, compare=compare)
+    view = store.read(run_id)
+    assert view.state == "failed" and "disk is full" in (view.error or "")
+    assert rows(store, run_id) == 2 and not (folder / "reserve").exists()
+
+
+def test_a_run_that_is_over_or_gone_is_not_run_again(store: RunStore, tmp_path: Path):
+    run_id = store.create(CompareRequest())
+    work(store.folder(run_id), compare=two_rows_then(None))
+    work(store.folder(run_id), compare=two_rows_then(DataError("again")))
+    assert store.read(run_id).state == "done"
+    work(tmp_path / "deleted", compare=two_rows_then(DataError("again")))
+
+
+def test_a_run_stopped_before_it_began_computes_nothing(store: RunStore):
+    run_id = store.create(CompareRequest())
+    store.ask_to_stop(run_id)
+    work(store.folder(run_id), compare=two_rows_then(None))
+    assert store.read(run_id).state == "stopped" and store.read(run_id).report is None
+
+
+def test_a_run_waits_for_the_device_and_can_be_stopped_there(store: RunStore, start):
+    run_id = store.create(CompareRequest())
+    with FileLock(store.root / "device.lock"):
+        process = start(run_id)
+        until(lambda: "Waiting" in store.read(run_id).progress.message)
+        assert store.read(run_id).state == "queued"
+        store.ask_to_stop(run_id)
+        assert process.wait(timeout=60) == 0
+    assert store.read(run_id).state == "stopped"
