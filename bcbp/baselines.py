@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,27 +63,22 @@ def _prepacked(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> R
 def _compiled(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Run:
     """torch.compile with constant weights (`freezing`): inductor folds batch norm and packs weights itself.
 
-    Its autotuning is left off: on CPU it has templates for matrix products, none for convolutions.
+    Its autotuning is left off: on CPU it has templates for matrix products, none for convolutions. Declined
+    where there is no C++ compiler, and where compiling fails.
     """
-    compiler = torch._inductor.config.cpp.cxx
-    names = [name for name in compiler if name] if isinstance(compiler, tuple) else [compiler]
-    if not any(shutil.which(name) for name in names):
-        raise Declined(f"torch.compile needs a C++ compiler ({', '.join(names)}); none was found")
-    torch._dynamo.reset()
     moved = copy.deepcopy(module).eval().to(memory_format=torch.channels_last)
     compiled = torch.compile(moved, dynamic=False, options={"freezing": True})
     run = _without_gradients(compiled, torch.channels_last)
     try:
         run(torch.zeros(batch, *input_shape))
     except (RuntimeError, OSError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise Declined(f"torch.compile failed: {lines[0] if lines else type(error).__name__}") from error
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise Declined(f"torch.compile failed: {reason}") from error
     return run
 
 
 def _without_gradients(module: Callable[[Tensor], Tensor], memory_format: torch.memory_format) -> Run:
-    # no_grad and not inference_mode: under the latter torch.compile does not freeze weights.
-    @torch.no_grad()
+    @torch.inference_mode()
     def run(x: Tensor) -> Tensor:
         return module(x.contiguous(memory_format=memory_format))
 

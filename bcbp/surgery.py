@@ -52,9 +52,9 @@ def _keep_outputs(layer: nn.Module, kept: Tensor) -> None:
     """Keep these rows of every parameter and buffer, in a layer or a per-channel module behind it."""
     for name, value in layer.named_parameters(recurse=False):
         setattr(layer, name, nn.Parameter(value.detach()[kept].clone(), value.requires_grad))
-    for name, value in layer.named_buffers(recurse=False):
-        if value.ndim:
-            setattr(layer, name, value[kept].clone())
+    for name, statistic in layer.named_buffers(recurse=False):
+        if statistic.ndim:
+            setattr(layer, name, statistic[kept].clone())
     left = int(kept.sum())
     if isinstance(layer, nn.Conv2d):
         if layer.groups > 1:

@@ -1,0 +1,76 @@
+"""Every dense candidate computes the dense network, or says why it does not run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from torch import nn
+
+from bcbp import baselines
+from bcbp.baselines import CANDIDATES, Declined, DenseCandidate, dense_candidates
+from bcbp.intake.model import state_digest
+from bcbp.intake.residual import ResidualNet
+from tests.bcbp.networks import assert_same_function, randomise
+
+SHAPE, BATCH = (1, 12, 12), 2
+
+
+@lru_cache(maxsize=1)
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    return randomise(ResidualNet(in_channels=1, widths=(8,), blocks=(1,), classes=4))
+
+
+@lru_cache(maxsize=1)
+def candidates() -> tuple[dict[str, DenseCandidate], dict[str, str]]:
+    """Made once: compiling takes seconds."""
+    ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=BATCH)
+    return {one.name: one for one in ready}, dict(declined)
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_candidate_computes_the_dense_network(name: str) -> None:
+    ready, declined = candidates()
+    if name in declined:
+        pytest.skip(declined[name])
+    x = torch.randn(BATCH, *SHAPE, generator=torch.Generator().manual_seed(1))
+    for given in (x, x.contiguous(memory_format=torch.channels_last)):
+        found = ready[name].run(given)
+        assert not found.requires_grad
+        assert_same_function(found, small_net(), x)
+
+
+def test_every_name_is_ready_or_declined() -> None:
+    ready, declined = candidates()
+    assert [name for name in CANDIDATES if name in ready or name in declined] == list(CANDIDATES)
+    assert not set(ready) & set(declined)
+    assert {"eager", "channels_last", "prepacked"} <= set(ready)
+
+
+def test_the_source_stays_as_it_was() -> None:
+    module = small_net()
+    before = state_digest(module), repr(module), next(module.parameters()).stride()
+    candidates()
+    assert (state_digest(module), repr(module), next(module.parameters()).stride()) == before
+
+
+def test_without_a_compiler_the_compiled_candidate_declines() -> None:
+    import torch._inductor.config as settings
+
+    with settings.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=1)
+    assert [one.name for one in ready] == ["eager", "channels_last", "prepacked"]
+    assert declined[0][0] == "compiled"
+    assert "C++ compiler" in declined[0][1]
+
+
+def test_one_declining_candidate_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> baselines.Run:
+        raise Declined("not today")
+
+    monkeypatch.setattr(baselines, "CANDIDATES", {"eager": CANDIDATES["eager"], "compiled": refuse})
+    ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=1)
+    assert [one.name for one in ready] == ["eager"]
+    assert declined == (("compiled", "not today"),)
