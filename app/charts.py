@@ -15,11 +15,11 @@ from bcbp.mask import Mask
 # light and the dark background, and the first five stay apart under simulated protanopia, deuteranopia and
 # tritanopia.
 COLORS = {
-    "dense": "#94939B",
-    "filter": "#CC7D01",
-    "block": "#066C68",
-    "column": "#803FC4",
-    "bcbp": "#4196FD",
+    "dense": "#909396",
+    "filter": "#CD7801",
+    "block": "#067068",
+    "column": "#8540C4",
+    "bcbp": "#5494F1",
     "unstructured": "#B8476F",
     "2:4": "#8A6D3B",
 }
@@ -99,10 +99,8 @@ def _marker(point: Point) -> dict[str, object]:
     return {
         "x": [x],
         "y": [y],
-        "mode": "markers+text",
+        "mode": "markers",
         "name": point.title,
-        "text": [point.title],
-        "textposition": "top center",
         "marker": {"size": 13, "color": color, "symbol": MARKERS.get(point.method, "circle")},
         "error_x": bars | {"array": [high - x], "arrayminus": [x - low]},
         "error_y": bars | {"array": [top - y], "arrayminus": [y - bottom]},

@@ -7,6 +7,7 @@ frozen and shared between sessions; pruning works on copies.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -39,7 +40,7 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 MODEL_NAMES = tuple(MODELS)
 
 
-def choices() -> dict[str, dict[str, str | int]]:
+def choices() -> dict[str, Mapping[str, str | int]]:
     """What the scope bar offers: values by key and by the words a link may use, names or labels."""
     return {
         "model": {name: name for name in MODELS},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -237,7 +236,7 @@ def decode_layers(text: str, layers: Sequence[str]) -> tuple[dict[str, float], f
     """
     try:
         codes = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error among them
         raise ValueError(f"expected url-safe base64, got {text!r}") from error
     if len(codes) != len(layers) or any(_STEPS <= code < _DENSE_BYTE for code in codes):
         raise ValueError(f"expected {len(layers)} bytes, one a layer, got {len(codes)}")

@@ -10,6 +10,7 @@ import streamlit as st
 from app import wording
 from app.findings import Finding, dense_of
 from app.help_texts import HELP
+from bcbp.spec import DENSE
 
 
 def results(rows: Sequence[Finding]) -> pd.DataFrame:
@@ -25,7 +26,7 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "Removed": wording.percent(row.sparsity),
         "Speed": wording.times(speedup.value) if speedup else "",
         "95 % interval": wording.interval(speedup.interval, wording.times) if speedup else "",
-        "Verdict": speedup.verdict if speedup else "",
+        "Verdict": _verdict(row),
         "Latency": wording.milliseconds(latency.median) if latency else "",
         "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
@@ -39,6 +40,12 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "WIT before → after": _imbalance(row),
         "Engine": latency.engine if latency else "",
     }
+
+
+def _verdict(row: Finding) -> str:
+    if row.method == DENSE:
+        return "reference"
+    return row.speedup.verdict if row.speedup else ""
 
 
 def _accuracy_change(row: Finding, dense: Finding | None) -> str:

@@ -168,9 +168,11 @@ if run is None:
     if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         st.switch_page("views/run.py")
 else:
+    answer = st.container()
     batch, method = focus(run)
     rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
-    verdict(rows, method=method, batch=batch)
+    with answer:
+        verdict(rows, method=method, batch=batch)
     st.caption(
         wording.run_caption(run.title, run.created, run.state, (run.report or {}).get("environment") or {})
     )

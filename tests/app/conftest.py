@@ -1,4 +1,4 @@
-"""The dashboard under AppTest: from its entry script, with a private store and a queue that starts nothing."""
+"""The dashboard under AppTest: from its entry script, with a private store and an idle queue."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_run_submits_what_the_screen_shows(open_page: Open, queue: RecordedQueue
     assert (request.model, request.spec.tile, request.spec.ratio) == ("sample", 64, 0.75)
     assert request.methods[0] == "dense"
     assert healthy(app).button(key="stop_run")
-    assert app.query_params["run"] == [queue.store.list()[0].id]
+    assert app.query_params["run"] == queue.store.list()[0].id
 
 
 def test_the_first_button_starts_a_run(open_page: Open, queue: RecordedQueue) -> None:
