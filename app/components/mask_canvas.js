@@ -5,7 +5,8 @@ const GUTTER = 74; // CSS pixels at the right edge for the counts per tile
 const states = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { parentElement } = component;
+  const data = readMessage(component.data);
   const frame = parentElement.querySelector(".frame");
   let view = states.get(frame);
   if (!view) {
@@ -17,7 +18,7 @@ export default function (component) {
   view.data = data;
   view.colors = themeColors(frame);
   view.panels = data.panels.map((panel) => decodePanel(panel, data));
-  view.magnitude = data.magnitude && decodeGrid(data.magnitude, data.magnitude.tiles, data.last - data.first);
+  view.magnitude = data.magnitude && decodeGrid(data.magnitude, data.magnitude.tiles, data);
   layOut(view);
   draw(view);
   if (!view.observer) {
@@ -32,16 +33,23 @@ export default function (component) {
 
 // ---- what the page sent -------------------------------------------------------------------------------------
 
-function bytes(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** A JSON header, a line feed, and the body that its [offset, length] pairs point into. */
+function readMessage(message) {
+  const end = message.indexOf(10);
+  const header = JSON.parse(new TextDecoder().decode(message.subarray(0, end)));
+  return { ...header, body: message.subarray(end + 1) };
+}
+
+function part(data, [offset, length]) {
+  return data.body.subarray(offset, offset + length);
 }
 
 /** Cells in [0, 1] as prefix sums along each row; a cell covers `high` tiles x `wide` columns. */
-function decodeGrid(source, tiles, columns) {
-  const [high, wide] = source.bin ?? [1, 1];
+function decodeGrid(source, tiles, data) {
+  const [high, wide] = source.bin ?? [1, 1], columns = data.last - data.first;
   const rows = Math.ceil(tiles / high), across = Math.ceil(columns / wide);
   const sums = new Float32Array(rows * (across + 1));
-  const raw = bytes(source.bits ?? source.bins), stride = Math.ceil(columns / 8);
+  const raw = part(data, source.bits ?? source.bins), stride = Math.ceil(columns / 8);
   for (let r = 0; r < rows; r++) {
     let sum = 0;
     for (let c = 0; c < across; c++) {
@@ -53,10 +61,10 @@ function decodeGrid(source, tiles, columns) {
 }
 
 function decodePanel(panel, data) {
-  const grid = decodeGrid(panel, panel.tiles, data.last - data.first);
+  const grid = decodeGrid(panel, panel.tiles, data);
   let kept = null;
   if (panel.rows) {
-    const raw = bytes(panel.rows);
+    const raw = part(data, panel.rows);
     kept = new Int32Array(data.filters + 1);
     for (let f = 0; f < data.filters; f++) kept[f + 1] = kept[f] + ((raw[f >> 3] >> (7 - (f & 7))) & 1);
   }

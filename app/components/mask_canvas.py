@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from torch import Tensor
 from bcbp.geometry import LayerInfo
 from bcbp.mask import Mask
 
-# Bytes of bits and bins in one message. Base64 adds a third, so all of it is at most 40 KiB of the 64 KiB
-# that a rerun may send; the rest of the page has room.
-PAYLOAD_BYTES = 26 * 1024
+# Bytes of bits in one message: four masks of 512 x 4608 in tiles of 32, bit by bit, and a little more. The
+# script of the canvas (15 KiB) and the rest of a page fit beside them in the 64 KiB of a rerun.
+EXACT_BYTES = 38 * 1024
+# Wider masks as bins, one byte each: about one to a pixel on a large screen.
+BIN_BYTES = 20 * 1024
 MAGNITUDE_BINS = 4 * 1024
 
 _FOLDER = Path(__file__).parent
@@ -52,10 +54,28 @@ class Window:
         return self.last - self.first
 
 
+class Picture:
+    """What the canvas needs: a JSON `header` whose [offset, length] pairs point into the bytes of `body`."""
+
+    def __init__(self) -> None:
+        self.header: dict[str, Any] = {}
+        self.body = b""
+
+    def add(self, array: np.ndarray) -> tuple[int, int]:
+        """Append the array's bytes; gives where they are."""
+        data = np.ascontiguousarray(array).tobytes()
+        self.body += data
+        return len(self.body) - len(data), len(data)
+
+    def message(self, **header: Any) -> bytes:
+        """Header (with these fields added), line feed, body: raw bytes, a quarter less than base64."""
+        return json.dumps(self.header | header).encode() + b"\n" + self.body
+
+
 def exact_columns(panels: tuple[Panel, ...]) -> int:
     """The widest window of columns whose masks fit the budget bit by bit."""
     tiles = sum(len(panel.mask.keep) for panel in panels)
-    return PAYLOAD_BYTES // tiles * 8
+    return EXACT_BYTES // tiles * 8
 
 
 def picture(
@@ -64,56 +84,56 @@ def picture(
     *,
     window: Window | None = None,
     magnitude: Magnitude | None = None,
-) -> dict[str, Any]:
-    """What the canvas needs to paint `panels`, as JSON of at most PAYLOAD_BYTES and a third.
+) -> Picture:
+    """What the canvas needs to paint `panels`, in little more than EXACT_BYTES.
 
     Masks that fit go bit by bit; wider ones as exact counts over equal bins of columns (and tiles).
-    `magnitude`, if given, sets the brightness of what is kept.
+    `magnitude`, if given, sets the strength of the colour of what is kept.
     """
     window = window or Window(0, info.columns)
     exact = window.columns <= exact_columns(panels)
-    geometry = info.geometry
-    share = PAYLOAD_BYTES // len(panels)
-    return {
+    share = None if exact else BIN_BYTES // len(panels)
+    made = Picture()
+    made.header = {
         "layer": info.name,
         "filters": info.rows,
         "columns": info.columns,
         "first": window.first,
         "last": window.last,
-        "kernel": list(geometry.kernel),
-        "groups": geometry.groups,
-        "inputs": geometry.in_channels,
+        "kernel": info.geometry.kernel,
+        "groups": info.geometry.groups,
+        "inputs": info.geometry.in_channels,
         "exact": exact,
-        "panels": [_panel(panel, window, None if exact else share) for panel in panels],
-        "magnitude": None if magnitude is None else _magnitude(magnitude, window),
+        "panels": [_panel(made, panel, window, share) for panel in panels],
+        "magnitude": None if magnitude is None else _magnitude(made, magnitude, window),
     }
+    return made
 
 
-def _panel(panel: Panel, window: Window, budget: int | None) -> dict[str, Any]:
+def _panel(made: Picture, panel: Panel, window: Window, budget: int | None) -> dict[str, Any]:
     mask = panel.mask
     keep = mask.keep[:, window.first : window.last].numpy()
-    cells = _bits(keep) if budget is None else _bins(keep, budget)
-    counts, tiles = _edge_counts(mask)
-    return cells | {
+    counts, per_count = _edge_counts(mask)
+    return (_bits(made, keep) if budget is None else _bins(made, keep, budget)) | {
         "method": panel.method,
         "title": panel.title,
         "color": panel.color,
         "tile": mask.tile.rows,
         "tiles": len(mask.keep),
         "counts": counts,
-        "per_count": tiles,
-        "rows": None if bool(mask.rows.all()) else _text(np.packbits(mask.rows.numpy())),
+        "per_count": per_count,
+        "rows": None if bool(mask.rows.all()) else made.add(np.packbits(mask.rows.numpy())),
         "balanced": mask.balanced,
         "sparsity": mask.sparsity,
     }
 
 
-def _bits(keep: np.ndarray) -> dict[str, Any]:
+def _bits(made: Picture, keep: np.ndarray) -> dict[str, Any]:
     """Rows of whole bytes, most significant bit first."""
-    return {"bits": _text(np.packbits(keep, axis=1)), "bins": None}
+    return {"bits": made.add(np.packbits(keep, axis=1)), "bins": None}
 
 
-def _bins(keep: np.ndarray, budget: int) -> dict[str, Any]:
+def _bins(made: Picture, keep: np.ndarray, budget: int) -> dict[str, Any]:
     """The kept share of every bin as one byte; bins are equal but for the last of a row or column."""
     tiles, columns = keep.shape
     high = -(-tiles // max(1, min(tiles, int(np.sqrt(budget / 2)))))
@@ -121,8 +141,11 @@ def _bins(keep: np.ndarray, budget: int) -> dict[str, Any]:
     wide = -(-columns // across)
     counts = bin_counts(keep, high, wide)
     areas = np.outer(_sizes(tiles, high), _sizes(columns, wide))
-    share = np.round(255 * counts / areas).astype(np.uint8)
-    return {"bits": None, "bins": _text(share), "bin": [high, wide]}
+    return {
+        "bits": None,
+        "bins": made.add(np.round(255 * counts / areas).astype(np.uint8)),
+        "bin": [high, wide],
+    }
 
 
 def bin_counts(keep: np.ndarray, high: int, wide: int) -> np.ndarray:
@@ -145,7 +168,7 @@ def _edge_counts(mask: Mask) -> tuple[list[int], int]:
     return np.round(means).astype(int).tolist(), group
 
 
-def _magnitude(magnitude: Magnitude, window: Window) -> dict[str, Any]:
+def _magnitude(made: Picture, magnitude: Magnitude, window: Window) -> dict[str, Any]:
     """Mean score per bin, as bytes of the largest bin."""
     shown = magnitude.scores[:, window.first : window.last].double().numpy()
     tiles, columns = shown.shape
@@ -154,25 +177,24 @@ def _magnitude(magnitude: Magnitude, window: Window) -> dict[str, Any]:
     sums = np.add.reduceat(shown, np.arange(0, tiles, high), axis=0)
     sums = np.add.reduceat(sums, np.arange(0, columns, wide), axis=1)
     means = sums / np.outer(_sizes(tiles, high), _sizes(columns, wide))
-    scale = means.max() or 1.0
-    bins = np.round(255 * means / scale).astype(np.uint8)
-    return {"bins": _text(bins), "bin": [high, wide], "tiles": tiles, "tile": magnitude.tile}
+    bins = np.round(255 * means / (means.max() or 1.0)).astype(np.uint8)
+    return {"bins": made.add(bins), "bin": [high, wide], "tiles": tiles, "tile": magnitude.tile}
 
 
-def _text(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+def _source(name: str) -> str:
+    """A file beside this one without indentation and whole-line comments: it is sent with every repaint."""
+    lines = (line.strip() for line in (_FOLDER / name).read_text().splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 _mount = st.components.v2.component(
     "bcbp_mask_canvas",
     html='<div class="frame"></div>\n',
-    css=(_FOLDER / "mask_canvas.css").read_text(),
-    js=(_FOLDER / "mask_canvas.js").read_text(),
+    css=_source("mask_canvas.css"),
+    js=_source("mask_canvas.js"),
 )
 
 
-def mask_canvas(
-    data: dict[str, Any], *, key: str, alt: str, panel_height: int = 150, tools: bool = True
-) -> None:
+def mask_canvas(shown: Picture, *, key: str, alt: str, panel_height: int = 150, tools: bool = True) -> None:
     """Paint `picture(...)`; `alt` is for screen readers, `tools` are the zoom buttons and their hint."""
-    _mount(key=key, data=data | {"alt": alt, "panel_height": panel_height, "tools": tools})
+    _mount(key=key, data=shown.message(alt=alt, panel_height=panel_height, tools=tools))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.components.mask_canvas import (
-    PAYLOAD_BYTES,
+    EXACT_BYTES,
     Magnitude,
     Panel,
+    Picture,
     Window,
     bin_counts,
     exact_columns,
@@ -42,25 +43,34 @@ def panels(info: LayerInfo, tile: int, count: int = 1) -> tuple[Panel, ...]:
     return tuple(Panel("bcbp", "BCBP", "#5494F1", random_mask(info, tile)) for _ in range(count))
 
 
-def raw(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), np.uint8)
+def raw(made: Picture, place: tuple[int, int]) -> np.ndarray:
+    """The part of the body that a header points to."""
+    return np.frombuffer(made.body[place[0] : sum(place)], np.uint8)
+
+
+def sent(made: Picture) -> list[dict[str, Any]]:
+    """The panels as the browser reads them."""
+    header, body = made.message().split(b"\n", 1)
+    assert body == made.body
+    return json.loads(header)["panels"]
 
 
 @given(filters=st.integers(1, 70), channels=st.integers(1, 12), tile=st.sampled_from([8, 32]))
 def test_small_masks_arrive_bit_by_bit(filters: int, channels: int, tile: int) -> None:
     info = layer(filters, channels)
     (panel,) = panels(info, tile)
-    sent = picture((panel,), info)["panels"][0]
-    rows = raw(sent["bits"]).reshape(len(panel.mask.keep), -1)
+    made = picture((panel,), info)
+    (first,) = sent(made)
+    rows = raw(made, first["bits"]).reshape(len(panel.mask.keep), -1)
     assert np.array_equal(np.unpackbits(rows, axis=1, count=info.columns), panel.mask.keep.numpy())
-    assert sent["counts"] == panel.mask.kept_per_tile.tolist()
+    assert first["counts"] == panel.mask.kept_per_tile.tolist()
 
 
 def test_a_window_sends_its_columns_alone() -> None:
     info = layer(64, 64)
     (panel,) = panels(info, 32)
-    sent = picture((panel,), info, window=Window(8, 72))["panels"][0]
-    rows = raw(sent["bits"]).reshape(2, -1)
+    made = picture((panel,), info, window=Window(8, 72))
+    rows = raw(made, sent(made)[0]["bits"]).reshape(2, -1)
     assert np.array_equal(np.unpackbits(rows, axis=1), panel.mask.keep[:, 8:72].numpy())
 
 
@@ -84,28 +94,33 @@ def test_bins_count_every_cell_once(tiles: int, columns: int, high: int, wide: i
     ids=lambda value: str(value) if isinstance(value, int) else f"{value.rows}x{value.columns}",
 )
 def test_four_masks_of_any_layer_stay_below_the_budget(info: LayerInfo, tile: int) -> None:
-    data = picture(
-        panels(info, tile, 4), info, magnitude=Magnitude(32, torch.rand(-(-info.rows // 32), info.columns))
-    )
-    assert len(json.dumps(data)) < LIMIT
-    assert data["exact"] is (info.columns <= exact_columns(panels(info, tile, 4)))
+    scores = torch.rand(-(-info.rows // 32), info.columns)
+    made = picture(panels(info, tile, 4), info, magnitude=Magnitude(32, scores))
+    assert len(made.message()) < LIMIT
+    assert made.header["exact"] is (info.columns <= exact_columns(panels(info, tile, 4)))
 
 
 def test_bins_of_a_wide_layer_hold_exact_shares() -> None:
     info = layer(4096, 25088, 1)
     (panel,) = panels(info, 32)
-    sent = picture((panel,), info)["panels"][0]
-    high, wide = sent["bin"]
-    share = raw(sent["bins"]).reshape(-(-128 // high), -1)[0, 0] / 255
+    made = picture((panel,), info)
+    (first,) = sent(made)
+    high, wide = first["bin"]
+    share = raw(made, first["bins"]).reshape(-(-128 // high), -1)[0, 0] / 255
     assert share == pytest.approx(panel.mask.keep[:high, :wide].float().mean().item(), abs=1 / 255)
 
 
 def test_the_window_offered_for_a_wide_layer_is_exact() -> None:
     info = layer(4096, 25088, 1)
     shown = panels(info, 32, 4)
-    data = picture(shown, info, window=Window(0, exact_columns(shown)))
-    assert data["exact"]
-    assert sum(len(raw(panel["bits"])) for panel in data["panels"]) <= PAYLOAD_BYTES
+    made = picture(shown, info, window=Window(0, exact_columns(shown)))
+    assert made.header["exact"]
+    assert len(made.body) <= EXACT_BYTES
+
+
+def test_the_largest_layer_of_a_resnet_is_exact_in_all_four_methods() -> None:
+    info = layer(512, 512)
+    assert picture(panels(info, 32, 4), info).header["exact"]
 
 
 def test_removed_filters_are_sent_and_whole_ones_are_not() -> None:
@@ -113,6 +128,7 @@ def test_removed_filters_are_sent_and_whole_ones_are_not() -> None:
     mask = random_mask(info, 32)
     rows = torch.arange(40) % 2 == 0
     pruned = Panel("filter", "Filter", "#CD7801", Mask(mask.keep, rows, mask.tile))
-    sent = picture((pruned, *panels(info, 32)), info)["panels"]
-    assert np.array_equal(np.unpackbits(raw(sent[0]["rows"]), count=40), rows.numpy())
-    assert sent[1]["rows"] is None
+    made = picture((pruned, *panels(info, 32)), info)
+    first, second = sent(made)
+    assert np.array_equal(np.unpackbits(raw(made, first["rows"]), count=40), rows.numpy())
+    assert second["rows"] is None

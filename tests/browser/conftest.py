@@ -1,0 +1,164 @@
+"""The real dashboard in a real Chromium: the server on a free port, and no request may leave this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.app.stored_runs import report, store_run
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "artifacts" / "screenshots"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "phone": (390, 844)}
+LOCAL = {"127.0.0.1", "localhost", ""}
+COLD_START_SECONDS = 60
+
+
+def find_chromium() -> str | None:
+    """A Chromium on PATH, else Playwright's own; None if there is neither."""
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found
+    with sync_playwright() as playwright:
+        bundled = playwright.chromium.executable_path
+    return bundled if Path(bundled).exists() else None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip(f"no Chromium found: looked for {', '.join(NAMES)} on PATH and for Playwright's own")
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's run store, with one finished run in it."""
+    home = tmp_path_factory.mktemp("runs")
+    store_run(home, made=report())
+    return home
+
+
+@pytest.fixture(scope="session")
+def server(run_home: Path) -> Iterator[str]:
+    """The address of a running dashboard, started as a person starts it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = run_home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
+            cwd=ROOT,
+            env={**os.environ, "BCBP_HOME": str(run_home)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(4 * COLD_START_SECONDS):
+        if process.poll() is not None:
+            break
+        try:
+            urlopen(url, timeout=2).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.25)
+    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
+
+
+class Screen:
+    """A page of the dashboard in the browser, and everything it sent and received."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        self.received = 0
+        page.on("request", self._on_request)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda socket: socket.on("framereceived", self._on_frame))
+
+    def _on_request(self, request: object) -> None:
+        address = urlparse(request.url)  # type: ignore[attr-defined]
+        if address.scheme not in ("data", "blob") and address.hostname not in LOCAL:
+            self.outside.append(request.url)  # type: ignore[attr-defined]
+
+    def _on_frame(self, payload: str | bytes) -> None:
+        self.received += len(payload)
+
+    def open(self, page: str = "model", link: str = "") -> Screen:
+        path = "" if page == "model" else page
+        self.page.goto(f"{self.address}/{path}?{link}")
+        self.page.wait_for_selector(".st-key-scope_bar", timeout=1000 * COLD_START_SECONDS)
+        return self.settled()
+
+    def settled(self) -> Screen:
+        """Wait until the script has run and nothing is greyed out."""
+        self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
+        self.page.wait_for_function(
+            "!document.querySelector('[data-stale=true], [data-testid=stSkeleton]')", timeout=60_000
+        )
+        return self
+
+    def shot(self, name: str) -> Screen:
+        """Keep a picture of the whole page."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size or {"width": 1440, "height": 900}
+        height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        self.page.set_viewport_size(
+            {"width": size["width"], "height": min(4000, max(size["height"], height + 60))}
+        )
+        self.page.wait_for_timeout(400)  # charts and canvases follow the new size
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+        self.page.set_viewport_size(size)  # type: ignore[arg-type]
+        return self
+
+
+@pytest.fixture
+def open_screen(browser: Browser, server: str) -> Iterator[Callable[..., Screen]]:
+    """Make a screen of a size ("wide", "laptop", "phone") and theme; in the end nothing may have left."""
+    contexts: list[BrowserContext] = []
+    screens: list[Screen] = []
+
+    def make(size: str = "wide", theme: str = "light") -> Screen:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,  # type: ignore[arg-type]
+            has_touch=size == "phone",
+        )
+        contexts.append(context)
+        screens.append(Screen(context.new_page(), server))
+        return screens[-1]
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert [url for screen in screens for url in screen.outside] == []
+    assert [error for screen in screens for error in screen.errors] == []

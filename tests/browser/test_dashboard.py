@@ -1,0 +1,168 @@
+"""What only a browser can show: pictures, clicks, reloads, themes, small screens, bytes on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app import wording
+from tests.browser.conftest import SIZES, Screen
+
+pytestmark = pytest.mark.browser
+Make = Callable[..., Screen]
+
+PAGES = ("model", "tune", "masks", "run", "compare")
+# A rerun sends at most this much; steady where milliseconds are not.
+RERUN_BYTES = 64 * 1024
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    ("size", "theme"), [("wide", "light"), ("wide", "dark"), ("phone", "light"), ("phone", "dark")]
+)
+def test_every_page_fits_the_screen(open_screen: Make, page: str, size: str, theme: str) -> None:
+    screen = open_screen(size, theme).open(page).shot(f"{page}-{size}-{theme}")
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    assert not screen.page.locator("[data-testid=stException]").count()
+    assert not screen.page.get_by_text(wording.UNEXPECTED).count()
+
+
+@pytest.mark.parametrize(
+    ("theme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(16, 21, 29)")]
+)
+def test_the_theme_follows_the_system(open_screen: Make, theme: str, background: str) -> None:
+    screen = open_screen(theme=theme).open()
+    found = screen.page.evaluate(
+        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    )
+    assert found == background
+
+
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_what_this_is_and_what_to_press_are_visible_without_scrolling(open_screen: Make, size: str) -> None:
+    screen = open_screen(size).open()
+    for element in (
+        screen.page.get_by_role("heading", name=wording.QUESTION),
+        screen.page.get_by_role("button", name=wording.START),
+    ):
+        box = element.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= SIZES[size][1]
+
+
+def painted(screen: Screen) -> str:
+    """A digest of the first canvas's pixels."""
+    canvas = screen.page.locator(".frame canvas").first
+    canvas.wait_for()
+    return canvas.evaluate("canvas => canvas.toDataURL()")
+
+
+@pytest.mark.parametrize("model", ["sample", "resnet50"])
+@pytest.mark.parametrize("page", ["tune", "masks"])
+def test_the_slider_repaints_the_mask_with_few_bytes(open_screen: Make, page: str, model: str) -> None:
+    screen = open_screen().open(page, f"model={model}")
+    before, screen.received = painted(screen), 0
+    screen.page.get_by_role("slider").first.press("ArrowRight")
+    screen.page.wait_for_timeout(300)
+    screen.settled()
+    assert painted(screen) != before
+    assert "ratio=0.51" in screen.page.url
+    assert 0 < screen.received < RERUN_BYTES
+
+
+@pytest.mark.parametrize("layer", ["model=vgg16&layer=classifier.0", "model=resnet18&layer=layer4.0.conv2"])
+def test_the_largest_layers_stay_below_the_budget(open_screen: Make, layer: str) -> None:
+    screen = open_screen().open("masks", layer)
+    painted(screen)
+    screen.received = 0
+    screen.page.get_by_role("slider").first.press("ArrowRight")
+    screen.page.wait_for_timeout(500)
+    screen.settled()
+    assert 0 < screen.received < RERUN_BYTES
+
+
+def test_pointing_names_tile_filters_column_and_tap(open_screen: Make) -> None:
+    screen = open_screen().open("masks")
+    painted(screen)
+    screen.page.locator(".frame canvas").first.hover(position={"x": 200, "y": 40})
+    tip = screen.page.locator(".frame .tip")
+    assert "tile" in tip.inner_text() and "input channel" in tip.inner_text() and "tap (" in tip.inner_text()
+    screen.shot("masks-hover")
+
+
+def test_zoom_needs_no_rerun(open_screen: Make) -> None:
+    screen = open_screen().open("masks")
+    before, screen.received = painted(screen), 0
+    screen.page.get_by_role("button", name="Zoom in").click()
+    assert painted(screen) != before
+    screen.page.get_by_role("button", name="Show all columns").click()
+    assert painted(screen) == before
+    assert screen.received == 0
+
+
+def test_an_edited_ratio_is_locked_linked_and_survives_reload_and_pages(open_screen: Make) -> None:
+    screen = open_screen().open("tune")
+    table = screen.page.get_by_test_id("stDataFrame")
+    box = table.bounding_box()
+    assert box is not None
+    screen.page.mouse.dblclick(box["x"] + 215, box["y"] + 38 + 35 + 18)  # the second layer's ratio
+    screen.page.keyboard.press("Control+A")
+    screen.page.keyboard.type("75")
+    screen.page.keyboard.press("Enter")
+    forget = screen.page.get_by_role("button", name="Forget edits (1 locked)")
+    forget.wait_for()
+    screen.settled().shot("tune-edited")
+    assert "layers=" in screen.page.url
+    screen.page.reload()
+    forget.wait_for()
+    screen.page.get_by_role("link", name="Masks").click()
+    screen.page.wait_for_url("**/masks?**")
+    screen.settled()
+    screen.page.get_by_role("link", name="Tune").click()
+    forget.wait_for()
+    forget.click()
+    forget.wait_for(state="detached")
+    screen.settled()
+    assert "layers=" not in screen.page.url
+
+
+def test_back_does_not_trap(open_screen: Make) -> None:
+    screen = open_screen().open("model")
+    screen.page.get_by_role("link", name="Tune").click()
+    screen.page.wait_for_url("**/tune**")
+    screen.settled()
+    screen.page.go_back()
+    screen.page.get_by_role("heading", name=wording.QUESTION).wait_for()
+
+
+def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
+    screen = open_screen().open("run")
+    screen.page.get_by_role("button", name="Run: dense and 4 methods").click()
+    stop = screen.page.get_by_role("button", name="Stop")
+    stop.wait_for(timeout=15_000)
+    screen.page.get_by_role("progressbar").wait_for(timeout=30_000)
+    screen.shot("run-active")
+    assert "run=" in screen.page.url
+    screen.page.reload()
+    stop.wait_for(timeout=30_000)
+    screen.page.get_by_text("Prune", exact=True).first.wait_for(timeout=60_000)
+    stop.click()
+    screen.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
+    screen.settled().shot("run-stopped")
+    assert screen.page.get_by_role("button", name="Run: dense and 4 methods").is_visible()
+
+
+def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
+    screen = open_screen().open("run", "model=cifar-resnet20&tile=16")
+    for method in ("Column", "Filter", "Block"):
+        screen.page.get_by_role("button", name=method, exact=True).click()
+        screen.settled()
+    screen.page.get_by_role("button", name="32", exact=True).click()
+    screen.settled()
+    screen.page.get_by_role("button", name="Run: dense and 1 method").click()
+    verdict = screen.page.get_by_role("button", name=wording.TO_COMPARE)
+    verdict.wait_for(timeout=240_000)
+    verdict.click()
+    screen.page.wait_for_url("**/compare?**")
+    screen.settled().shot("compare-measured")
+    assert screen.page.get_by_text("best dense").first.is_visible()
