@@ -15,7 +15,7 @@ TILE_ROWS = (1, 8, 16, 32, 64, 128)
 
 @dataclass(frozen=True)
 class TileShape:
-    """A tile: `rows` (V) consecutive filters over all columns; kept columns come in multiples of `k_step` (Tk).
+    """A tile: `rows` (V) consecutive filters over all columns; columns kept come in `k_step`s (Tk).
 
     >>> TileShape(32).heights(70).tolist()
     [32, 32, 6]
@@ -41,9 +41,10 @@ class TileShape:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A prunable layer: its module `name`, `kind` (conv or linear), geometry, and plane size at the model's input.
+    """A prunable layer: its module `name`, `kind` (conv or linear) and geometry.
 
-    `plane` is the height and width of the layer's input; a Linear layer has (1, 1).
+    `plane` is the height and width of the layer's input at the model's input size; a Linear layer has
+    (positions, 1), which is (1, 1) for one vector per image.
     """
 
     name: str
@@ -69,7 +70,7 @@ class LayerInfo:
         return self.geometry.macs(*self.plane)
 
     def tile_reason(self, rows: int) -> str | None:
-        """Why tiles of `rows` filters do not fit this layer; None if they do. A tile never straddles groups."""
+        """Why tiles of `rows` filters do not fit this layer; None if they do: no tile straddles groups."""
         groups = self.geometry.groups
         if groups == 1 or (self.rows // groups) % rows == 0:
             return None

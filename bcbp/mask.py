@@ -15,7 +15,7 @@ from bcbp.geometry import TileShape
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """`keep` bool [tiles, K] says which columns each tile keeps; `rows` bool [M] which filters are kept at all.
+    """`keep` bool [tiles, K]: the columns that each tile keeps; `rows` bool [M]: the filters kept at all.
 
     The kept set of a tile is rows x columns. Column patterns keep every row; filter pruning keeps
     every column of some rows; block pruning drops both; per-weight patterns have tiles of one row.
@@ -82,7 +82,7 @@ class Mask:
 
     @property
     def wit(self) -> float:
-        """Workload imbalance of tiles: 1 - mean / max of kept columns; the idle share if all run in one wave."""
+        """Workload imbalance of tiles: 1 - mean / max of kept columns; idle share if all run in one wave."""
         counts = self.kept_per_tile.double()
         return float(1 - counts.mean() / counts.max()) if counts.max() > 0 else 0.0
 

@@ -12,7 +12,7 @@ from bcbp.spec import PruneSpec
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer: its GEMM `shape` (M, K), the `target` ratio asked of it, its `mask`, and WIT before balancing."""
+    """One layer: GEMM `shape` (M, K), the `target` ratio asked of it, its `mask`, WIT before balancing."""
 
     name: str
     shape: tuple[int, int]
@@ -30,8 +30,9 @@ class LayerPlan:
 class PruningPlan:
     """Every layer in scope of one model under one spec; layers that are not listed stay dense.
 
-    `kept_dense` says (name, reason) for prunable layers that were left whole: excluded ones, which are not in
-    `layers`, and those that cannot take the pattern, which are, with a full mask. `notes` are remarks for people.
+    `kept_dense` says (name, reason) for prunable layers that were left whole: excluded ones, which are not
+    in `layers`, and those that cannot take the pattern, which are, with a full mask. `notes` are remarks
+    for people.
     """
 
     spec: PruneSpec

@@ -34,7 +34,7 @@ def check_names(spec: PruneSpec) -> None:
 
 
 def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:
-    """(name, reason) of layers that stay dense unless a person gives them a ratio: the stem and the classifier.
+    """(name, reason) of layers that stay dense unless they are given a ratio: the stem and the classifier.
 
     A model of one or two layers has nothing else to prune, so nothing is excluded there.
     """

@@ -23,7 +23,7 @@ _FANOUT = 64
 
 @dataclass(frozen=True, eq=False)
 class UnitScores:
-    """The units of one layer: `values` float32 [groups, units]; one of group g stands for `weights[g]` weights.
+    """The units of one layer: `values` float32 [groups, units]; one of group g holds `weights[g]` weights.
 
     Columns: a group is a tile, a unit one of its columns, its weight the rows of the tile. Filters: each
     filter is a group of one unit, which stands for K weights.
@@ -111,9 +111,9 @@ class ScorePool:
         return ScorePool(tuple(layer for layer in self.layers if layer.name in names))
 
     def split(self, keep: int, floors: Mapping[str, int]) -> dict[str, int]:
-        """Weights each layer keeps when one threshold over all units keeps `keep` in total, and none less than its floor.
+        """Weights each layer keeps when one threshold keeps `keep` in all, and no layer less than its floor.
 
-        The threshold is the lowest key that keeps enough, found by cutting the range of keys in 64 again and again.
+        The threshold is the lowest key that keeps enough; the range of keys is cut in 64 until it is found.
         """
         low, high = 0, 2**64 - 1
         while low < high:

@@ -18,7 +18,7 @@ class PruneSpec:
 
     `ratio` is the share of weights removed from the prunable layers, in [0, 1). `tile` is V, filters per
     tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes the
-    ratio of single layers; `exclude` keeps layers dense. `reduction` is how BCBP's step 2 joins the
+    ratio of single layers, sorted by name; `exclude` keeps layers dense. `reduction` is how BCBP's step 2 joins the
     ratios of a layer's tiles (mean, min, max).
     """
 
@@ -35,10 +35,11 @@ class PruneSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ratios", tuple(sorted(dict(self.ratios).items())))
         for label, value in (("ratio", self.ratio), *((f"ratio of {n}", r) for n, r in self.ratios)):
-            if not 0 <= value < 1:
+            if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise SpecError(
-                    f"Expected a {label} in [0, 1), the share of weights to remove; got {value:g}."
+                    f"Expected a {label} in [0, 1), the share of weights to remove; got {value!r}."
                 )
         if self.tile not in TILE_ROWS:
             choices = ", ".join(map(str, TILE_ROWS))
@@ -58,6 +59,6 @@ class PruneSpec:
         if unknown:
             raise SpecError(f"Unknown field in a pruning spec: {', '.join(sorted(unknown))}.")
         values = dict(data)
-        values["ratios"] = tuple(sorted(dict(values.get("ratios", {})).items()))
+        values["ratios"] = tuple(dict(values.get("ratios", {})).items())
         values["exclude"] = tuple(values.get("exclude", ()))
         return cls(**values)

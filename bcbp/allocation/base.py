@@ -20,9 +20,14 @@ def weights_kept(total: int, ratio: float) -> int:
 class Allocation(Protocol):
     """Spreads one ratio over the layers of a pool. Layers whose ratio a person fixed are not in the pool."""
 
-    name: str
-    title: str
-    description: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
 
     def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
         """Weights that each layer keeps, for `ratio` in [0, 1)."""

@@ -13,7 +13,10 @@ class ExplicitAllocation:
 
     name: str = "explicit"
     title: str = "Explicit, per layer"
-    description: str = "Each layer that is given a ratio loses it; all others stay whole, and the overall ratio follows. [our definition]"
+    description: str = (
+        "Each layer that is given a ratio loses it; all others stay whole, and the overall ratio follows. "
+        "[our definition]"
+    )
 
     def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
         return {layer.name: layer.total for layer in pool.layers}

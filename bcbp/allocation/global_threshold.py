@@ -18,9 +18,9 @@ class GlobalThreshold:
     name: str = "global"
     title: str = "Global threshold"
     description: str = (
-        "One threshold over the scores of the whole network removes the asked share of weights, so layers differ. "
-        "[paper: step 1 finds the ratios of tiles over the network; the threshold on root-mean-square scores and the "
-        "floor, a tenth of the asked density per layer, are our definition]"
+        "One threshold over the scores of the whole network removes the asked share of weights, so layers "
+        "differ. [paper: the scope of step 1; our definition: the threshold itself, and that no layer keeps "
+        "less than a tenth of the asked density]"
     )
 
     def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:

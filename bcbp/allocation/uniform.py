@@ -12,7 +12,10 @@ from bcbp.scores import ScorePool
 class UniformAllocation:
     name: str = "uniform"
     title: str = "Uniform"
-    description: str = "Every layer loses the asked ratio; the threshold of step 1 is found inside each layer. [our definition]"
+    description: str = (
+        "Every layer loses the asked ratio; the threshold of step 1 is found inside each layer. "
+        "[our definition; the default here]"
+    )
 
     def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
         return {layer.name: weights_kept(layer.total, ratio) for layer in pool.layers}

@@ -1,4 +1,4 @@
-"""The table of criteria: how important a column of a tile, or a filter, is. A new one is one file and one line."""
+"""The table of criteria: how important a column of a tile, or a filter, is. One file and one line each."""
 
 from bcbp.criteria.base import Criterion
 from bcbp.criteria.chance import RANDOM

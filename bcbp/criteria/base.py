@@ -13,14 +13,21 @@ from bcbp.geometry import TileShape
 class Criterion(Protocol):
     """Scores are float32 and not negative; the higher, the more worth keeping.
 
-    `filters_only` criteria have no column scores: `columns` raises SpecError. `generator` is seeded per layer;
-    only criteria that draw at random use it.
+    `filters_only` criteria have no column scores: `columns` raises SpecError. `generator` is seeded per
+    layer; only criteria that draw at random use it.
     """
 
-    name: str
-    title: str
-    description: str
-    filters_only: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def filters_only(self) -> bool: ...
 
     def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
         """Scores [tiles, K] of the column vectors of `weight` [M, K]."""

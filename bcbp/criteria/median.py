@@ -26,8 +26,8 @@ class MedianCriterion:
 
     def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
         raise SpecError(
-            "Expected a criterion that scores columns (l1, l2, random); got fpgm, which scores whole filters. "
-            "Use it with the pattern filter, or choose another criterion."
+            "Expected a criterion that scores columns (l1, l2, random); got fpgm, which scores whole "
+            "filters. Use it with the pattern filter, or choose another criterion."
         )
 
     def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
@@ -40,7 +40,7 @@ FPGM = MedianCriterion(
     name="fpgm",
     title="FPGM (geometric median)",
     description=(
-        "Removes the filters nearest to all others of their layer, as the most replaceable. Scores whole filters only. "
-        "[published baseline, not of the BCBP paper]"
+        "Removes the filters nearest to all others of their layer, as the most replaceable. Scores whole "
+        "filters only. [published baseline, not of the BCBP paper]"
     ),
 )

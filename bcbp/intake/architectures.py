@@ -47,8 +47,8 @@ class ModelEntry:
         if self.family != "separable":
             return ""
         return (
-            "Depth-wise separable: its depth-wise layers cannot be pruned in tiles, and published results for its 1x1 "
-            "layers are below filter pruning. Standard convolutions are the home ground of this method."
+            "Depth-wise separable: its depth-wise layers cannot be pruned in tiles; published results for "
+            "its 1x1 layers are below filter pruning. The home ground of the method is standard convolutions."
         )
 
 
@@ -89,10 +89,10 @@ MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 def load_model(name: str, *, weights: Path | None = None) -> LoadedModel:
     """The model of that name, in eval mode.
 
-    Weights come from `weights` (safetensors, or a state_dict of torch), else from those that ship with the product, else
-    from torchvision's local cache; where there are none they are random from seed 0, and `trained` and `note` say so.
-    Nothing is downloaded. Raises ModelError for an unknown name and for a file that is missing, damaged or of another
-    architecture.
+    Weights come from `weights` (safetensors, or a state_dict of torch), else from those that ship with the
+    product, else from torchvision's local cache; where there are none they are random from seed 0, and
+    `trained` and `note` say so. Nothing is downloaded. Raises ModelError for an unknown name and for a
+    file that is missing, damaged or of another architecture.
     """
     if name not in MODELS:
         raise ModelError(f"Expected a model out of {', '.join(MODELS)}; got {name!r}.")
@@ -135,7 +135,7 @@ def _find_weights(entry: ModelEntry, weights: Path | None) -> tuple[Path | None,
 
 
 def cached_weights(name: str) -> Path | None:
-    """torchvision's weights for `name` in the local cache of torch.hub, the newest release first; None if absent."""
+    """torchvision's weights for `name` in the local cache, newest release first; None if absent."""
     if name not in torchvision_models.list_models():
         return None
     folder = Path(torch.hub.get_dir()) / "checkpoints"

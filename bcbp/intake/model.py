@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ def adopt(
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = str(error).strip().split("\n")[0][:160]
         raise ModelError(
-            f"Expected {name} to take images of {' x '.join(map(str, input_shape))}; its forward pass failed: {reason}"
+            f"Expected {name} to take images of {' x '.join(map(str, input_shape))}; it fails: {reason}"
         ) from error
     if not layers:
         raise ModelError(
@@ -87,7 +88,7 @@ def adopt(
 def inspect_layers(
     module: nn.Module, input_shape: tuple[int, int, int]
 ) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
-    """Run one zero image through `module`; give its prunable layers in execution order, and the rest with reasons."""
+    """Run a zero image through `module`: its prunable layers as executed, and the others with reasons."""
     planes: dict[str, tuple[int, int]] = {}
     hooks = [
         child.register_forward_pre_hook(_record_plane(name, child, planes))
@@ -115,7 +116,7 @@ def inspect_layers(
 def _record_plane(
     name: str, child: nn.Module, planes: dict[str, tuple[int, int]]
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    """A hook that notes the input plane of the first call: a Linear layer sees its leading axes as (positions, 1)."""
+    """A hook that notes the input plane of the first call: (positions, 1) for a Linear layer."""
 
     def note(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
         if args:
@@ -165,5 +166,5 @@ def _layer_info(name: str, module: nn.Module, planes: dict[str, tuple[int, int]]
 
 
 def _pair(value: object) -> tuple[int, int]:
-    first, second = value  # type: ignore[misc]
+    first, second = cast("tuple[int, int]", value)
     return int(first), int(second)

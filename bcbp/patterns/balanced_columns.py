@@ -1,6 +1,6 @@
 """BCBP: balanced column-wise block pruning, in the three steps of the paper (Park et al., AAAI 2023).
 
-The names and purposes of the steps are the paper's, the formulas are the most defensible reading of them (ours).
+The names and purposes of the steps are the paper's; the formulas are the most defensible reading (ours).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bcbp.scores import UnitScores
 
 @dataclass(frozen=True)
 class Quota:
-    """What step 1 leaves of a layer of M filters x K columns: `weights` to keep, before they are made whole columns.
+    """What step 1 leaves of a layer: `weights` to keep, before they are made whole columns.
 
     Columns per tile come in multiples of `k_step`, or all K. A slab is k_step columns of all tiles.
     """
@@ -59,8 +59,10 @@ def pre_prune(scores: UnitScores, budget: int) -> Tensor:
 def recalibrate(counts: Tensor, heights: Tensor, reduction: str) -> int:
     """Step 2, pruning-ratio recalibration: weights the layer keeps once its tiles share one ratio.
 
-    `mean` weighs tiles by their rows and preserves the budget; `min` takes the lowest ratio of a tile, `max` the highest.
+    `mean` weighs tiles by their rows and preserves the budget; `min` takes the lowest ratio of a tile, `max`
+    the highest.
 
+    >>> import torch
     >>> counts, heights = torch.tensor([4, 2]), torch.tensor([32, 32])
     >>> [recalibrate(counts, heights, how) for how in ("mean", "min", "max")]
     [192, 256, 128]
@@ -76,8 +78,8 @@ def recalibrate(counts: Tensor, heights: Tensor, reduction: str) -> int:
 def repair_budget(quotas: Sequence[Quota]) -> list[int]:
     """Columns per tile of each layer such that all together keep their budget, by largest remainder.
 
-    Starts from every quota rounded up and takes back slabs, first where rounding added the largest share of one,
-    while the sum of quotas stays kept. What remains is less than any slab that could still be taken.
+    Starts from every quota rounded up and takes back slabs, first where rounding added the largest share of
+    one, as long as the sum of quotas stays kept: what is left over is less than any slab not yet taken.
 
     >>> repair_budget([Quota(1, 10, 5, 2), Quota(1, 10, 5, 2), Quota(1, 10, 4, 2)])
     [4, 6, 4]
@@ -87,7 +89,7 @@ def repair_budget(quotas: Sequence[Quota]) -> list[int]:
     by_share = sorted(range(len(quotas)), key=lambda i: quotas[i].excess / quotas[i].slab, reverse=True)
     for index in by_share:
         quota = quotas[index]
-        if quota.lower and 0 < quota.excess and quota.slab <= spare:
+        if quota.lower and quota.excess > 0 and quota.slab <= spare:
             columns[index] = quota.lower
             spare -= quota.slab
     return columns
@@ -101,8 +103,8 @@ class BalancedColumns:
     title: str = "BCBP (balanced columns)"
     label: str = "BCBP"
     description: str = (
-        "Each tile of V filters drops its own weakest columns, the same number in every tile, so that no tile waits for "
-        "another. [paper: the unit, the balance and the three steps; the formulas are our definition]"
+        "Each tile of V filters drops its own weakest columns, the same number in every tile, so that no "
+        "tile waits for another. [paper: the unit, the balance, the three steps; ours: the formulas]"
     )
     changes_shapes: bool = False
 

@@ -18,7 +18,7 @@ from bcbp.spec import PruneSpec
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a pattern gets: the request, the model's scores, and the `layers` in scope, in order of execution."""
+    """What a pattern gets: the request, the model's scores, and the `layers` in scope, as executed."""
 
     spec: PruneSpec
     book: ScoreBook
@@ -32,7 +32,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a pattern gives: a plan for every layer in scope, in order, which of them stay whole and why, and remarks."""
+    """What a pattern gives: a plan for every layer in scope, which of them stay whole and why, remarks."""
 
     layers: tuple[LayerPlan, ...]
     kept_dense: tuple[tuple[str, str], ...] = ()
@@ -40,24 +40,38 @@ class Outcome:
 
 
 class Pattern(Protocol):
-    """`label` is the few words of a chart legend; `changes_shapes` patterns leave physically smaller layers."""
+    """`label` is for chart legends; patterns that change shapes leave physically smaller layers."""
 
-    name: str
-    title: str
-    label: str
-    description: str
-    changes_shapes: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def changes_shapes(self) -> bool: ...
 
     def prune(self, task: Task) -> Outcome: ...
 
 
 def allocate(task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
     """Weights that each layer of `pool` keeps: fixed ratios as given, the others by the spec's allocation."""
-    fixed = {layer.name: weights_kept(layer.total, task.fixed[layer.name]) for layer in pool.layers if layer.name in task.fixed}
+    fixed = {
+        layer.name: weights_kept(layer.total, task.fixed[layer.name])
+        for layer in pool.layers
+        if layer.name in task.fixed
+    }
     free = ScorePool(tuple(layer for layer in pool.layers if layer.name not in fixed))
     if not free.layers:
         return fixed
     return fixed | ALLOCATIONS[task.spec.allocation].budgets(free, ratio)
+
 
 def split_scope(task: Task) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
     """Layers of the task that its tile fits, and the others with the reason."""

@@ -17,10 +17,10 @@ from bcbp.scores import ScorePool, UnitScores
 
 
 def block_sides(heights: Tensor, columns: int, keep: int) -> tuple[list[int], int]:
-    """Rows kept in each tile, and columns kept in all of them, so that rows x columns comes closest to `keep` weights.
+    """Rows kept in each tile, and columns kept in all of them: rows x columns comes nearest `keep` weights.
 
-    Rows are the coarser choice, so they are rounded first and the columns make up for it. A ragged tile keeps rows
-    in proportion.
+    Rows are the coarser choice, so they are rounded first and the columns make up for it. A ragged tile
+    keeps rows in proportion.
 
     >>> block_sides(torch.tensor([32, 32]), 100, 3200)
     ([23, 23], 70)
@@ -48,7 +48,10 @@ class Blocks:
     name: str = "block"
     title: str = "Blocks (rows and columns)"
     label: str = "block"
-    description: str = "Drops both rows and columns of each tile, the same share of either. [baseline, after BLK-REW; our definition]"
+    description: str = (
+        "Drops both rows and columns of each tile, the same share of either. "
+        "[baseline, after BLK-REW; our definition]"
+    )
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:

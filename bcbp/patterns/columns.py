@@ -1,4 +1,4 @@
-"""Unbalanced columns: step 1 of BCBP alone. Its ablation, and the control for the workload imbalance of tiles."""
+"""Unbalanced columns: step 1 of BCBP alone. Its ablation, and the control for the imbalance of tiles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Columns:
     title: str = "Columns, unbalanced"
     label: str = "column"
     description: str = (
-        "Drops the weakest columns of the tiles of a layer by one threshold, so tiles keep different numbers. "
+        "Drops the weakest columns of all tiles by one threshold, so that tiles keep different numbers. "
         "[paper: what step 1 alone leaves; shown as BCBP's control]"
     )
     changes_shapes: bool = False

@@ -18,8 +18,8 @@ class Elementwise:
     title: str = "Single weights (accuracy reference)"
     label: str = "unstructured"
     description: str = (
-        "Drops single weights wherever they are smallest. An accuracy reference: no engine here runs it faster than dense. "
-        "[baseline, not of the paper]"
+        "Drops single weights wherever they are smallest. An accuracy reference: no engine here runs it "
+        "faster than dense. [baseline, not of the paper]"
     )
     changes_shapes: bool = False
 

@@ -24,7 +24,7 @@ _HALVINGS = 16
 
 @dataclass(frozen=True)
 class Flow:
-    """The layers of a filter plan, in order, and which of them are joined: `producer_of` maps a consumer to its producer."""
+    """The layers of a filter plan, and how they are joined: `producer_of` maps a consumer to its producer."""
 
     layers: tuple[LayerInfo, ...]
     producers: frozenset[str]
@@ -32,7 +32,7 @@ class Flow:
 
     @classmethod
     def of(cls, task: Task) -> Flow:
-        """Producers are the inner layers in scope; consumers belong to the plan even where they are excluded."""
+        """Producers are the inner layers in scope; consumers belong to the plan even if they are excluded."""
         scope = {layer.name for layer in task.layers}
         inner = task.book.inner
         known = {layer.name for layer in task.book.model.layers}
@@ -62,7 +62,7 @@ def keep_filters(ratio: float, *, task: Task, pool: ScorePool) -> dict[str, int]
 
 
 def meet_ratio(flow: Flow, *, task: Task, pool: ScorePool) -> dict[str, int]:
-    """Filters kept by each producer such that the whole plan comes nearest to the asked ratio, by bisection."""
+    """Filters kept by each producer so that the plan comes nearest to the asked ratio, by bisection."""
     count = partial(keep_filters, task=task, pool=pool)
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
@@ -77,15 +77,15 @@ def meet_ratio(flow: Flow, *, task: Task, pool: ScorePool) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Filters:
-    """Inner layers lose their weakest filters, their consumers the matching columns; layers become smaller."""
+    """Inner layers lose their weakest filters, their consumers the matching columns."""
 
     name: str = "filter"
     title: str = "Filters"
     label: str = "filter"
     description: str = (
-        "Drops whole filters of the layers inside a block, and the matching inputs of the layers that read them: the "
-        "network becomes physically smaller. The share of filters is set so that the whole plan meets the asked ratio. "
-        "[baseline; our definition]"
+        "Drops whole filters of inner layers, and the matching inputs of the layers that read them: the "
+        "network becomes physically smaller. The share of filters is such that the whole plan meets the "
+        "asked ratio. [baseline; our definition]"
     )
     changes_shapes: bool = True
 
@@ -127,14 +127,17 @@ class Filters:
             for name, producer in flow.producer_of.items()
             if name not in scope
         ]
+        notes += [
+            f"{name} cannot lose filters, so its own ratio does not apply: its outputs are needed elsewhere."
+            for name, ratio in task.spec.ratios
+            if ratio and name not in flow.producers
+        ]
         if not flow.producers:
-            notes.append(
-                "No layer can lose filters: none is inner (see the reasons), or the network cannot be traced."
-            )
+            notes.append("No layer can lose filters: none is inner, or the network cannot be traced.")
         reached = flow.sparsity(filters)
         if task.spec.allocation != "explicit" and abs(reached - task.spec.ratio) > 0.01:
             notes.append(
-                f"Asked for {task.spec.ratio:.1%}, reached {reached:.1%}: as near as whole filters of inner layers come."
+                f"Asked for {task.spec.ratio:.1%}, reached {reached:.1%}: as near as whole filters come."
             )
         return tuple(notes)
 

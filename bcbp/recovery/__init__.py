@@ -1,4 +1,4 @@
-"""The table of recoveries: what is done for accuracy after pruning, without training. One file and one line each."""
+"""The table of recoveries: what is done for accuracy after pruning. One file and one line each."""
 
 from torch import nn
 

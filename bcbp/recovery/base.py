@@ -12,8 +12,13 @@ from bcbp.data import ImageSet
 class Recovery(Protocol):
     """`apply` gives a recovered copy in eval mode; the pruned zeros stay zero."""
 
-    name: str
-    title: str
-    description: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
 
     def apply(self, module: nn.Module, images: ImageSet) -> nn.Module: ...

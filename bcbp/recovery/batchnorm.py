@@ -1,4 +1,4 @@
-"""Re-estimate batch norm statistics: pruning shifts what the layers see, and the old mean and variance no longer fit."""
+"""Re-estimate batch norm statistics: pruning shifts what layers see, and the old ones no longer fit."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _BATCH = 250
 
 @dataclass(frozen=True)
 class BatchNormRecovery:
-    """Mean and variance of each batch norm layer become their average over the batches of the calibration images.
+    """Mean and variance of each batch norm layer become their average over batches of calibration images.
 
-    All layers are re-estimated in the same passes. Weights, and so the zeros, do not change; a network without batch
-    norm comes back equal. The test images are refused.
+    All layers are re-estimated in the same passes. Weights, and so the zeros, do not change; a network
+    without batch norm comes back equal. The test images are refused.
     """
 
     name: str = "batchnorm"
     title: str = "Re-estimate BatchNorm"
     description: str = (
-        "Measures the mean and variance of every batch norm layer again, on calibration images of the training set. No "
-        "weight changes, nothing is trained; the result is taken even where it does not help. [our definition]"
+        "Measures the mean and variance of every batch norm layer again, on calibration images of the "
+        "training set. No weight changes, nothing is trained; the result is taken even where it does not "
+        "help. [our definition]"
     )
 
     def apply(self, module: nn.Module, images: ImageSet) -> nn.Module:
@@ -54,7 +55,7 @@ class BatchNormRecovery:
 
 
 def _run(module: nn.Module, images: ImageSet) -> None:
-    """Every image once, in batches of one size, so that each counts the same; a last smaller batch is left out."""
+    """Every image once, in batches of one size, so that each counts the same; a smaller rest is left out."""
     batch = min(_BATCH, len(images))
     with torch.no_grad():
         for start in range(0, len(images) - batch + 1, batch):
