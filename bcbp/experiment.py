@@ -16,6 +16,7 @@ from bcbp.contestants import NO_ENGINE
 from bcbp.data import ImageSet, load_images
 from bcbp.evaluation import accuracy, mcnemar
 from bcbp.intake.architectures import load_model
+from bcbp.intake.model import LoadedModel
 from bcbp.network import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
@@ -85,7 +86,7 @@ class Comparison:
         self.report = new_report(request, self.model, environment())
         self._on_event, self._should_stop = on_event, should_stop
         self._test_images = self._images("test")
-        self._calibration = self._images("calibration") if request.pruned_methods else None
+        self._calibration = self._images("calibration")
         self._plans: dict[str, PruningPlan] = {}
         self._dense_hits: Tensor | None = None
         self._progress, self._began = Progress(), time.monotonic()
@@ -107,7 +108,7 @@ class Comparison:
         """Accuracy of every row on the test images, after recovery on the calibration images."""
         if self._test_images is None:
             for row in self.report["rows"]:
-                row["accuracy_reason"] = self.model.note or "There are no images for this model."
+                row["accuracy_reason"] = _no_accuracy(self.request, self.model)
             return
         for method in (DENSE, *self._plans):
             self._tracker.begin()
@@ -137,8 +138,11 @@ class Comparison:
         self._publish()
 
     def _images(self, part: str) -> ImageSet | None:
+        """One part of the model's data set; None where there is none, or no accuracy is asked for."""
+        if self.model.dataset is None or self.request.images == 0:
+            return None
         folder = Path(self.request.data) if self.request.data else None
-        return load_images(self.model.dataset, part, folder) if self.model.dataset else None
+        return load_images(self.model.dataset, part, folder)
 
     def _planned_steps(self) -> list[tuple[str, float]]:
         """Every step with its rough cost in seconds."""
@@ -211,3 +215,9 @@ class Comparison:
     def _raise_if_stopped(self) -> None:
         if self._should_stop():
             raise Stopped
+
+
+def _no_accuracy(request: CompareRequest, model: LoadedModel) -> str:
+    if request.images == 0:
+        return "No accuracy was asked for."
+    return model.note or "There are no images for this model."

@@ -22,7 +22,7 @@ class CompareRequest:
 
     `spec` holds for every method, with its pattern replaced. `batches` are the batch sizes to time, none
     for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
-    all); `data` is a folder with the images where they are not bundled; `rounds` are timing rounds.
+    all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are timing rounds.
     """
 
     model: str = "sample"
@@ -47,9 +47,9 @@ class CompareRequest:
         for batch in self.batches:
             _check_whole("a batch", batch, 1, MAX_BATCH)
         _check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)
-        for label, value in (("threads", self.threads), ("images", self.images)):
+        for label, value, least in (("threads", self.threads, 1), ("images", self.images, 0)):
             if value is not None:
-                _check_whole(label, value, 1, None)
+                _check_whole(label, value, least, None)
 
     @property
     def pruned_methods(self) -> tuple[str, ...]:

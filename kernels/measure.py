@@ -179,20 +179,19 @@ def bootstrap_interval(ratios: np.ndarray, *, seed: int = 0) -> Interval:
 def compare(candidate: Measurement, baseline: Measurement) -> Speedup:
     """How many times faster `candidate` is than `baseline`, both of one session, round by round.
 
-    The value is the median over rounds of baseline / candidate time. "better" or "worse" needs the
-    interval to leave out 1, and the value to exceed what the A/A control shows between identical code.
+    The value is the median over rounds of baseline / candidate time. "better" or "worse" needs the whole
+    interval on one side of 1, and beyond what the A/A control shows between identical code.
     Raises ValueError when the two were not timed in the same rounds.
     """
     if len(candidate.samples) != len(baseline.samples) or candidate.control != baseline.control:
         raise ValueError(f"expected one session, got {candidate.name} and {baseline.name} of two")
     ratios = np.asarray(baseline.samples) / np.asarray(candidate.samples)
     value, interval = float(np.median(ratios)), bootstrap_interval(ratios)
-    return Speedup(value, interval, _verdict(value, interval, baseline.control, rounds=len(ratios)))
+    return Speedup(value, interval, _verdict(interval, baseline.control, rounds=len(ratios)))
 
 
-def _verdict(value: float, interval: Interval, control: Control, *, rounds: int) -> str:
+def _verdict(interval: Interval, control: Control, *, rounds: int) -> str:
     low, high = interval
-    beyond_control = max(value, 1 / value) > control.deviation
-    if rounds < MIN_ROUNDS or low <= 1 <= high or not beyond_control:
+    if rounds < MIN_ROUNDS or (low <= control.deviation and high >= 1 / control.deviation):
         return CANNOT_TELL
-    return BETTER if value > 1 else WORSE
+    return BETTER if low > 1 else WORSE

@@ -25,7 +25,6 @@ QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
 ACTIVE = (QUEUED, RUNNING)
 REQUEST_FILE, STATE_FILE, REPORT_FILE = "request.json", "state.json", "report.json"
 STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
-DEVICE_LOCK = "device.lock"
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _CACHED_REPORTS = 64

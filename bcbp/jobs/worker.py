@@ -17,11 +17,11 @@ from typing import Any
 
 from bcbp.errors import BcbpError
 from bcbp.experiment import compare
+from bcbp.jobs.device import hold_device
 from bcbp.jobs.files import is_disk_full, read_json, write_json
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.store import (
     ALIVE_FILE,
-    DEVICE_LOCK,
     DONE,
     FAILED,
     QUEUED,
@@ -60,8 +60,8 @@ class RunRecord:
         (self.folder / _RESERVE_FILE).write_bytes(os.urandom(_RESERVE_BYTES))
         self._write(RUNNING, Progress(message="Starting"))
 
-    def wait(self, message: str) -> None:
-        self._write(QUEUED, Progress(message=message))
+    def wait(self) -> None:
+        self._write(QUEUED, Progress(message="Waiting for another measurement on this machine to end"))
 
     def on_event(self, progress: Progress, report: dict[str, Any] | None) -> None:
         """Keep what `compare` tells: a report at once, bare progress within _WRITE_SECONDS."""
@@ -99,14 +99,9 @@ def work(folder: Path, *, compare: Compare = compare) -> None:
         already = read_json(folder / STATE_FILE)
         if already is not None and already["state"] != QUEUED:
             return
-        record, device = RunRecord(folder), FileLock(folder.parent.parent / DEVICE_LOCK)
-        if not device.try_acquire():
-            record.wait("Waiting for another measurement on this machine to end")
-            device.acquire(record.stop_asked)
-        try:
+        record = RunRecord(folder)
+        with hold_device(folder.parent.parent, on_wait=record.wait, give_up=record.stop_asked):
             _run(record, compare)
-        finally:
-            device.release()
 
 
 def _run(record: RunRecord, compare: Compare) -> None:

@@ -142,6 +142,8 @@ def test_nothing_smaller_than_the_controls_deviation_is_claimed():
     assert m.compare(fast, dense).verdict == m.CANNOT_TELL
     faster = m.Measurement("faster", (0.8,) * 10, 1, shaky)
     assert m.compare(faster, dense).verdict == m.BETTER
+    wild = m.Measurement("wild", (0.2, 1.05) * 5, 1, shaky)
+    assert m.compare(wild, dense).interval[0] > 1 and m.compare(wild, dense).verdict == m.CANNOT_TELL
 
 
 def test_too_few_rounds_never_decide():

@@ -1,0 +1,132 @@
+"""What a subcommand is, and the arguments and output that several share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcbp.allocation import ALLOCATIONS
+from bcbp.criteria import CRITERIA
+from bcbp.errors import SpecError
+from bcbp.geometry import TILE_ROWS
+from bcbp.intake.architectures import MODELS
+from bcbp.recovery import RECOVERIES
+from bcbp.spec import PruneSpec
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: name, one sentence, an example, its arguments, and what it does (gives the exit code)."""
+
+    name: str
+    summary: str
+    example: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
+    parser.add_argument(
+        "--model", default=default, metavar="NAME", help=f"one of {', '.join(MODELS)} (%(default)s)"
+    )
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """What to prune and how, in the dashboard's words."""
+    spec = PruneSpec()
+    tiles = ", ".join(map(str, TILE_ROWS))
+    parser.add_argument(
+        "--tile", type=int, default=spec.tile, help=f"filters per tile, V: {tiles} (%(default)s)"
+    )
+    parser.add_argument(
+        "--ratio", type=float, default=spec.ratio, help="share of weights removed, in [0, 1) (%(default)s)"
+    )
+    for name, table in (("criterion", CRITERIA), ("allocation", ALLOCATIONS), ("recovery", RECOVERIES)):
+        choices = ", ".join(table)
+        parser.add_argument(
+            f"--{name}", default=getattr(spec, name), metavar="NAME", help=f"{choices} (%(default)s)"
+        )
+    parser.add_argument(
+        "--layer-ratio",
+        action="append",
+        default=[],
+        type=layer_ratio,
+        metavar="LAYER=RATIO",
+        help="fix the ratio of one layer; may be repeated",
+    )
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="LAYER", help="keep a layer dense; may be repeated"
+    )
+    parser.add_argument(
+        "--k-step", type=int, default=spec.k_step, help="kept columns are multiples of it (1)"
+    )
+    parser.add_argument("--seed", type=int, default=spec.seed, help="for random choices (%(default)s)")
+
+
+def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
+    """The spec that the arguments of `add_spec` describe. Raises SpecError."""
+    return PruneSpec(
+        pattern=pattern,
+        ratio=chosen.ratio,
+        tile=chosen.tile,
+        criterion=chosen.criterion,
+        allocation=chosen.allocation,
+        recovery=chosen.recovery,
+        k_step=chosen.k_step,
+        ratios=tuple(sorted(dict(chosen.layer_ratio).items())),
+        exclude=tuple(chosen.exclude),
+        seed=chosen.seed,
+    )
+
+
+def layer_ratio(text: str) -> tuple[str, float]:
+    """`conv1=0.5` as ("conv1", 0.5)."""
+    name, equals, ratio = text.rpartition("=")
+    try:
+        return (name, float(ratio)) if equals and name else _not_a_layer_ratio(text)
+    except ValueError:
+        return _not_a_layer_ratio(text)
+
+
+def _not_a_layer_ratio(text: str) -> tuple[str, float]:
+    raise argparse.ArgumentTypeError(f"expected LAYER=RATIO, got {text!r}")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as ("a", "b")."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """`1,32` as (1, 32)."""
+    try:
+        return tuple(int(number) for number in names(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers like 1,32; got {text!r}") from None
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """`0.5,0.75` as (0.5, 0.75)."""
+    try:
+        return tuple(float(number) for number in names(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers like 0.5,0.75; got {text!r}") from None
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+
+
+def check_json(path: Path | None) -> None:
+    """Raises SpecError before the work rather than after it, where the file could not be written."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise SpecError(f"Expected a file in a folder that exists for --json; there is no {path.parent}.")
+
+
+def write_json(path: Path | None, data: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

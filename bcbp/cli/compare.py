@@ -1,0 +1,108 @@
+"""`python -m bcbp compare`: the main job on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from bcbp.cli.command import (
+    Command,
+    add_json,
+    add_model,
+    add_spec,
+    check_json,
+    names,
+    numbers,
+    spec_of,
+    write_json,
+)
+from bcbp.cli.console import Console, Interrupt
+from bcbp.cli.report_text import report_text
+from bcbp.experiment import compare
+from bcbp.jobs.device import hold_device
+from bcbp.jobs.store import default_root
+from bcbp.planning import METHODS
+from bcbp.progress import Progress
+from bcbp.request import CompareRequest
+
+INTERRUPTED = 130
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = CompareRequest()
+    add_model(parser)
+    parser.add_argument(
+        "--methods",
+        type=names,
+        default=default.methods,
+        metavar="NAMES",
+        help=f"out of {', '.join(METHODS)} ({','.join(default.methods)})",
+    )
+    add_spec(parser)
+    parser.add_argument(
+        "--batch", type=numbers, default=default.batches, metavar="SIZES", help="batch sizes to time (1,32)"
+    )
+    parser.add_argument("--images", type=int, help="test on this many images only (all)")
+    parser.add_argument("--rounds", type=int, default=default.rounds, help="timing rounds (%(default)s)")
+    parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
+    parser.add_argument("--data", metavar="DIR", help="where the images are, if not bundled")
+    add_json(parser)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    """Compare; whatever ends it, what was found until then is printed and written."""
+    check_json(chosen.json)
+    request = CompareRequest(
+        model=chosen.model,
+        methods=chosen.methods,
+        spec=spec_of(chosen),
+        batches=chosen.batch,
+        threads=chosen.threads,
+        images=chosen.images,
+        data=chosen.data,
+        rounds=chosen.rounds,
+    )
+    console, latest = Console(sys.stderr), _Latest()
+
+    def on_event(progress: Progress, report: dict[str, Any] | None) -> None:
+        latest.take(report)
+        console.show(progress)
+
+    with Interrupt(console) as interrupt:
+        waiting = hold_device(
+            default_root(),
+            on_wait=lambda: console.say("waiting for another measurement on this machine to end"),
+            give_up=interrupt.asked,
+        )
+        try:
+            with waiting:
+                compare(request, on_event=on_event, should_stop=interrupt.asked)
+        finally:
+            console.close()
+            if latest.report is not None:
+                print(report_text(latest.report))
+                write_json(chosen.json, latest.report)
+    return INTERRUPTED if interrupt.asked() else 0
+
+
+class _Latest:
+    """The report as it was last published."""
+
+    def __init__(self) -> None:
+        self.report: dict[str, Any] | None = None
+
+    def take(self, report: dict[str, Any] | None) -> None:
+        self.report = report or self.report
+
+
+COMMAND = Command(
+    name="compare",
+    summary="Prune a model with several methods, test each on real images, time all of them against dense.",
+    example=(
+        "python -m bcbp compare --model sample --tile 32 --ratio 0.5 "
+        "--methods dense,filter,block,column,bcbp --batch 1,32 --json out.json"
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

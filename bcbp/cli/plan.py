@@ -1,0 +1,65 @@
+"""`python -m bcbp plan`: what would be removed, without running anything."""
+
+from __future__ import annotations
+
+import argparse
+
+from bcbp.cli.command import Command, add_json, add_model, add_spec, check_json, spec_of, write_json
+from bcbp.cli.table import table
+from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
+from bcbp.intake.architectures import load_model
+from bcbp.plan import LayerPlan
+from bcbp.planning import make_plan
+
+_HEADER = ("layer", "shape", "tiles", "columns per tile", "filters", "asked", "ratio", "WIT before", "after")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("--method", default="bcbp", metavar="NAME", help="how to prune (%(default)s)")
+    add_spec(parser)
+    add_json(parser)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    check_json(chosen.json)
+    spec = spec_of(chosen, chosen.method)
+    model = load_model(chosen.model)
+    plan = make_plan(model, spec)
+    print(table(_HEADER, [_row(layer) for layer in plan]))
+    kept, parameters = kept_parameters(model, plan), network_parameters(model.module)
+    macs = network_macs(model)
+    left = macs - removed_macs(model, plan)
+    print(f"\nremoved {plan.sparsity:.2%} of the weights in scope")
+    print(f"network: {kept:,} of {parameters:,} parameters, {left / 1e6:,.1f} of {macs / 1e6:,.1f} M MACs")
+    for name, reason in plan.kept_dense:
+        print(f"dense: {name}: {reason}")
+    for note in plan.notes:
+        print(f"note: {note}")
+    write_json(chosen.json, plan.to_json())
+    return 0
+
+
+def _row(layer: LayerPlan) -> list[str]:
+    counts = layer.mask.kept_per_tile
+    least, most = int(counts.min()), int(counts.max())
+    return [
+        layer.name,
+        f"{layer.shape[0]} x {layer.shape[1]}",
+        str(len(counts)),
+        str(most) if least == most else f"{least} to {most}",
+        str(int(layer.mask.rows.sum())),
+        f"{layer.target:.4f}",
+        f"{layer.ratio:.4f}",
+        f"{layer.wit_before:.3f}",
+        f"{layer.mask.wit:.3f}",
+    ]
+
+
+COMMAND = Command(
+    name="plan",
+    summary="Show what each layer would keep. Nothing is run or timed.",
+    example="python -m bcbp plan --model resnet18 --tile 64 --ratio 0.5 --allocation global --json plan.json",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,111 @@
+"""A report as text: sizes and accuracy, then a table per batch size, then the conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bcbp.cli.table import table
+from bcbp.evaluation import wilson_interval
+from bcbp.spec import DENSE
+
+Json = dict[str, Any]
+
+
+def report_text(report: Json) -> str:
+    """Everything a reader needs to judge the comparison."""
+    parts = [_sizes(report["rows"])] if report["rows"] else []
+    parts += [latency_text(report, batch) for batch in report["latency"]]
+    reasons = _reasons(report["rows"])
+    if reasons:
+        parts.append("\n".join(reasons))
+    if not report["finished"]:
+        parts.append("Not finished: what is missing above was not reached.")
+    return "\n\n".join([*parts, _conditions(report)])
+
+
+def _sizes(rows: list[Json]) -> str:
+    header = ["method", "removed", "MACs", "parameters", "accuracy", "95 % interval", "against dense"]
+    header += ["WIT before", "after"]
+    return table(header, [_size_row(row) for row in rows])
+
+
+def _size_row(row: Json) -> list[str]:
+    accuracy, paired = row["accuracy"], row["accuracy_vs_dense"]
+    share = interval = test = ""
+    if accuracy:
+        share = f"{accuracy['correct'] / accuracy['total']:.2%}"
+        interval = "{:.2%} to {:.2%}".format(*wilson_interval(accuracy["correct"], accuracy["total"]))
+    if paired:
+        test = f"+{paired['gained']} -{paired['lost']} images: {paired['verdict']}"
+    return [
+        row["method"],
+        f"{row['sparsity']:.1%}",
+        f"{row['macs'] / 1e6:.1f} M",
+        f"{row['parameters'] / 1e6:.3f} M",
+        share,
+        interval,
+        test,
+        f"{row['wit_before']:.3f}",
+        f"{row['wit_after']:.3f}",
+    ]
+
+
+def latency_text(report: Json, batch: str) -> str:
+    """The table of one batch size, with what its noise allows to be said."""
+    session = report["latency"][batch]
+    rows = [_latency_row(row, batch) for row in report["rows"] if batch in row["latency_ms"]]
+    header = ["method", "median ms", "quartiles", "speed-up", "95 % interval", "verdict", "runs on"]
+    others = ", ".join(f"{name} {times['median']:.3f} ms" for name, times in session["dense"].items())
+    control = session["control"]
+    lines = [
+        f"Latency at batch {batch}",
+        table(header, rows),
+        f"dense candidates: {others}",
+        "the same code against itself: {:.3f} ({:.3f} to {:.3f})".format(
+            control["value"], *control["interval"]
+        ),
+    ]
+    lines += [f"not timed: {name}: {reason}" for name, reason in session["declined"].items()]
+    if session["noisy"]:
+        lines.append("This session was noisy: something else was running. Repeat it on a quiet machine.")
+    return "\n".join(lines)
+
+
+def _latency_row(row: Json, batch: str) -> list[str]:
+    times, speedup = row["latency_ms"][batch], row["speedup"][batch]
+    low, high = speedup["interval"]
+    return [
+        row["method"],
+        f"{times['median']:.3f}",
+        f"{times['q1']:.3f} to {times['q3']:.3f}",
+        f"{speedup['value']:.2f}",
+        f"{low:.2f} to {high:.2f}",
+        "yardstick" if row["method"] == DENSE else speedup["verdict"],
+        times["engine"] + ("" if times["speed_claim"] else " (no speed claim)"),
+    ]
+
+
+def _reasons(rows: list[Json]) -> list[str]:
+    """Why a figure is absent, each reason once."""
+    absent = [("accuracy", row["method"], row["accuracy_reason"]) for row in rows if row["accuracy_reason"]]
+    absent += [("latency", row["method"], why) for row in rows for why in row["latency_reason"].values()]
+    methods: dict[tuple[str, str], list[str]] = {}
+    for what, method, why in absent:
+        named = methods.setdefault((what, why), [])
+        named += [method] if method not in named else []
+    lines = [f"no {what} for {', '.join(names)}: {why}" for (what, why), names in methods.items()]
+    return lines + [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
+
+
+def _conditions(report: Json) -> str:
+    after = report["environment"].get("load_after")
+    return f"{machine_text(report['environment'])}, load after {after}, took {report['seconds']:.0f} s"
+
+
+def machine_text(machine: Json) -> str:
+    """The conditions of a measurement in one line."""
+    return (
+        f"{machine['cpu']} ({machine['instruction_set']}, {machine['cores']} cores), "
+        f"{machine['threads']} threads, torch {machine['versions']['torch']}, {machine['date']}, "
+        f"load {machine['load']}"
+    )
