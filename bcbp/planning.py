@@ -30,7 +30,7 @@ def check_names(spec: PruneSpec) -> None:
     )
     for field, name, table in tables:
         if name not in table:
-            raise SpecError(f"Expected a {field} out of {', '.join(table)}; got {name!r}.")
+            raise SpecError(f"Expected as {field} one of {', '.join(table)}; got {name!r}.")
 
 
 def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:

@@ -17,9 +17,9 @@ class PruneSpec:
     """What to prune and how. Independent choices, each the name of a line in its table.
 
     `ratio` is the share of weights removed from the prunable layers, in [0, 1). `tile` is V, filters per
-    tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes the
-    ratio of single layers, sorted by name; `exclude` keeps layers dense. `reduction` is how BCBP's step 2 joins the
-    ratios of a layer's tiles (mean, min, max).
+    tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes
+    the ratio of single layers and is kept sorted by name; `exclude` keeps layers dense. `reduction` is how
+    BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max).
     """
 
     pattern: str = "bcbp"
