@@ -10,21 +10,19 @@ import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kernels import cpu_threads
-from kernels.cpu_blocks import FLOAT, Block, BlockPlan, plan_blocks
-from kernels.cpu_codegen import BLOCK_FIELDS, ENDINGS, KernelShape, kernel_address
+from kernels.cpu_blocks import FLOAT, Layout, plan_blocks
+from kernels.cpu_codegen import ENDINGS, KernelShape, kernel_address
 from kernels.cpu_driver import Call, driver_address
-from kernels.cpu_panels import PanelTable, choose_height, make_panels
+from kernels.cpu_panels import choose_height, make_panels
 from kernels.cpu_schedule import Schedule, choose_schedule
+from kernels.cpu_tables import BlockTable, PanelTable
 from kernels.cpu_target import VectorTarget, choose_target, host_target
 from kernels.engines import Epilogue
 from kernels.pack import PackedWeight
-
-_BLOCK_RECORD = np.dtype([(name, "i8") for name in BLOCK_FIELDS])
 
 
 class TilesEngine:
@@ -101,65 +99,40 @@ class TilesOperator:
         images, channels, height, width = shape
         if channels != self.geometry.in_channels:
             raise ValueError(f"expected x with {self.geometry.in_channels} channels, got {tuple(shape)}")
-        most = self.target.pixels(self.vectors)
+        most, lanes = self.target.pixels(self.vectors), self.target.lanes
         plan = plan_blocks(self.geometry, images=images, plane=(height, width), most=most)
-        blocks = self._block_table(plan, residual)
-        lanes = self.target.lanes
+        blocks = BlockTable(plan, [self._compile(layout, residual) for layout in plan.layouts])
         panels = PanelTable(self.panels, self.epilogue.bias, geometry=self.geometry, width=width, lanes=lanes)
-        output = (images, self.geometry.out_channels, *self.geometry.output_size(height, width))
         schedule = choose_schedule(self.panels, plan, geometry=self.geometry, shape=shape, threads=threads)
+        output = (images, self.geometry.out_channels, *self.geometry.output_size(height, width))
         call = _fill_call(schedule, panels, blocks)
         call.x_image = FLOAT * channels * height * width
         call.y_image = FLOAT * output[1] * output[2] * output[3]
         return _Prepared(call, schedule.threads, output, (panels, blocks))
 
-    def _block_table(self, plan: BlockPlan, residual: bool) -> np.ndarray:
-        """The plan's blocks with the addresses of the code that runs them."""
-        used = {panel.ending for panel in self.panels}
-        kernels = [
-            {
-                ending: kernel_address(
-                    KernelShape(self.target, self.vectors, layout, self.epilogue.activation, residual, ending)
-                )
-                for ending in ENDINGS
-                if ending in used
-            }
-            for layout in plan.layouts
-        ]
-        return tabulate_blocks(plan.blocks, kernels)
+    def _compile(self, layout: Layout, residual: bool) -> dict[str, int]:
+        """Addresses of the micro-kernels that blocks of `layout` need, by ending."""
+        used, activation = {panel.ending for panel in self.panels}, self.epilogue.activation
+        return {
+            ending: kernel_address(
+                KernelShape(self.target, self.vectors, layout, activation, residual, ending)
+            )
+            for ending in ENDINGS
+            if ending in used
+        }
 
 
-def tabulate_blocks(blocks: tuple[Block, ...], kernels: list[dict[str, int]]) -> np.ndarray:
-    """Blocks as the driver reads them; the groups follow in the same array, so one array keeps all alive."""
-    distinct = {block.groups: 0 for block in blocks}
-    flat = np.concatenate([np.array(groups, np.int32).reshape(-1) for groups in distinct] or [[]])
-    table = np.zeros(len(blocks) * _BLOCK_RECORD.itemsize + 4 * len(flat), np.uint8)
-    start = table.ctypes.data + len(blocks) * _BLOCK_RECORD.itemsize
-    table[len(blocks) * _BLOCK_RECORD.itemsize :] = flat.astype(np.int32).view(np.uint8)
-    for groups in distinct:
-        distinct[groups], start = start, start + 12 * len(groups)
-    records = table[: len(blocks) * _BLOCK_RECORD.itemsize].view(_BLOCK_RECORD)
-    for record, block in zip(records, blocks, strict=True):
-        addresses = kernels[block.layout]
-        record["full"], record["rows"] = addresses.get("full", 0), addresses.get("rows", 0)
-        record["x"], record["y"] = block.x, block.y
-        record["groups"], record["group_count"] = distinct[block.groups], len(block.groups)
-    return table
-
-
-def _fill_call(schedule: Schedule, panels: PanelTable, blocks: np.ndarray) -> Call:
+def _fill_call(schedule: Schedule, panels: PanelTable, blocks: BlockTable) -> Call:
     return Call(
         panels=panels.address,
         panel_count=schedule.panels,
         panel_chunk=schedule.panel_chunk,
-        blocks=blocks.ctypes.data,
-        block_count=schedule.blocks // schedule.images,
+        blocks=blocks.address,
+        block_count=len(blocks.records),
         block_chunk=schedule.block_chunk,
         all_blocks=schedule.blocks,
-        panel_chunks=schedule.panel_chunks,
         block_chunks=schedule.block_chunks,
-        panels_first=int(schedule.panels_first),
-        tasks=schedule.panel_chunks * schedule.block_chunks,
+        tasks=schedule.tasks,
     )
 
 

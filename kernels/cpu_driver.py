@@ -1,20 +1,24 @@
 """The driver that every thread runs: takes tasks from a shared counter until none is left.
 
-A task is a chunk of panels times a chunk of pixel blocks (of all images in a row). Inside a task a panel's weights stay in
-the nearest cache while the blocks pass by; the blocks' input and output stay in the second cache while the panels pass by.
+A task is a chunk of panels times a chunk of pixel blocks (of all images in a row). Inside it every block meets all
+panels in turn: its input stays in the first cache, its output is written from end to end in one go, and weights come
+from the second cache, which keeps up easily (two vectors per 14 cycles). Panels outside and blocks inside was as fast for
+3x3 layers, but wrote outputs in scattered strips: 2.4 instead of 1.3 ms for 1x1 64-256 at ratio 0.75, 4 images of
+56 x 56, one AVX-512 core.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from kernels.cpu_codegen import BLOCK_FIELDS, PANEL_FIELDS, Emitter
+from kernels.cpu_codegen import BLOCK_FIELDS, PANEL_FIELDS
+from kernels.cpu_emit import Emitter
 from kernels.cpu_target import VectorTarget, compiler
 
 # x, y, residual: base addresses. *_image: bytes from one image to the next. *_chunk: how many make a task.
-# block_chunks: tasks per panel chunk. panels_first: 1 walks all panels of a block chunk before the next one.
+# block_chunks: tasks per panel chunk; all tasks of a panel chunk follow each other, so its weights stay in the cache.
 CALL_FIELDS = (
     "x",
     "y",
@@ -28,9 +32,7 @@ CALL_FIELDS = (
     "all_blocks",
     "x_image",
     "y_image",
-    "panel_chunks",
     "block_chunks",
-    "panels_first",
     "tasks",
     "counter",
 )
@@ -42,7 +44,7 @@ class Call(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in CALL_FIELDS]
 
 
-@lru_cache(maxsize=None)
+@cache
 def driver_address(target: VectorTarget) -> int:
     """Compile the driver (once per process and target) and return its address: `void driver(Call*)`."""
     made = compiler(target.cpu, target.features)
@@ -83,26 +85,17 @@ class _DriverWriter:
         return at.atomic_rmw("add", at.bitcast(counter, emit.i64.as_pointer()), emit.const(1), "monotonic")
 
     def _run(self, task: Any) -> None:
-        """Walk the task's panels and, for each, its blocks."""
+        """Walk the task's blocks and, for each, its panels."""
         emit, at, fields = self.emit, self.emit.at, self.fields
-        panel_chunk, block_chunk = self._split_task(task)
+        panel_chunk, block_chunk = (
+            at.sdiv(task, fields["block_chunks"]),
+            at.srem(task, fields["block_chunks"]),
+        )
         panels = self._span(panel_chunk, fields["panel_chunk"], fields["panel_count"])
         blocks = self._span(block_chunk, fields["block_chunk"], fields["all_blocks"])
-        with emit.loop(*panels) as number:
+        with emit.loop(*blocks) as block, emit.loop(*panels) as number:
             offset = at.mul(number, emit.const(8 * len(PANEL_FIELDS)))
-            panel = emit.address(emit.pointer(fields["panels"]), offset)
-            channel = emit.field(panel, PANEL_FIELDS, "channel")
-            ending = at.shl(emit.field(panel, PANEL_FIELDS, "ending"), emit.const(3))
-            with emit.loop(*blocks) as block:
-                self._run_block(block, panel, (channel, ending))
-
-    def _split_task(self, task: Any) -> tuple[Any, Any]:
-        """The panel chunk and block chunk of a task number, in the order asked for."""
-        at, fields = self.emit.at, self.fields
-        first = at.icmp_signed("!=", fields["panels_first"], self.emit.const(0))
-        by_panel = at.sdiv(task, fields["block_chunks"]), at.srem(task, fields["block_chunks"])
-        by_block = at.srem(task, fields["panel_chunks"]), at.sdiv(task, fields["panel_chunks"])
-        return at.select(first, by_block[0], by_panel[0]), at.select(first, by_block[1], by_panel[1])
+            self._run_block(block, emit.address(emit.pointer(fields["panels"]), offset))
 
     def _span(self, chunk: Any, size: Any, limit: Any) -> tuple[Any, Any]:
         at = self.emit.at
@@ -110,16 +103,16 @@ class _DriverWriter:
         end = at.add(first, size)
         return first, at.select(at.icmp_signed("<", end, limit), end, limit)
 
-    def _run_block(self, block: Any, panel: Any, of_panel: tuple[Any, Any]) -> None:
+    def _run_block(self, block: Any, panel: Any) -> None:
+        """Call the micro-kernel of the block's layout and the panel's ending."""
         emit, at, fields = self.emit, self.emit.at, self.fields
-        channel, ending = of_panel
         image, inside = at.sdiv(block, fields["block_count"]), at.srem(block, fields["block_count"])
-        record = emit.address(
-            emit.pointer(fields["blocks"]), at.mul(inside, emit.const(8 * len(BLOCK_FIELDS)))
-        )
+        offset = at.mul(inside, emit.const(8 * len(BLOCK_FIELDS)))
+        record = emit.address(emit.pointer(fields["blocks"]), offset)
         x = at.add(at.mul(image, fields["x_image"]), emit.field(record, BLOCK_FIELDS, "x"))
         y = at.add(at.mul(image, fields["y_image"]), emit.field(record, BLOCK_FIELDS, "y"))
-        y = at.add(y, channel)
+        y = at.add(y, emit.field(panel, PANEL_FIELDS, "channel"))
+        ending = at.shl(emit.field(panel, PANEL_FIELDS, "ending"), emit.const(3))
         kind = emit.ir.FunctionType(emit.ir.VoidType(), [emit.bytes] * 5).as_pointer()
         kernel = at.inttoptr(emit.load(emit.i64, record, ending), kind)
         places = [at.add(fields["x"], x), at.add(fields["y"], y), at.add(fields["residual"], y)]

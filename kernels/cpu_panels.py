@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.cpu_blocks import FLOAT
-from kernels.cpu_codegen import ENDINGS, PANEL_FIELDS, ROW_FIELDS
 from kernels.cpu_target import VectorTarget
 from kernels.layout import ConvGeometry
 from kernels.pack import PackedTile, PackedWeight
-
-PANEL_RECORD = np.dtype([(name, "i8") for name in PANEL_FIELDS])
 
 
 @dataclass(frozen=True)
@@ -91,66 +85,3 @@ def _sort_columns(columns: Tensor, geometry: ConvGeometry, row: int) -> tuple[Te
     taps, channels = columns % kernel, columns // kernel + first
     order = (taps * geometry.in_channels + channels).argsort()
     return taps[order], channels[order], order
-
-
-class PanelTable:
-    """The panels of one layer on planes of one width, as the driver reads them. Keeps every array alive."""
-
-    def __init__(
-        self, panels: list[Panel], bias: Tensor | None, *, geometry: ConvGeometry, width: int, lanes: int
-    ) -> None:
-        self._alive: list[NDArray[np.generic] | Tensor] = []
-        self.records = np.zeros(len(panels), PANEL_RECORD)
-        for record, panel in zip(self.records, panels, strict=True):
-            record["weight"] = self._keep(panel.weight)
-            record["offsets"] = self._keep(_offsets(panel, geometry, width))
-            record["segments"] = self._keep(_segments(panel, geometry))
-            record["bias"] = self._keep(_lane_bias(panel, bias, lanes))
-            record["channel"] = panel.first * FLOAT
-            record["outputs"] = -(-len(panel.kept) // lanes)
-            record["rows"] = self._keep(_rows(panel.kept, lanes))
-            record["ending"] = ENDINGS.index(panel.ending)
-
-    @property
-    def address(self) -> int:
-        return self.records.ctypes.data
-
-    def _keep(self, array: NDArray[np.generic] | Tensor) -> int:
-        self._alive.append(array)
-        return array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data
-
-
-def _offsets(panel: Panel, geometry: ConvGeometry, width: int) -> NDArray[np.int32]:
-    """Byte distance of each column's input value from the pixel under tap (0, 0), int32 [k]."""
-    taps, channels = panel.taps.numpy(), panel.channels.numpy()
-    row = taps // geometry.kernel[1] * geometry.dilation[0] - geometry.padding[0]
-    column = taps % geometry.kernel[1] * geometry.dilation[1] - geometry.padding[1]
-    return (((row * width + column) * geometry.in_channels + channels) * FLOAT).astype(np.int32)
-
-
-def _segments(panel: Panel, geometry: ConvGeometry) -> NDArray[np.int32]:
-    """Columns of tap t are segments[t] ... segments[t + 1] - 1."""
-    taps = np.arange(geometry.kernel[0] * geometry.kernel[1] + 1)
-    return np.searchsorted(panel.taps.numpy(), taps).astype(np.int32)
-
-
-def _lane_bias(panel: Panel, bias: Tensor | None, lanes: int) -> Tensor:
-    """The bias of the panel's outputs, padded to whole vectors; zero without a bias."""
-    outputs = len(panel.kept)
-    padded = torch.zeros(max(-(-outputs // lanes) * lanes, panel.weight.shape[1]))
-    if bias is not None:
-        padded[:outputs] = bias[panel.first : panel.first + outputs].detach().float()
-    return padded
-
-
-def _rows(kept: Tensor, lanes: int) -> NDArray[np.int32]:
-    """ROW_FIELDS of each output vector; a bit per lane, the lowest first."""
-    count = -(-len(kept) // lanes)
-    bits = np.zeros((2, count * lanes), np.int64)
-    bits[0, : len(kept)] = kept.numpy()
-    bits[1, : len(kept)] = 1
-    masks = (bits.reshape(2, count, lanes) << np.arange(lanes)).sum(-1)
-    computed = bits[0].reshape(count, lanes).sum(-1)
-    table = np.zeros((count, len(ROW_FIELDS)), np.int32)
-    table[:, 0], table[:, 1], table[:, 2] = masks[0], masks[1], np.cumsum(computed) - computed
-    return table

@@ -10,7 +10,8 @@ from kernels.cpu_blocks import FLOAT, BlockPlan
 from kernels.cpu_panels import Panel
 from kernels.layout import ConvGeometry
 
-# Half of a second-level cache of 1-2 MiB: what may be in use at once beside the other half's passing data.
+# What a task may touch: it should stay in a core's second cache (1 to 2 MiB on current server and desktop cores) and
+# leave room for what passes through.
 _CACHE = 768 * 1024
 # Enough tasks that the last one to finish leaves the other threads idle for a small part of the time only.
 _TASKS_PER_THREAD = 4
@@ -18,39 +19,43 @@ _TASKS_PER_THREAD = 4
 
 @dataclass(frozen=True)
 class Schedule:
-    """`panels` x `blocks` (over `images`) in tasks of panel_chunk x block_chunk."""
+    """`panels` x `blocks` (all images') in tasks of panel_chunk x block_chunk, on at most `threads` threads."""
 
     panels: int
     blocks: int
-    images: int
     panel_chunk: int
     block_chunk: int
-    panels_first: bool
     threads: int
-
-    @property
-    def panel_chunks(self) -> int:
-        return -(-self.panels // self.panel_chunk)
 
     @property
     def block_chunks(self) -> int:
         return -(-self.blocks // self.block_chunk)
 
+    @property
+    def tasks(self) -> int:
+        return -(-self.panels // self.panel_chunk) * self.block_chunks
+
 
 def choose_schedule(
     panels: list[Panel], plan: BlockPlan, *, geometry: ConvGeometry, shape: torch.Size, threads: int
 ) -> Schedule:
-    """Small weights: all panels per task, so input is read and output written once. Large weights: one panel per task."""
+    """Weights that fit the cache: all panels per task, so input and output pass once. Else one panel per task.
+
+    `shape` is the input's [N, C, H, W].
+    """
     blocks = plan.images * len(plan.blocks)
     weights = FLOAT * sum(panel.weight.numel() for panel in panels)
+    together = len(panels) if weights <= _CACHE else 1
+    fitting = max(1, int(_CACHE * blocks / plane_bytes(geometry, shape)))
+    wanted = _TASKS_PER_THREAD * threads if threads > 1 else 1
+    sharing = max(1, blocks * len(panels) // (together * wanted))
+    chunk = min(fitting, sharing, blocks)
+    schedule = Schedule(len(panels), blocks, together, chunk, threads)
+    return Schedule(len(panels), blocks, together, chunk, min(threads, schedule.tasks))
+
+
+def plane_bytes(geometry: ConvGeometry, shape: torch.Size) -> int:
+    """Bytes of the layer's input and output together."""
     images, channels, height, width = shape
     output = geometry.output_size(height, width)
-    plane = FLOAT * images * (height * width * channels + output[0] * output[1] * geometry.out_channels)
-    want = _TASKS_PER_THREAD * threads if threads > 1 else 1
-    if weights <= _CACHE:
-        fits = max(1, int(_CACHE / (plane / blocks)))
-        chunk = min(fits, max(1, blocks // want))
-        return Schedule(len(panels), blocks, plan.images, len(panels), chunk, True, threads)
-    fits = max(1, int(_CACHE / (plane / blocks)))
-    chunk = min(fits, max(1, -(-blocks * len(panels) // want)))
-    return Schedule(len(panels), blocks, plan.images, 1, chunk, False, threads)
+    return FLOAT * images * (height * width * channels + output[0] * output[1] * geometry.out_channels)

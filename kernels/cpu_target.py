@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -98,32 +98,31 @@ class Compiler:
             self._serial += 1
             return f"{prefix}_{self._serial}"
 
-    def optimise(self, module: Any) -> Any:
-        """The parsed, verified and optimised form of an `llvmlite.ir.Module`."""
+    def _parse(self, module: Any) -> Any:
+        """The verified LLVM form of an `llvmlite.ir.Module`.
+
+        No optimisation passes: the generators emit what they mean, so passes doubled the time to compile and changed
+        no timing; choosing registers and instructions (opt=3 above) is what matters.
+        """
         from llvmlite import binding
 
         parsed = binding.parse_assembly(str(module))
         parsed.verify()
-        options = binding.create_pipeline_tuning_options(2)
-        # The generator unrolls and vectorises by hand; LLVM's own attempts only cost compile time and registers.
-        options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
-        builder = binding.create_pass_builder(self._machine, options)
-        builder.getModulePassManager().run(parsed, builder)
         return parsed
 
     def assembly(self, module: Any) -> str:
         """The machine code of `module` as text, to be read."""
-        return self._machine.emit_assembly(self.optimise(module))
+        return self._machine.emit_assembly(self._parse(module))
 
     def add(self, module: Any, function: str) -> int:
         """Compile `module`; the address of its `function`."""
         with self._lock:
-            self._engine.add_module(self.optimise(module))
+            self._engine.add_module(self._parse(module))
             self._engine.finalize_object()
             return self._engine.get_function_address(function)
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiler(cpu: str, features: str) -> Compiler:
     """The one compiler of a CPU and feature set."""
     return Compiler(cpu, features)

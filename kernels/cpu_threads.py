@@ -10,7 +10,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -38,7 +38,7 @@ def runtime_name() -> str:
     return library.name if library else "thread pool"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _work(function: int) -> Callable[[int], None]:
     return _Work(function)
 

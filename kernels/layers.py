@@ -1,0 +1,75 @@
+"""The layers the benchmark runs, by the network they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernels.layout import ConvGeometry, Pair
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A convolution and the plane (height, width) of its input."""
+
+    name: str
+    geometry: ConvGeometry
+    plane: Pair
+
+    def flops(self, batch: int, density: float = 1.0) -> float:
+        """Operations of `batch` images, two per multiply-accumulate, at the share `density` of weights."""
+        return 2.0 * batch * self.geometry.macs(*self.plane) * density
+
+    def moved(self, batch: int, density: float = 1.0) -> float:
+        """Bytes of float32 input, kept weights and output, each moved once."""
+        height, width = self.geometry.output_size(*self.plane)
+        images = self.geometry.in_channels * self.plane[0] * self.plane[1]
+        outputs = self.geometry.rows * height * width
+        return 4.0 * (batch * (images + outputs) + density * self.geometry.rows * self.geometry.columns)
+
+
+def square(channels: int, filters: int, *, kernel: int = 3, stride: int = 1, size: int) -> LayerShape:
+    """A convolution on a square plane that keeps its size up to the stride.
+
+    >>> square(64, 128, stride=2, size=56).name
+    '3x3/2 64-128 @56'
+    """
+    geometry = ConvGeometry(channels, filters, (kernel, kernel), (stride, stride), (kernel // 2, kernel // 2))
+    step = "" if stride == 1 else f"/{stride}"
+    return LayerShape(f"{kernel}x{kernel}{step} {channels}-{filters} @{size}", geometry, (size, size))
+
+
+# Each distinct prunable layer once. The ImageNet networks run at 224 px.
+LAYERS: dict[str, tuple[LayerShape, ...]] = {
+    "resnet18": (
+        square(64, 64, size=56),
+        square(64, 128, stride=2, size=56),
+        square(128, 128, size=28),
+        square(128, 256, stride=2, size=28),
+        square(256, 256, size=14),
+        square(256, 512, stride=2, size=14),
+        square(512, 512, size=7),
+    ),
+    "resnet50-1x1": (
+        square(64, 256, kernel=1, size=56),
+        square(256, 64, kernel=1, size=56),
+        square(128, 512, kernel=1, size=28),
+        square(512, 128, kernel=1, size=28),
+        square(1024, 256, kernel=1, size=14),
+        square(512, 2048, kernel=1, size=7),
+        square(256, 512, kernel=1, stride=2, size=56),
+    ),
+    "sample": (
+        square(64, 64, size=28),
+        square(64, 128, stride=2, size=28),
+        square(128, 128, size=14),
+        square(128, 256, stride=2, size=14),
+        square(256, 256, size=7),
+    ),
+    "cifar-resnet20": (
+        square(16, 16, size=32),
+        square(16, 32, stride=2, size=32),
+        square(32, 32, size=16),
+        square(32, 64, stride=2, size=16),
+        square(64, 64, size=8),
+    ),
+}
