@@ -1,7 +1,8 @@
 """The layer benchmark: pruned layers on the CPU engine beside the best dense layer and the smaller one.
 
-Every candidate is checked against the exact product before it is timed. All candidates of a layer, batch and ratio are
-timed in one session, round by round; speed-ups are against the prepacked dense layer of the same session.
+Every candidate is checked against the exact product before it is timed. All candidates of a layer, batch and
+ratio are timed in one session, round by round; speed-ups are against the prepacked dense layer of the same
+session.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from kernels.pack import PackedWeight, pack, pack_dense
 from kernels.testing import assert_close
 
 BASELINE = "dense prepacked"
-# bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean. block:
-# rows and columns. filter: a smaller layer with fewer filters, at equal multiply-accumulates, on oneDNN.
+# bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean.
+# block: rows and columns. filter: a smaller layer of fewer filters, with equal arithmetic, on oneDNN.
 PATTERNS = ("bcbp", "column", "block", "filter")
 SPARSE_ENGINE = "cpu-tiles"
 _SMALLEST_AND_LARGEST = (0.5, 1.5)
@@ -36,9 +37,9 @@ _SMALLEST_AND_LARGEST = (0.5, 1.5)
 class LayerRow:
     """One timed candidate. Times in milliseconds; `density` is the share of multiply-accumulates it keeps.
 
-    `gflops` counts those it keeps only; `peak_share` sets them against the machine's measured multiply-add rate.
-    `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as a share of the time
-    taken. `note` says why a candidate has no time, or which call stood in.
+    `gflops` counts those it keeps only; `peak_share` sets them against the machine's measured multiply-add
+    rate. `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as
+    a share of the time taken. `note` says why a candidate has no time, or which call stood in.
     """
 
     layer: str
@@ -90,7 +91,8 @@ def layer_rows(
 ) -> Iterator[LayerRow]:
     """Rows as they are measured: for each layer, batch and ratio dense (plain, prepacked), then `patterns`.
 
-    Frees no memory to the system from here on (see keep_freed_memory). Raises Stopped when `should_stop` says so.
+    Frees no memory to the system from here on (see keep_freed_memory). Raises Stopped when `should_stop`
+    says so.
     """
     keep_freed_memory()
     ceiling = roofline.measure_ceiling()

@@ -1,7 +1,8 @@
 """The CPU engine: convolutions on the kept columns alone, in code generated for the layer's shape.
 
-channels_last in and out; threads, bias, residual and activation inside. How it works: cpu_codegen (the product),
-cpu_blocks (pixels and borders), cpu_panels (weights), cpu_driver and cpu_threads (sharing the work).
+channels_last in and out; threads, bias, residual and activation inside. How it works: cpu_codegen (the
+product), cpu_blocks (pixels and borders), cpu_panels (weights), cpu_driver and cpu_threads (sharing the
+work).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class TilesEngine:
         return None
 
     def build(self, packed: PackedWeight, epilogue: Epilogue, *, target: str | None = None) -> TilesOperator:
-        """An operator for this machine, or for a `target` of cpu_target.OVERRIDES. RuntimeError if unavailable."""
+        """For the host, or a `target` of cpu_target.OVERRIDES. ValueError with the reason if unsupported."""
         reason = self.supports(packed, packed.tiles[0].values.dtype)
         if reason is not None:
             raise ValueError(f"cpu-tiles cannot build this layer: {reason}")
@@ -67,7 +68,7 @@ class _Prepared:
 class TilesOperator:
     """A layer ready to run: float32 x [N, C, H, W] in channels_last to y [N, M, Ho, Wo] in channels_last.
 
-    Code and tables for an input shape are made on its first call and kept. Calls from several threads are safe.
+    Code and tables for an input shape are made on its first call and kept. Safe to call from several threads.
     """
 
     def __init__(self, packed: PackedWeight, epilogue: Epilogue, target: VectorTarget) -> None:
@@ -137,7 +138,7 @@ def _fill_call(schedule: Schedule, panels: PanelTable, blocks: BlockTable) -> Ca
 
 
 def _check(tensor: Tensor, name: str, shape: torch.Size) -> None:
-    """Raise ValueError unless `tensor` is what generated code may read: float32, channels_last, of `shape`."""
+    """Raise ValueError unless generated code may read `tensor`: float32, channels_last, of `shape`."""
     if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
         raise ValueError(f"expected {name} in float32 on the CPU, got {tensor.dtype} on {tensor.device}")
     if tensor.shape != shape:

@@ -1,9 +1,9 @@
 """Cuts an output plane into register blocks of pixels and says which taps each block may read.
 
-A block is a handful of neighbouring output pixels computed together. Its pixels lie at fixed distances from the first,
-so the distances are constants of the generated code (a `Layout`); blocks of one layout share code. At the border of the
-plane some taps (r, s) fall into the padding for some pixels: these pixels leave the loop over that tap's
-columns altogether, so zero padding costs neither a copy nor a product.
+A block is a handful of neighbouring output pixels computed together. Its pixels lie at fixed distances from
+the first, so the distances are constants of the generated code (a `Layout`); blocks of one layout share
+code. At the border of the plane some taps (r, s) fall into the padding for some pixels: these pixels leave
+the loop over that tap's columns altogether, so zero padding costs neither a copy nor a product.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Group = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a block's pixels lie: byte distances from its first pixel in the input (`x`) and the output (`y`).
+    """Where a block's pixels lie: byte distances from its first one in the input (`x`) and output (`y`).
 
-    `paths` are the sets of pixels (by number) that occur together inside the plane; one loop is generated for each,
-    and one for all pixels where every tap lies in the padding.
+    `paths` are the sets of pixels (by number) that occur together inside the plane; one loop is generated
+    for each, and one for all pixels where every tap lies in the padding.
     """
 
     x: tuple[int, ...]
@@ -37,7 +37,8 @@ class Layout:
 class Block:
     """One block: its layout's number, byte offsets of its first pixel, and the taps it reads.
 
-    A group (first, end, path) says: for taps first <= r * kw + s < end, the pixels of `path` are inside the plane.
+    A group (first, end, path) says: for taps first <= r * kw + s < end, the pixels of `path` are inside the
+    plane.
     """
 
     layout: int
@@ -48,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """All blocks of one image. `images` is the number of such images (1 where pixels of all images run as one line)."""
+    """All blocks of one image, and how many such images: 1 where the pixels of all images form one line."""
 
     layouts: tuple[Layout, ...]
     blocks: tuple[Block, ...]
@@ -125,7 +126,7 @@ def _plan_line(geometry: ConvGeometry, pixels: int, plane: Pair, most: int) -> B
 
 
 class _Drawn:
-    """A block on its plane: `first` pixel, `shape` relative to it, and the pixels inside the plane per tap."""
+    """A block on its plane: its `first` pixel, and its `shape` relative to that."""
 
     def __init__(self, geometry: ConvGeometry, plane: Pair, pixels: Pixels) -> None:
         self.first = pixels[0]

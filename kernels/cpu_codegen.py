@@ -1,18 +1,19 @@
 """The micro-kernel of the CPU engine, written as LLVM IR: one register block of one panel.
 
-    y[p, l] = activation(bias[l] + sum_j w[j, l] * x[p + offset[j]] (+ residual[p, l]))     p = pixel, l = filter
+    y[pixel, filter] = activation(bias[filter] + sum_j w[j, filter] * x[pixel + offset[j]] (+ residual))
 
-Filters run along the vector lanes, pixels along the registers. One kept column j costs `vectors` weight loads, one
-broadcast per pixel and vectors * pixels multiply-adds: nothing is gathered, padded or copied. Example: AVX-512, 2 vectors x
-14 pixels = 28 sums in registers, 28 multiply-adds for 16 loads.
+Filters run along the vector lanes, pixels along the registers. One kept column j costs `vectors` weight
+loads, one broadcast per pixel and vectors * pixels multiply-adds: nothing is gathered, padded or copied.
+Example: AVX-512, 2 vectors x 14 pixels = 28 sums in registers, 28 multiply-adds for 16 loads.
 
-How columns are walked: they are sorted by tap (r, s). A block's groups (see cpu_blocks) name runs of taps and the
-pixels that are inside the plane for them; each such set of pixels has its own loop (a path). Pixels outside keep their
-sums.
+How columns are walked: they are sorted by tap (r, s). A block's groups (see cpu_blocks) name runs of taps
+and the pixels that are inside the plane for them; each such set of pixels has its own loop (a path). Pixels
+outside keep their sums.
 
-Two endings: `full` stores whole vectors to consecutive filters. `rows` puts the sums of a panel's kept filters back
-between removed ones (and cuts ragged ends): sums go to a scratch line, each output vector takes the next values of it
-where its `kept` bit is set (an expanding load) and zero elsewhere, and stores the lanes of its `valid` bits.
+Two endings: `full` stores whole vectors to consecutive filters. `rows` puts the sums of a panel's kept
+filters back between removed ones (and cuts ragged ends): sums go to a scratch line, each output vector takes
+the next values of it where its `kept` bit is set (an expanding load) and zero elsewhere, and stores the
+lanes of its `valid` bits.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from kernels.cpu_target import VectorTarget, compiler
 # Records shared by the generated code and the tables that feed it; every field is 8 bytes.
 PANEL_FIELDS = ("weight", "offsets", "segments", "bias", "channel", "outputs", "rows", "ending")
 BLOCK_FIELDS = ("full", "rows", "x", "y", "groups", "group_count")
-# One output vector of a `rows` ending: its kept bits, its valid bits, where its values start in the scratch line.
+# An output vector of a `rows` ending: its kept bits, its valid bits, where its values start in scratch.
 ROW_FIELDS = ("kept", "valid", "position")
 ENDINGS = ("full", "rows")
 
@@ -221,7 +222,7 @@ class _KernelWriter:
     def _end_rows(self, sums: list[list[Any]]) -> None:
         emit, at = self.emit, self.emit.at
         width = self.shape.vectors * self.lanes
-        # One line per pixel, and one vector behind the last so that an expanding load never leaves the scratch.
+        # One line per pixel, and one behind the last: an expanding load never leaves the scratch.
         scratch = at.alloca(emit.ir.ArrayType(emit.ir.FloatType(), (self.pixels + 1) * width))
         scratch.align = 64
         lines = at.bitcast(scratch, emit.bytes)

@@ -1,10 +1,10 @@
 """The driver that every thread runs: takes tasks from a shared counter until none is left.
 
-A task is a chunk of panels times a chunk of pixel blocks (of all images in a row). Inside it every block meets all
-panels in turn: its input stays in the first cache, its output is written from end to end in one go, and weights come
-from the second cache, which keeps up easily (two vectors per 14 cycles). Panels outside and blocks inside was as fast for
-3x3 layers, but wrote outputs in scattered strips: 2.4 instead of 1.3 ms for 1x1 64-256 at ratio 0.75, 4 images of
-56 x 56, one AVX-512 core.
+A task is a chunk of panels times a chunk of pixel blocks (of all images in a row). Inside it every block
+meets all panels in turn: its input stays in the first cache, its output is written from end to end, and
+weights come from the second cache, which keeps up easily (two vectors per 14 cycles). Panels outside and
+blocks inside was as fast for 3x3 layers, but wrote outputs in scattered strips: 2.4 instead of 1.3 ms for
+1x1 64-256 at ratio 0.75, 4 images of 56 x 56, one AVX-512 core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kernels.cpu_emit import Emitter
 from kernels.cpu_target import VectorTarget, compiler
 
 # x, y, residual: base addresses. *_image: bytes from one image to the next. *_chunk: how many make a task.
-# block_chunks: tasks per panel chunk; all tasks of a panel chunk follow each other, so its weights stay in the cache.
+# block_chunks: tasks per panel chunk; they follow each other, so the chunk's weights stay in the cache.
 CALL_FIELDS = (
     "x",
     "y",

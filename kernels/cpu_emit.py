@@ -8,7 +8,7 @@ from kernels.cpu_blocks import FLOAT
 
 
 class Emitter:
-    """A few words of IR that llvmlite spells at length: typed loads at byte offsets, constants, counted loops."""
+    """What llvmlite spells at length: typed loads at byte offsets, constants, counted loops."""
 
     def __init__(self, function: Any) -> None:
         from llvmlite import ir

@@ -1,7 +1,8 @@
 """Packed weights in the order the micro-kernel reads them: panels of whole vectors of filters.
 
-A panel is `vectors` x `lanes` kept filters of one tile with the tile's kept columns, sorted by tap (r, s, channel).
-Weights lie [column][filter], so that one column's weights are consecutive vectors; missing filters are zero lanes.
+A panel is `vectors` x `lanes` kept filters of one tile with the tile's kept columns, sorted by tap (r, s,
+channel). Weights lie [column][filter], so that one column's weights are consecutive vectors; missing filters
+are zero lanes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from kernels.pack import PackedTile, PackedWeight
 class Panel:
     """One panel: `weight` [k, filters], the taps and channels of its columns, where its outputs go.
 
-    `taps` int64 [k] ascend; `channels` int64 [k] are absolute. Outputs are filters `first` ... `first + outputs - 1`;
-    `kept` bool [outputs] tells which of them are computed, in order, by the panel's lanes.
+    `taps` int64 [k] ascend; `channels` int64 [k] are absolute. Outputs are filters `first` ... `first +
+    outputs - 1`; `kept` bool [outputs] tells which of them are computed, in order, by the panel's lanes.
     """
 
     weight: Tensor
@@ -78,7 +79,7 @@ def _tile_panels(tile: PackedTile, packed: PackedWeight, place: tuple[int, int])
 
 
 def _sort_columns(columns: Tensor, geometry: ConvGeometry, row: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Tap r * kw + s and absolute channel of each GEMM column, by tap then channel, and the order that sorts them."""
+    """Tap r * kw + s and absolute channel of each column, by tap then channel, and the sorting order."""
     kernel = geometry.kernel[0] * geometry.kernel[1]
     group = row // (geometry.rows // geometry.groups)
     first = group * (geometry.in_channels // geometry.groups)

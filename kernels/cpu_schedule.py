@@ -10,8 +10,8 @@ from kernels.cpu_blocks import FLOAT, BlockPlan
 from kernels.cpu_panels import Panel
 from kernels.layout import ConvGeometry
 
-# What a task may touch: it should stay in a core's second cache (1 to 2 MiB on current server and desktop cores) and
-# leave room for what passes through.
+# What a task may touch: it should stay in a core's second cache (1 to 2 MiB on current server and desktop
+# cores) and leave room for what passes through.
 _CACHE = 768 * 1024
 # Enough tasks that the last one to finish leaves the other threads idle for a small part of the time only.
 _TASKS_PER_THREAD = 4
@@ -19,7 +19,7 @@ _TASKS_PER_THREAD = 4
 
 @dataclass(frozen=True)
 class Schedule:
-    """`panels` x `blocks` (all images') in tasks of panel_chunk x block_chunk, on at most `threads` threads."""
+    """`panels` x `blocks` (all images') in tasks of panel_chunk x block_chunk, on `threads` threads."""
 
     panels: int
     blocks: int
@@ -39,7 +39,7 @@ class Schedule:
 def choose_schedule(
     panels: list[Panel], plan: BlockPlan, *, geometry: ConvGeometry, shape: torch.Size, threads: int
 ) -> Schedule:
-    """Weights that fit the cache: all panels per task, so input and output pass once. Else one panel per task.
+    """Weights that fit the cache: all panels per task, so input and output pass once. Else one each.
 
     `shape` is the input's [N, C, H, W].
     """

@@ -61,8 +61,8 @@ def host_target() -> VectorTarget | str:
     return f"this CPU ({machine}) has none of AVX-512, AVX2 with FMA, NEON"
 
 
-# What can be asked for by name beside the host's own, so that one machine tests every register blocking. "narrow" is
-# NEON's shape in whatever 4-lane instructions the host has.
+# What can be asked for by name beside the host's own, so that one machine tests every register blocking.
+# "narrow" is NEON's shape in whatever 4-lane instructions the host has.
 OVERRIDES = {
     "avx2": VectorTarget("avx2", 8, 16, cpu="haswell"),
     "narrow": VectorTarget("narrow", 4, 32, heights=(4, 3, 2, 1)),
@@ -101,8 +101,8 @@ class Compiler:
     def _parse(self, module: Any) -> Any:
         """The verified LLVM form of an `llvmlite.ir.Module`.
 
-        No optimisation passes: the generators emit what they mean, so passes doubled the time to compile and changed
-        no timing; choosing registers and instructions (opt=3 above) is what matters.
+        No optimisation passes: the generators emit what they mean, so passes doubled the time to compile and
+        changed no timing; choosing registers and instructions (opt=3 above) is what matters.
         """
         from llvmlite import binding
 

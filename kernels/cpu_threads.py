@@ -1,7 +1,7 @@
 """Threads for generated code: the OpenMP team torch already keeps, else a small pool of our own.
 
-Using torch's own team matters: its threads are awake from the layer before, and two pools on the same cores would
-fight for them.
+Using torch's own team matters: its threads are awake from the layer before, and two pools on the same cores
+would fight for them.
 """
 
 from __future__ import annotations

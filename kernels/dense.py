@@ -1,8 +1,8 @@
 """The best dense convolution of one layer on CPU: oneDNN with prepacked weights and a fused epilogue.
 
-torch's plain call re-packs the weight on every run, up to 2.2 times slower on late layers at batch 1 (2-core AVX-512
-machine, fp32): a speed-up over it would flatter. The prepacked form is what torch.compile itself calls; it is private, so
-where it is missing the plain call runs and `note` says so.
+torch's plain call re-packs the weight on every run, up to 2.2 times slower on late layers at batch 1 (2-core
+AVX-512 machine, fp32): a speed-up over it would flatter. The prepacked form is what torch.compile itself
+calls; it is private, so where it is missing the plain call runs and `note` says so.
 """
 
 from __future__ import annotations
@@ -102,8 +102,9 @@ class DenseOperator:
 
 
 def as_channels_last(x: Tensor) -> Tensor:
-    """x with strides that leave no doubt. A tensor of one channel or one pixel is contiguous in both formats, and
-    torch would then choose NCHW for the output."""
+    """x with strides that leave no doubt. A tensor of one channel or one pixel is contiguous in both
+    formats, and torch would then choose NCHW for the output.
+    """
     _, channels, height, width = x.shape
     if channels > 1 and height * width > 1:
         return x

@@ -12,8 +12,8 @@ class ConvGeometry:
     """A convolution as the matrix product W[M, K] x X[K, N].
 
     M = `rows` filters, K = `columns` = in_channels / groups * kh * kw taps, N = images * Ho * Wo. Column
-    j of W is tap (c, r, s) with j = (c * kh + r) * kw + s, the order of `weight.flatten(1)`. A Linear layer is the
-    1x1 case on a 1x1 plane.
+    j of W is tap (c, r, s) with j = (c * kh + r) * kw + s, the order of `weight.flatten(1)`. A Linear layer
+    is the 1x1 case on a 1x1 plane.
 
     >>> geometry = ConvGeometry(64, 128, (3, 3), stride=(2, 2), padding=(1, 1))
     >>> geometry.columns, geometry.output_size(56, 56), geometry.macs(56, 56)

@@ -14,8 +14,8 @@ from kernels.layout import ConvGeometry
 class PackedTile:
     """The kept part of one tile: `values` [r, k] at filters `rows` [r] and GEMM columns `columns` [k].
 
-    `rows` are absolute filter numbers; both index lists ascend. Filters of the tile that are not in `rows` are
-    zero (block pruning); a tile of column pruning lists all its filters.
+    `rows` are absolute filter numbers; both index lists ascend. Filters of the tile that are not in `rows`
+    are zero (block pruning); a tile of column pruning lists all its filters.
     """
 
     rows: Tensor

@@ -22,7 +22,7 @@ _COPY_BYTES = 64 * 2**20  # beyond every core's own cache
 
 @dataclass(frozen=True)
 class Ceiling:
-    """`flops` float32 operations per second (a multiply-add is two) and `bytes` copied per second (read + written)."""
+    """float32 operations per second (a multiply-add is two), and bytes read plus written by a copy."""
 
     flops: float
     bytes: float
@@ -34,7 +34,7 @@ class Ceiling:
 
 
 def measure_ceiling(samples: int = 30) -> Ceiling:
-    """The best of `samples` runs of each, with torch's number of threads. RuntimeError without wide vectors."""
+    """The best of `samples` runs of each, on torch's threads. RuntimeError without wide vectors."""
     threads = torch.get_num_threads()
     source = torch.zeros(_COPY_BYTES // 4)
     target = torch.zeros_like(source)
@@ -69,7 +69,7 @@ def _multiply_adds() -> tuple[int, float]:
 
 
 def _write_loop(emit: Emitter, vector: Any, sums: int) -> None:
-    """`sums` running sums s = a * s + b, enough to hide the latency of each; their total is stored so that none is optimised away."""
+    """`sums` running sums s = a * s + b, enough to hide each one's latency; their total is stored."""
     ir, at = emit.ir, emit.at
     name = f"llvm.fma.v{vector.count}f32"
     fma = ir.Function(emit.function.module, ir.FunctionType(vector, [vector] * 3), name)

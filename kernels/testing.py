@@ -21,12 +21,13 @@ def assert_close(
 ) -> None:
     """Raise AssertionError unless `actual` is a float32 evaluation of the layer at x.
 
-    The exact y = W x + bias + residual is taken in float64. A float32 sum of n terms, in any order, with or without fused
-    multiply-add, errs by at most g(n) * (|W| |x| + |bias| + |residual|) with g(n) = n u / (1 - n u), u = 2^-24
-    (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); n counts a column's kept weights, bias and
-    residual, products included. Activations are 1-Lipschitz and add nothing. That is the limit of each element. Roundings
-    hardly ever conspire: with independent ones sqrt(n) stands for n (Higham and Mary 2019), and so the root
-    mean square error may not exceed sqrt(n) u times the root mean square of the same magnitudes.
+    The exact y = W x + bias + residual is taken in float64. A float32 sum of n terms, in any order, with or
+    without fused multiply-add, errs by at most g(n) * (|W| |x| + |bias| + |residual|) with g(n) = n u / (1 -
+    n u), u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); n counts a
+    column's kept weights, bias and residual, products included. Activations are 1-Lipschitz and add nothing.
+    That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
+    for n (Higham and Mary 2019), and so the root mean square error may not exceed sqrt(n) u times the root
+    mean square of the same magnitudes.
     """
     exact = layer(packed, epilogue, x, residual)
     magnitude = layer(*_absolute(packed, epilogue), x.abs(), None if residual is None else residual.abs())

@@ -1,4 +1,6 @@
-"""Run the CPU engine on inputs that end, or begin, at a page no one may touch. `outside` is the negative control."""
+"""Run the CPU engine on inputs that end, or begin, at a page no one may touch. `outside` is the negative
+control.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The contract of every engine: it computes the masked layer, to the last roundings, and touches nothing else."""
+"""The contract of every engine: it computes the masked layer, to the last roundings, and touches nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -143,7 +145,9 @@ def test_one_operator_serves_several_threads_at_once() -> None:
 
 
 def test_nothing_outside_the_input_is_read() -> None:
-    """In a process of its own, because a stray read ends it: inputs lie against pages that may not be touched."""
+    """In a process of its own, because a stray read ends it: inputs lie against pages that may not be
+    touched.
+    """
     if not Path("/proc/self/maps").exists():
         pytest.skip("needs Linux's mprotect")
     script = [sys.executable, "-m", "tests.kernels.guarded"]
