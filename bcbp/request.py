@@ -22,7 +22,8 @@ class CompareRequest:
 
     `spec` holds for every method, with its pattern replaced. `batches` are the batch sizes to time, none
     for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
-    all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are timing rounds.
+    all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are
+    timing rounds.
     """
 
     model: str = "sample"

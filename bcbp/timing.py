@@ -30,6 +30,7 @@ from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
 from kernels.device import load_average
 from kernels.measure import CONTROL, Measurement, Speedup, compare, measure
+from kernels.memory import keep_freed_memory
 
 Emit = Callable[[dict[str, Any]], None]
 Tell = Callable[[float, str], None]
@@ -76,6 +77,7 @@ def time_networks(job: TimingJob, emit: Emit) -> None:
     """
     if job.request.threads is not None:
         torch.set_num_threads(job.request.threads)
+    keep_freed_memory()  # or fresh pages for every activation would be timed with the layers
     emit({"event": "started", "threads": torch.get_num_threads()})
     model = load_model(job.request.model)
     for batch in job.request.batches:

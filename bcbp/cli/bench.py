@@ -1,4 +1,4 @@
-"""`python -m bcbp bench`: how fast whole networks and planning are on this machine."""
+"""`python -m bcbp bench`: how fast whole networks, single layers and planning are on this machine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from bcbp.cli.command import Command, add_json, check_json, names, numbers, shar
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
+from bcbp.errors import SpecError
 from bcbp.experiment import compare
 from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
+from bcbp.progress import Progress
 from bcbp.request import CompareRequest
-from bcbp.spec import PruneSpec
+from bcbp.spec import DENSE, PruneSpec
+from kernels.bench import PATTERNS, LayerRow, layer_rows
 from kernels.device import environment, load_average
+from kernels.layers import LAYERS
 from kernels.measure import Stopped
 
 INTERRUPTED = 130
@@ -28,7 +32,7 @@ Json = dict[str, Any]
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=tuple(BENCHMARKS), help="; ".join(_HELP))
-    parser.add_argument("--model", metavar="NAME", help="networks: resnet18, planning: resnet50")
+    parser.add_argument("--model", metavar="NAME", help="or set of layers (resnet18; planning: resnet50)")
     parser.add_argument("--tile", type=int, default=64, help="filters per tile (%(default)s)")
     parser.add_argument("--ratio", type=shares, default=(0.5, 0.75), metavar="RATIOS", help="(0.5,0.75)")
     parser.add_argument("--batch", type=numbers, default=(1, 8), metavar="SIZES", help="(1,8)")
@@ -41,6 +45,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     """Run one benchmark alone on the device; what was found before an interruption is printed and written."""
     check_json(chosen.json)
+    for ratio in chosen.ratio:
+        PruneSpec(ratio=ratio, tile=chosen.tile)  # refuses what is out of range
     console, found = Console(sys.stderr), list[Json]()
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
@@ -76,15 +82,60 @@ def _networks(
             images=0,
             rounds=chosen.rounds,
         )
-        report = compare(
-            request, on_event=lambda progress, _: console.show(progress), should_stop=should_stop
-        )
+        report = compare(request, on_event=lambda now, _: console.show(now), should_stop=should_stop)
         console.close()
         found.append(report)
         for batch in report["latency"]:
             print(f"{request.model}, tile {chosen.tile}, ratio {ratio:g}. {latency_text(report, batch)}\n")
         if should_stop():
             raise Stopped
+
+
+def _layers(
+    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
+) -> None:
+    """The distinct layers of a network one by one, each against its best dense form."""
+    name = chosen.model or "resnet18"
+    patterns = [method for method in chosen.methods if method != DENSE]
+    unknown = set(patterns) - set(PATTERNS)
+    if name not in LAYERS:
+        raise SpecError(f"Expected layers out of {', '.join(LAYERS)}; got {name!r}.")
+    if unknown:
+        raise SpecError(f"Expected methods out of {', '.join(PATTERNS)}; got {', '.join(unknown)}.")
+    rows = layer_rows(
+        LAYERS[name],
+        ratios=chosen.ratio,
+        batches=chosen.batch,
+        tile=chosen.tile,
+        patterns=patterns,
+        rounds=chosen.rounds,
+        progress=lambda share, what: console.show(Progress(share, what)),
+        should_stop=should_stop,
+    )
+    cells: list[list[str]] = []
+    try:
+        for row in rows:
+            found.append(row.to_json())
+            cells.append(_layer_cells(row))
+    finally:
+        console.close()
+        print(
+            table(["layer", "batch", "ratio", "method", "median ms", "speed-up", "95 % interval", ""], cells)
+        )
+
+
+def _layer_cells(row: LayerRow) -> list[str]:
+    low, high = row.interval or (None, None)
+    return [
+        row.layer,
+        str(row.batch),
+        f"{row.ratio:g}",
+        row.pattern,
+        "" if row.median_ms is None else f"{row.median_ms:.3f}",
+        "" if row.speedup is None else f"{row.speedup:.2f}",
+        "" if low is None else f"{low:.2f} to {high:.2f}",
+        ", ".join(filter(None, (row.verdict, "noisy" if row.noisy else "", row.note))),
+    ]
 
 
 def _planning(
@@ -109,12 +160,12 @@ def _planning(
 
 
 Benchmark = Callable[[argparse.Namespace, list[Json], Console, Callable[[], bool]], None]
-BENCHMARKS: dict[str, Benchmark] = {"networks": _networks, "planning": _planning}
-_HELP = ("networks: whole networks against dense", "planning: what a slider waits for")
+BENCHMARKS: dict[str, Benchmark] = {"networks": _networks, "layers": _layers, "planning": _planning}
+_HELP = ("networks: whole, against dense", "layers: one by one", "planning: what a slider waits for")
 
 COMMAND = Command(
     name="bench",
-    summary="Time whole networks, or planning itself, on this machine.",
+    summary="Time whole networks, single layers, or planning itself, on this machine.",
     example="python -m bcbp bench networks --model resnet18 --tile 64 --ratio 0.5,0.75 --batch 1,8",
     add_arguments=_add_arguments,
     run=_run,

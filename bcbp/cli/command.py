@@ -20,7 +20,7 @@ from bcbp.spec import PruneSpec
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand: name, one sentence, an example, its arguments, and what it does (gives the exit code)."""
+    """One subcommand: name, one sentence, an example, its arguments; `run` gives the exit code."""
 
     name: str
     summary: str
