@@ -56,7 +56,14 @@ def channel_paths(module: nn.Module, input_shape: tuple[int, ...] | None = None)
 
 
 def _is_producer(child: nn.Module | None) -> bool:
-    return isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.groups == 1)
+    return _stores_weight(child) and (
+        isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.groups == 1)
+    )
+
+
+def _stores_weight(child: nn.Module | None) -> bool:
+    """False for a weight computed by a parametrization: there is nothing to take rows from."""
+    return child is not None and "weight" in child._parameters
 
 
 def _follow(start: fx.Node, calls: Counter[object]) -> ChannelPath | None:
@@ -93,8 +100,8 @@ def _follow(start: fx.Node, calls: Counter[object]) -> ChannelPath | None:
 def _reads(child: nn.Module | None, form: str, channels: int) -> bool:
     """Whether the module is a layer that sums over the channels."""
     if form == "planes":
-        return isinstance(child, nn.Conv2d) and child.groups == 1
-    return isinstance(child, nn.Linear) and child.in_features % channels == 0
+        return isinstance(child, nn.Conv2d) and _is_producer(child)
+    return isinstance(child, nn.Linear) and _is_producer(child) and child.in_features % channels == 0
 
 
 def _is_per_channel(child: nn.Module | None, form: str, channels: int) -> bool:
@@ -102,7 +109,7 @@ def _is_per_channel(child: nn.Module | None, form: str, channels: int) -> bool:
     if form == "rows":
         return isinstance(child, nn.BatchNorm1d) and child.num_features == channels
     if isinstance(child, nn.Conv2d):
-        return child.groups == child.in_channels == child.out_channels > 1
+        return _stores_weight(child) and child.groups == child.in_channels == child.out_channels > 1
     return isinstance(child, nn.BatchNorm2d)
 
 

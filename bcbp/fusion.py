@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from bcbp.tracing import module_of, shape_of
-from kernels.layout import ConvGeometry
 
 Layer = nn.Conv2d | nn.Linear
 _SUMS = (operator.add, torch.add, "add")
@@ -40,21 +39,15 @@ class FusedLayer:
         return (first, *others)  # type: ignore[arg-type]
 
 
-def geometry_of(layer: Layer) -> ConvGeometry | None:
-    """The layer as an engine sees it; None for padding that engines do not know (not zeros, or by name)."""
-    if isinstance(layer, nn.Linear):
-        return ConvGeometry(layer.in_features, layer.out_features)
-    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        return None
-    return ConvGeometry(
-        layer.in_channels,
-        layer.out_channels,
-        _pair(layer.kernel_size),
-        _pair(layer.stride),
-        _pair(layer.padding),
-        _pair(layer.dilation),
-        layer.groups,
-    )
+def decline_layer(layer: Layer) -> str | None:
+    """Why the engines cannot stand in for a layer; None if they can."""
+    if type(layer).forward not in (nn.Conv2d.forward, nn.Linear.forward):
+        return f"{type(layer).__name__} has a forward pass of its own"
+    if layer.weight.dtype != torch.float32:
+        return f"its weights are {layer.weight.dtype}, engines take float32"
+    if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
+        return f"engines do not know padding {layer.padding_mode!r}/{layer.padding!r}"
+    return None
 
 
 def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
@@ -67,7 +60,7 @@ def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
     found = []
     for node in traced.graph.nodes:
         layer = module_of(node)
-        if isinstance(layer, Layer) and calls[node.target] == 1 and geometry_of(layer) is not None:
+        if isinstance(layer, Layer) and calls[node.target] == 1 and decline_layer(layer) is None:
             found.append(_absorb(node, layer, taken))
             taken.update(found[-1].nodes)
     return tuple(found)
@@ -150,7 +143,3 @@ def _activation(node: fx.Node) -> str | None:
     if child is not None:
         return {nn.ReLU: "relu", nn.ReLU6: "relu6"}.get(type(child))
     return _ACTIVATIONS.get(node.target) if node.op in ("call_function", "call_method") else None
-
-
-def _pair(value: tuple[int, ...]) -> tuple[int, int]:
-    return int(value[0]), int(value[1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bcbp.errors import SpecError
 from kernels.layout import ConvGeometry
@@ -78,3 +79,23 @@ class LayerInfo:
             f"a tile of {rows} filters would straddle its {groups} groups of {self.rows // groups} filters; "
             f"choose a tile that divides {self.rows // groups}"
         )
+
+
+def geometry_of(layer: nn.Conv2d | nn.Linear) -> ConvGeometry:
+    """The layer as engines see it. Zero padding in numbers is assumed: other kinds have no geometry."""
+    if isinstance(layer, nn.Linear):
+        return ConvGeometry(layer.in_features, layer.out_features)
+    return ConvGeometry(
+        layer.in_channels,
+        layer.out_channels,
+        _pair(layer.kernel_size),
+        _pair(layer.stride),
+        _pair(layer.padding),
+        _pair(layer.dilation),
+        layer.groups,
+    )
+
+
+def _pair(value: object) -> tuple[int, int]:
+    first, second = cast("tuple[int, int]", value)
+    return int(first), int(second)

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from bcbp.choice import AUTO, DENSE, LayerJob, LayerRun, build_layer
 from bcbp.errors import ModelError, SpecError
-from bcbp.fusion import FusedLayer, Layer, fold, fused_layers, geometry_of, replace_layer
+from bcbp.fusion import FusedLayer, Layer, decline_layer, fold, fused_layers, replace_layer
+from bcbp.geometry import geometry_of
 from bcbp.mask import Mask
 from bcbp.masking import apply_plan, masked_copy
 from bcbp.plan import PruningPlan
@@ -132,7 +133,7 @@ def _unfused_network(job: Conversion, *, note: str) -> PackedNetwork:
     body = masked_copy(job.masked, None)
     runs = {}
     for name, layer in list(_layers(job.masked)):
-        if name in shapes and geometry_of(layer) is not None:
+        if name in shapes and decline_layer(layer) is None:
             twin, runs[name] = _pack_layer(job, layer, FusedLayer(name, ()), shapes[name])
             body.set_submodule(name, twin)
     network = PackedNetwork(body, _all_runs(job, runs, note=note), note)
@@ -156,15 +157,13 @@ def _pack_layer(
     job: Conversion, layer: Layer, fused: FusedLayer, shape: tuple[int, ...]
 ) -> tuple[nn.Module, LayerRun]:
     """The layer on its engine; `shape` is that of its input for one image."""
-    geometry = geometry_of(layer)
-    assert geometry is not None
     weight, bias = fold(layer, fused.batch_norm)
     if isinstance(layer, nn.Linear):
         shape = (math.prod(shape[:-1]), shape[-1], 1, 1)
     operator, run = build_layer(
         LayerJob(
             fused.name,
-            geometry,
+            geometry_of(layer),
             weight,
             Epilogue(bias, fused.activation),
             (shape[0] * job.batch, *shape[1:]),
@@ -204,11 +203,7 @@ def _all_runs(job: Conversion, runs: dict[str, LayerRun], *, note: str = "") -> 
     kept = "kept as PyTorch's own module: "
     every = []
     for name, layer in _layers(job.masked):
-        why = (
-            "engines do not know its padding"
-            if geometry_of(layer) is None
-            else "the forward pass does not call it once, by itself"
-        )
+        why = decline_layer(layer) or "the forward pass does not call it once, by itself"
         run = runs.get(name, LayerRun(name, DENSE, kept + why))
         every.append(LayerRun(name, run.engine, f"{run.reason}; not fused: {note}") if note else run)
     return tuple(every)

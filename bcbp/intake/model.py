@@ -6,15 +6,13 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from bcbp.data import DataSet
 from bcbp.errors import ModelError
-from bcbp.geometry import LayerInfo
-from kernels.layout import ConvGeometry
+from bcbp.geometry import LayerInfo, geometry_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,21 +148,6 @@ def _decline_conv(conv: nn.Conv2d) -> str | None:
 
 def _layer_info(name: str, module: nn.Module, planes: dict[str, tuple[int, int]]) -> LayerInfo:
     child = module.get_submodule(name)
-    if isinstance(child, nn.Conv2d):
-        geometry = ConvGeometry(
-            child.in_channels,
-            child.out_channels,
-            _pair(child.kernel_size),
-            _pair(child.stride),
-            _pair(child.padding),
-            _pair(child.dilation),
-            child.groups,
-        )
-        return LayerInfo(name, "conv", geometry, planes[name])
-    assert isinstance(child, nn.Linear)
-    return LayerInfo(name, "linear", ConvGeometry(child.in_features, child.out_features), planes[name])
-
-
-def _pair(value: object) -> tuple[int, int]:
-    first, second = cast("tuple[int, int]", value)
-    return int(first), int(second)
+    assert isinstance(child, nn.Conv2d | nn.Linear)
+    kind = "conv" if isinstance(child, nn.Conv2d) else "linear"
+    return LayerInfo(name, kind, geometry_of(child), planes[name])

@@ -83,7 +83,7 @@ def test_every_layer_is_listed_once_with_a_reason(name: str) -> None:
 def test_the_source_stays_as_it_was(name: str) -> None:
     module, shape = build(name)
     before, text = state_digest(module), repr(module)
-    convert(module, column_plan(module), input_shape=shape)
+    convert(module, column_plan(module), input_shape=shape, engine="cpu-tiles")
     inner_layers(module, shape)
     assert (state_digest(module), repr(module)) == (before, text)
 
@@ -238,3 +238,38 @@ def test_a_filter_plan_runs_on_the_tile_engine_too() -> None:
     x = example(shape)
     reference = apply_plan(model, dataclasses.replace(plan, model_digest=model.digest))
     assert_same_function(network(x), reference, x)
+
+
+class Standardised(nn.Conv2d):
+    """A layer class with a forward pass of its own: no engine computes it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(input, weight, self.bias)
+
+
+class Choosy(nn.Sequential):
+    """Runs its layers, but cannot be traced."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input if input.sum() < 1e9 else -input)
+
+
+@pytest.mark.parametrize("container", [nn.Sequential, Choosy])
+def test_layers_with_a_forward_pass_of_their_own_stay_as_they_are(container: type[nn.Sequential]) -> None:
+    torch.manual_seed(0)
+    module = container(Standardised(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1)).eval()
+    network = convert(module, None, input_shape=(3, 6, 6))
+    assert "Standardised has a forward pass of its own" in network.layers[0].reason
+    x = example((3, 6, 6))
+    assert_same_function(network(x), module, x)
+
+
+@pytest.mark.parametrize("container", [nn.Sequential, Choosy])
+def test_parametrised_layers_convert_and_are_not_inner(container: type[nn.Sequential]) -> None:
+    torch.manual_seed(0)
+    first = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
+    module = container(first, nn.ReLU(), nn.Conv2d(8, 8, 1)).eval()
+    x = example((3, 6, 6))
+    assert_same_function(convert(module, None, input_shape=(3, 6, 6))(x), module, x)
+    assert inner_layers(module, (3, 6, 6)) == {}
