@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bcbp import experiment, timing
+from bcbp.contestants import NO_ENGINE
+from bcbp.errors import DataError, SpecError
+from bcbp.experiment import CompareRequest, compare
+from bcbp.planning import METHODS
+from bcbp.progress import Progress
+from bcbp.spec import PruneSpec
+from bcbp.timing_process import TimingError
+from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
+from tests.bcbp.small import TEST_IMAGES, use_small_model
+
+SPEC = PruneSpec(tile=16)
+
+
+class Listener:
+    """Keeps every event."""
+
+    def __init__(self) -> None:
+        self.progress: list[Progress] = []
+        self.reports: list[dict] = []
+
+    def __call__(self, progress: Progress, report: dict | None) -> None:
+        self.progress.append(progress)
+        if report is not None:
+            self.reports.append(report)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    return use_small_model(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Every method at two batch sizes, once for this module: the report and its events."""
+    listener = Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_model(patch)
+        request = CompareRequest(methods=METHODS, spec=SPEC, batches=(1, 3), rounds=5, threads=1)
+        report = compare(request, on_event=listener)
+    return report, listener
+
+
+def test_the_report_has_the_schema_it_promises_and_is_json(whole):
+    report = json.loads(json.dumps(whole[0]))
+    assert report["schema"] == 1 and report["finished"] and report["environment"]["threads"] == 1
+    named = {
+        "method", "asked_ratio", "sparsity", "macs", "parameters", "accuracy", "latency_ms", "speedup",
+        "wit_before", "wit_after", "layers",
+    }  # fmt: skip
+    layer = {"name", "shape", "kept", "tiles", "columns", "ratio", "engine"}
+    for row in report["rows"]:
+        assert named <= row.keys()
+        assert all(layer <= entry.keys() for entry in row["layers"])
+        assert row["accuracy"].keys() == {"correct", "total", "interval"}
+        for times in row["latency_ms"].values():
+            assert {"median", "q1", "q3", "samples", "engine"} <= times.keys()
+            assert times["q1"] <= times["median"] <= times["q3"] and len(times["samples"]) == 5
+        for speedup in row["speedup"].values():
+            assert speedup.keys() == {"value", "interval", "verdict"}
+            assert speedup["verdict"] in (BETTER, WORSE, CANNOT_TELL)
+
+
+def test_every_method_has_a_row_and_dense_comes_first(whole):
+    assert [row["method"] for row in whole[0]["rows"]] == list(METHODS)
+
+
+def test_each_method_is_timed_at_each_batch_or_says_why_not(whole):
+    for row in whole[0]["rows"]:
+        timed, reasons = row["latency_ms"].keys(), row["latency_reason"].keys()
+        assert timed | reasons == {"1", "3"} and not timed & reasons
+        assert (row["method"] in NO_ENGINE) == (not timed)
+        assert timed == row["speedup"].keys()
+
+
+def test_engines_are_named_as_they_ran(whole):
+    rows = {row["method"]: row for row in whole[0]["rows"]}
+    assert rows["dense"]["latency_ms"]["1"]["engine"].startswith("dense (")
+    assert "physically smaller" in rows["filter"]["latency_ms"]["1"]["engine"]
+    for method in ("bcbp", "column", "block"):
+        for layer in rows[method]["layers"]:
+            assert layer["engine"] in ("cpu-tiles", "dense") and layer["engine_reason"]
+
+
+def test_the_dense_yardstick_is_the_fastest_candidate_and_all_are_shown(whole):
+    report = whole[0]
+    dense = report["rows"][0]
+    for batch, session in report["latency"].items():
+        medians = {name: times["median"] for name, times in session["dense"].items()}
+        assert set(medians) == {"eager", "channels_last", "prepacked"}
+        assert session["best_dense"] == min(medians, key=medians.__getitem__)
+        assert dense["latency_ms"][batch]["median"] == min(medians.values())
+        assert dense["speedup"][batch]["value"] == 1 and session["control"]["value"] > 0
+
+
+def test_sizes_and_balance_follow_the_plans(whole):
+    rows = {row["method"]: row for row in whole[0]["rows"]}
+    dense = rows["dense"]
+    for method, row in rows.items():
+        if method != "dense":
+            assert row["sparsity"] == pytest.approx(0.5, abs=0.06)
+            assert row["macs"] < dense["macs"] and row["parameters"] < dense["parameters"]
+    assert rows["bcbp"]["wit_after"] == 0 <= rows["column"]["wit_after"] == rows["column"]["wit_before"]
+    for layer in rows["bcbp"]["layers"]:
+        assert len(layer["columns"]) == layer["tiles"] and len(set(layer["columns"])) == 1
+
+
+def test_accuracy_is_paired_with_dense(whole):
+    rows = {row["method"]: row for row in whole[0]["rows"]}
+    assert rows["dense"]["accuracy_vs_dense"] is None
+    for method in set(rows) - {"dense"}:
+        paired = rows[method]["accuracy_vs_dense"]
+        difference = rows[method]["accuracy"]["correct"] - rows["dense"]["accuracy"]["correct"]
+        assert paired["gained"] - paired["lost"] == difference
+        assert rows[method]["accuracy"]["total"] == TEST_IMAGES
+        assert rows[method]["recovery"]["name"] == "batchnorm"
+
+
+def test_reports_grow_and_progress_never_falls(whole):
+    _, listener = whole
+    fractions = [progress.fraction for progress in listener.progress]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    filled = [sum(bool(row["accuracy"]) for row in report["rows"]) for report in listener.reports]
+    assert filled == sorted(filled) and 0 in filled and len(METHODS) in filled
+    assert listener.reports[0]["rows"] and not listener.reports[0]["finished"]
+    assert [step.state for step in listener.progress[-1].steps] == ["done"] * len(listener.progress[-1].steps)
+
+
+def test_the_source_model_is_never_touched(small):
+    before = {name: value.clone() for name, value in small.module.state_dict().items()}
+    compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
+    after = small.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_dense_is_compared_with_even_when_it_was_not_asked_for(small):
+    report = compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
+    assert [row["method"] for row in report["rows"]] == ["dense", "bcbp"]
+
+
+def test_images_can_be_limited_or_left_out(small):
+    some = compare(CompareRequest(methods=("dense",), images=50, batches=()), on_event=Listener())
+    assert some["rows"][0]["accuracy"]["total"] == 50
+    none = compare(CompareRequest(methods=("dense",), images=0, batches=()), on_event=Listener())
+    assert none["rows"][0]["accuracy"] is None and "asked" in none["rows"][0]["accuracy_reason"]
+
+
+def test_an_untrained_model_gets_no_accuracy_and_the_reason(monkeypatch):
+    use_small_model(monkeypatch, trained=False)
+    report = compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
+    for row in report["rows"]:
+        assert row["accuracy"] is None and row["accuracy_reason"] == "Random weights."
+
+
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_a_stopped_comparison_gives_what_it_has(small, after: int):
+    listener = Listener()
+    report = compare(
+        CompareRequest(methods=("filter", "bcbp"), spec=SPEC, batches=(1,)),
+        on_event=listener,
+        should_stop=lambda: len(listener.reports) >= after,
+    )
+    assert not report["finished"] and listener.reports[-1] == report
+    tested = [row["method"] for row in report["rows"] if row["accuracy"]]
+    assert tested == ["dense", "filter", "bcbp"][: after - 1]
+    assert listener.progress[-1].message == "Stopped"
+    assert "failed" in [step.state for step in listener.progress[-1].steps]
+
+
+def test_a_failing_timing_process_leaves_the_accuracy(small, monkeypatch):
+    def fail(*_args, **_options) -> None:
+        raise TimingError("The timing process was ended by SIGKILL (out of memory?).")
+
+    monkeypatch.setattr(experiment, "run_timing", fail)
+    listener = Listener()
+    with pytest.raises(TimingError):
+        compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=(1,)), on_event=listener)
+    assert all(row["accuracy"] for row in listener.reports[-1]["rows"])
+    assert "SIGKILL" in listener.progress[-1].message
+
+
+def test_missing_images_are_told_before_anything_is_computed(small, monkeypatch):
+    def missing(*_args) -> None:
+        raise DataError("Expected images; found none.")
+
+    monkeypatch.setattr(experiment, "load_images", missing)
+    listener = Listener()
+    with pytest.raises(DataError):
+        compare(CompareRequest(methods=("bcbp",)), on_event=listener)
+    assert not listener.reports
+
+
+def test_a_layer_that_does_not_exist_is_refused(small):
+    with pytest.raises(SpecError, match="nowhere"):
+        compare(
+            CompareRequest(methods=("bcbp",), spec=PruneSpec(tile=16, exclude=("nowhere",))),
+            on_event=Listener(),
+        )
+
+
+def test_the_number_of_threads_is_put_back(small):
+    compare(CompareRequest(methods=("dense",), threads=1, batches=(), images=10), on_event=Listener())
+    assert torch.get_num_threads() == 2
+
+
+def test_stop_during_timing_keeps_what_was_timed(small, monkeypatch):
+    def one_batch_then_stop(job, *, on_event, should_stop) -> None:
+        first = timing.TimingJob(replace(job.request, batches=(1,)), job.plans)
+        timing.time_networks(first, on_event)
+        raise Stopped
+
+    monkeypatch.setattr(experiment, "run_timing", one_batch_then_stop)
+    request = CompareRequest(methods=("bcbp",), spec=SPEC, batches=(1, 3), images=0, rounds=5, threads=1)
+    report = compare(request, on_event=Listener())
+    assert not report["finished"] and report["rows"][1]["latency_ms"].keys() == {"1"}
