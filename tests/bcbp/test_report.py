@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+
+import torch
+
+from bcbp.cli.report_text import report_text
+from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
+from bcbp.evaluation import PairedTest, Quality
+from bcbp.network import apply_plan
+from bcbp.planning import make_plan
+from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
+from bcbp.request import CompareRequest
+from bcbp.spec import PruneSpec
+from bcbp.surgery import shrink
+from kernels.device import environment
+from tests.bcbp.small import small_model
+
+MODEL = small_model()
+PLANS = {name: make_plan(MODEL, PruneSpec(pattern=name, tile=16)) for name in ("filter", "bcbp", "column")}
+
+
+def times(median: float, **more: object) -> dict:
+    return {"median": median, "q1": median, "q3": median, "samples": [median] * 5, "noisy": False} | more
+
+
+def session() -> dict:
+    """A session in which eager won, filter was twice as fast, bcbp was wrong."""
+    speedup = {"value": 2.0, "interval": [1.9, 2.1], "verdict": "better"}
+    layers = [{"name": PLANS["filter"].layers[0].name, "engine": "dense", "reason": "not pruned"}]
+    timed = times(1.0, engine="dense (prepacked)", speed_claim=True, speedup=speedup, layers=layers)
+    return {
+        "best_dense": "eager",
+        "dense": {"eager": times(2.0), "prepacked": times(3.0)},
+        "methods": {"filter": timed},
+        "declined": {"bcbp": "not timed: its output is off", "compiled": "no compiler"},
+        "control": {"value": 1.0, "interval": [0.98, 1.03], "off": False},
+        "noisy": True,
+        "load": [0.1, 0.2],
+    }
+
+
+def filled() -> dict:
+    report = new_report(CompareRequest(), MODEL, environment())
+    report["rows"] = [dense_row(MODEL), *(plan_row(MODEL, plan) for plan in PLANS.values())]
+    hits = torch.tensor([True] * 9 + [False])
+    add_accuracy(row_of(report, "dense"), Quality(9, 10, (0.6, 0.98), hits), None)
+    add_accuracy(
+        row_of(report, "bcbp"), Quality(8, 10, (0.5, 0.9), hits), PairedTest(0, 1, 1.0, "cannot tell")
+    )
+    add_session(report, 1, session())
+    return report
+
+
+def test_a_session_is_spread_over_the_rows():
+    report = filled()
+    dense, smaller, bcbp = (row_of(report, name) for name in ("dense", "filter", "bcbp"))
+    assert dense["latency_ms"]["1"]["engine"] == "dense (eager)"
+    assert dense["speedup"]["1"] == {"value": 1.0, "interval": [0.98, 1.03], "verdict": "cannot tell"}
+    assert smaller["speedup"]["1"]["value"] == 2.0 and smaller["layers"][0]["engine"] == "dense"
+    assert not bcbp["latency_ms"] and "off" in bcbp["latency_reason"]["1"]
+    assert "methods" not in report["latency"]["1"] and report["latency"]["1"]["best_dense"] == "eager"
+
+
+def test_the_engines_of_the_first_batch_stay():
+    report, later = filled(), session()
+    later["methods"]["filter"]["layers"][0]["engine"] = "cpu-tiles"
+    add_session(report, 32, later)
+    assert row_of(report, "filter")["layers"][0]["engine"] == "dense"
+    assert row_of(report, "filter")["latency_ms"].keys() == {"1", "32"}
+
+
+def test_a_report_survives_json():
+    report = filled()
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_sizes_agree_with_the_networks_themselves():
+    """Counted on the masked and on the smaller network, not from the plan."""
+    small = shrink(MODEL.module, PLANS["filter"])
+    assert kept_parameters(MODEL, PLANS["filter"]) == network_parameters(small)
+    masked = apply_plan(MODEL, PLANS["bcbp"])
+    zeros = sum(
+        int((masked.get_submodule(layer.name).weight == 0).sum())
+        - int((MODEL.module.get_submodule(layer.name).weight == 0).sum())
+        for layer in PLANS["bcbp"]
+    )
+    assert kept_parameters(MODEL, PLANS["bcbp"]) == network_parameters(MODEL.module) - zeros
+
+
+def test_multiply_accumulates_are_those_of_the_layers():
+    assert network_macs(MODEL) == sum(layer.macs for layer in MODEL.layers)
+    plan = PLANS["bcbp"]
+    expected = sum(MODEL.layer(layer.name).macs * layer.ratio for layer in plan)
+    assert abs(removed_macs(MODEL, plan) - expected) < 1
+
+
+def test_the_text_says_what_was_found_and_what_was_not():
+    report = filled()
+    text = report_text(report)
+    for words in (
+        "90.00%",
+        "+0 -1 images: cannot tell",
+        "yardstick",
+        "better",
+        "dense candidates: eager 2.000 ms, prepacked 3.000 ms",
+        "not timed: compiled: no compiler",
+        "noisy",
+        "no latency for bcbp",
+        "Not finished",
+        "2 threads",
+    ):
+        assert words in text, words
+    assert "Not finished" not in report_text(report | {"finished": True})
+
+
+def test_a_report_without_rows_is_still_told():
+    assert "Not finished" in report_text(new_report(CompareRequest(), MODEL, environment()))
