@@ -25,6 +25,8 @@ from kernels.cpu_target import VectorTarget, choose_target, host_target
 from kernels.engines import Epilogue
 from kernels.pack import PackedWeight
 
+Shape = tuple[int, int, int, int]
+
 
 class TilesEngine:
     """Runs every tile on its own kept columns."""
@@ -61,7 +63,8 @@ class _Prepared:
 
     call: Call
     threads: int
-    output: tuple[int, int, int, int]
+    output: Shape
+    strides: Shape
     alive: tuple[object, ...]
 
 
@@ -86,7 +89,7 @@ class TilesOperator:
         if prepared is None:
             prepared = self._prepared[key] = self._prepare(*key)
         _check(x, "x", x.shape)
-        y = torch.empty(prepared.output, memory_format=torch.channels_last)
+        y = torch.empty_strided(prepared.output, prepared.strides)
         call = Call.from_buffer_copy(prepared.call)
         call.x, call.y = x.data_ptr(), y.data_ptr()
         if residual is not None:
@@ -109,7 +112,8 @@ class TilesOperator:
         call = _fill_call(schedule, panels, blocks)
         call.x_image = FLOAT * channels * height * width
         call.y_image = FLOAT * output[1] * output[2] * output[3]
-        return _Prepared(call, schedule.threads, output, (panels, blocks))
+        strides = (call.y_image // FLOAT, 1, output[3] * output[1], output[1])
+        return _Prepared(call, schedule.threads, output, strides, (panels, blocks))
 
     def _compile(self, layout: Layout, residual: bool) -> dict[str, int]:
         """Addresses of the micro-kernels that blocks of `layout` need, by ending."""
@@ -134,12 +138,14 @@ def _fill_call(schedule: Schedule, panels: PanelTable, blocks: BlockTable) -> Ca
         all_blocks=schedule.blocks,
         block_chunks=schedule.block_chunks,
         tasks=schedule.tasks,
+        workers=schedule.threads,
+        thread_number=cpu_threads.thread_number(),
     )
 
 
 def _check(tensor: Tensor, name: str, shape: torch.Size) -> None:
     """Raise ValueError unless generated code may read `tensor`: float32, channels_last, of `shape`."""
-    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+    if tensor.dtype != torch.float32 or not tensor.is_cpu:
         raise ValueError(f"expected {name} in float32 on the CPU, got {tensor.dtype} on {tensor.device}")
     if tensor.shape != shape:
         raise ValueError(f"expected {name} of shape {tuple(shape)}, got {tuple(tensor.shape)}")

@@ -1,4 +1,8 @@
-"""The driver that every thread runs: takes tasks from a shared counter until none is left.
+"""The driver that every thread runs: its own share of the tasks first, then what others have left.
+
+Every thread takes the tasks of its share one by one from the share's counter, and then from the counters of
+the next threads. So the load stays even when a core is busy elsewhere or tiles are unbalanced, and yet a
+thread finds its weights, and the input that it wrote as output of the layer before, in its own cache.
 
 A task is a chunk of panels times a chunk of pixel blocks (of all images in a row). Inside it every block
 meets all panels in turn: its input stays in the first cache, its output is written from end to end, and
@@ -19,6 +23,8 @@ from kernels.cpu_target import VectorTarget, compiler
 
 # x, y, residual: base addresses. *_image: bytes from one image to the next. *_chunk: how many make a task.
 # block_chunks: tasks per panel chunk; they follow each other, so the chunk's weights stay in the cache.
+# workers: shares. thread_number: address of `int32 number()`, which tells a thread its share, or 0; then
+# `arrived` counts the threads.
 CALL_FIELDS = (
     "x",
     "y",
@@ -34,14 +40,21 @@ CALL_FIELDS = (
     "y_image",
     "block_chunks",
     "tasks",
-    "counter",
+    "workers",
+    "thread_number",
+    "arrived",
 )
+# Counters lie a cache line apart, so that threads do not wait for each other's.
+MOST_WORKERS, _LINE = 64, 8
 
 
 class Call(ctypes.Structure):
     """One run of a layer, as the driver reads it."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in CALL_FIELDS]
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in CALL_FIELDS),
+        ("counters", ctypes.c_int64 * (MOST_WORKERS * _LINE)),
+    ]
 
 
 @cache
@@ -67,22 +80,57 @@ class _DriverWriter:
     def __init__(self, function: Any) -> None:
         self.emit = emit = Emitter(function)
         (self.call,) = function.args
-        self.fields = {f: emit.field(self.call, CALL_FIELDS, f) for f in CALL_FIELDS if f != "counter"}
-        at, ask, work, finish = emit.at, emit.block("ask"), emit.block("work"), emit.block("finish")
+        self.fields = {name: emit.field(self.call, CALL_FIELDS, name) for name in CALL_FIELDS}
+        own, workers = self._thread_number(), self.fields["workers"]
+        with emit.loop(emit.const(0), workers) as turn:
+            self._finish_share(emit.at.srem(emit.at.add(own, turn), workers))
+        emit.at.ret_void()
+
+    def _thread_number(self) -> Any:
+        """What the runtime says, which is the same in every layer; without one, the order of arrival."""
+        emit, at = self.emit, self.emit.at
+        team, alone, known = emit.block("team"), emit.block("alone"), emit.block("known")
+        at.cbranch(at.icmp_signed("!=", self.fields["thread_number"], emit.const(0)), team, alone)
+        at.position_at_end(team)
+        kind = emit.ir.FunctionType(emit.ir.IntType(32), []).as_pointer()
+        told = at.sext(at.call(at.inttoptr(self.fields["thread_number"], kind), []), emit.i64)
+        at.branch(known)
+        at.position_at_end(alone)
+        came = self._count(emit.const(8 * CALL_FIELDS.index("arrived")))
+        at.branch(known)
+        at.position_at_end(known)
+        number = at.phi(emit.i64)
+        number.add_incoming(told, team)
+        number.add_incoming(came, alone)
+        return number
+
+    def _finish_share(self, share: Any) -> None:
+        """Run what is left of tasks share * tasks / workers ... (share + 1) * tasks / workers - 1."""
+        emit, at = self.emit, self.emit.at
+        first, end = self._bound(share), self._bound(at.add(share, emit.const(1)))
+        ask, work, finish = emit.block("ask"), emit.block("work"), emit.block("finish")
         at.branch(ask)
         at.position_at_end(ask)
-        task = self._next_task()
-        at.cbranch(at.icmp_signed("<", task, self.fields["tasks"]), work, finish)
+        task = at.add(first, self._next(share))
+        at.cbranch(at.icmp_signed("<", task, end), work, finish)
         at.position_at_end(work)
         self._run(task)
         at.branch(ask)
         at.position_at_end(finish)
-        at.ret_void()
 
-    def _next_task(self) -> Any:
+    def _bound(self, share: Any) -> Any:
+        return self.emit.at.sdiv(self.emit.at.mul(share, self.fields["tasks"]), self.fields["workers"])
+
+    def _next(self, share: Any) -> Any:
+        """The next number, from 0, of the share's counter."""
+        line = self.emit.at.mul(share, self.emit.const(8 * _LINE))
+        return self._count(self.emit.at.add(line, self.emit.const(8 * len(CALL_FIELDS))))
+
+    def _count(self, offset: Any) -> Any:
+        """The value of the counter at byte `offset` of the call before one is added to it, in one step."""
         emit, at = self.emit, self.emit.at
-        counter = emit.address(self.call, 8 * CALL_FIELDS.index("counter"))
-        return at.atomic_rmw("add", at.bitcast(counter, emit.i64.as_pointer()), emit.const(1), "monotonic")
+        counter = at.bitcast(emit.address(self.call, offset), emit.i64.as_pointer())
+        return at.atomic_rmw("add", counter, emit.const(1), "monotonic")
 
     def _run(self, task: Any) -> None:
         """Walk the task's blocks and, for each, its panels."""

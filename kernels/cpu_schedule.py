@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from kernels.cpu_blocks import FLOAT, BlockPlan
+from kernels.cpu_driver import MOST_WORKERS
 from kernels.cpu_panels import Panel
 from kernels.layout import ConvGeometry
 
@@ -51,7 +52,7 @@ def choose_schedule(
     sharing = max(1, blocks * len(panels) // (together * wanted))
     chunk = min(fitting, sharing, blocks)
     schedule = Schedule(len(panels), blocks, together, chunk, threads)
-    return Schedule(len(panels), blocks, together, chunk, min(threads, schedule.tasks))
+    return Schedule(len(panels), blocks, together, chunk, min(threads, schedule.tasks, MOST_WORKERS))
 
 
 def plane_bytes(geometry: ConvGeometry, shape: torch.Size) -> int:

@@ -38,6 +38,15 @@ def runtime_name() -> str:
     return library.name if library else "thread pool"
 
 
+def thread_number() -> int:
+    """Address of a function `int32 number()`: which of the team's threads is asking; 0 without a team."""
+    library = _openmp_library()
+    if library is None:
+        return 0
+    function = ctypes.CDLL(str(library)).omp_get_thread_num
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 @cache
 def _work(function: int) -> Callable[[int], None]:
     return _Work(function)

@@ -96,11 +96,12 @@ def without_openmp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cpu_threads._runner.cache_clear()
 
 
-def test_without_openmp_a_thread_pool_gives_the_same_result(without_openmp: None) -> None:
-    packed, epilogue, x, residual = make(CASES["relu and residual"])
+@pytest.mark.parametrize("name", ["relu and residual", "unbalanced tiles"])
+def test_without_openmp_a_thread_pool_gives_the_same_result(name: str, without_openmp: None) -> None:
+    packed, epilogue, x, residual = make(CASES[name])
     operator = cpu.ENGINE.build(packed, epilogue)
     pooled = operator(x, residual)
-    assert cpu_threads.runtime_name() == "thread pool"
+    assert cpu_threads.runtime_name() == "thread pool" and cpu_threads.thread_number() == 0
     cpu_threads._runner.cache_clear()
     one = torch.get_num_threads()
     try:
