@@ -62,9 +62,10 @@ def _run(chosen: argparse.Namespace) -> int:
         finally:
             console.close()
             conditions["load_after"] = load_average()
-            print(machine_text(conditions))
-            record = {"schema": 1, "kind": chosen.what, "environment": conditions, "rows": found}
-            write_json(chosen.json, record)
+            if found:
+                print(machine_text(conditions))
+                record = {"schema": 1, "kind": chosen.what, "environment": conditions, "rows": found}
+                write_json(chosen.json, record)
     return INTERRUPTED if interrupt.asked() else 0
 
 

@@ -50,10 +50,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _run(chosen: argparse.Namespace) -> int:
-    """Compare; whatever ends it, what was found until then is printed and written."""
-    check_json(chosen.json)
-    request = CompareRequest(
+def request_of(chosen: argparse.Namespace) -> CompareRequest:
+    """What the arguments ask for. Raises SpecError, ModelError."""
+    return CompareRequest(
         model=chosen.model,
         methods=chosen.methods,
         spec=spec_of(chosen),
@@ -63,6 +62,12 @@ def _run(chosen: argparse.Namespace) -> int:
         data=chosen.data,
         rounds=chosen.rounds,
     )
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    """Compare; whatever ends it, what was found until then is printed and written."""
+    check_json(chosen.json)
+    request = request_of(chosen)
     console, latest = Console(sys.stderr), _Latest()
 
     def on_event(progress: Progress, report: dict[str, Any] | None) -> None:
