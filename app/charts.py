@@ -147,7 +147,7 @@ def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
             marker_color=method_color(method),
             hovertemplate="tile %{x}: %{y} columns<extra>" + title + "</extra>",
         )
-    figure.update_xaxes(title="tile", tickformat="d")
+    figure.update_xaxes(title="tile", tickformat="d", dtick=1 if len(masks[0][2].keep) <= 16 else None)
     figure.update_yaxes(title="columns kept", rangemode="tozero")
     figure.update_layout(showlegend=len(masks) > 1, barmode="group", bargap=0.15)
     return figure

@@ -57,6 +57,11 @@ def scope_bar() -> None:
         )
 
 
+def go_to(page: str) -> None:
+    """Open another page. Without `query_params` Streamlit refuses to: it would have to drop bound ones."""
+    st.switch_page(f"views/{page}.py", query_params={})
+
+
 def current_edits() -> Edits:
     """The edits of the scope's model."""
     return state.edits(layer_names(), tuple(services.PRESET_TITLES))

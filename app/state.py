@@ -178,6 +178,11 @@ def choose_layer(layers: Sequence[str], default: str) -> None:
     st.session_state[LAYER] = default
 
 
+def focus_layer(name: str) -> None:
+    """Show this layer. Only from a callback, before the widget LAYER is shown again."""
+    st.session_state[LAYER] = name
+
+
 def run_id() -> str | None:
     """The run in focus, from the link or chosen here."""
     return st.session_state.get(RUN)

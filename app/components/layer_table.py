@@ -98,6 +98,7 @@ def _take_edits(key: str, lines: pd.DataFrame, edits: Edits) -> None:
             state.renew_table()
         else:
             edits = edited
+            state.focus_layer(lines.iloc[int(index)]["layer"])
     state.set_edits(edits)
 
 

@@ -166,7 +166,7 @@ run = chosen_run(every_run)
 if run is None:
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
-        st.switch_page("views/run.py")
+        controls.go_to("run")
 else:
     answer = st.container()
     batch, method = focus(run)

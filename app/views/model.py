@@ -21,9 +21,9 @@ def hero(model: LoadedModel) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(wording.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
                 state.ask_for_run()
-                st.switch_page("views/run.py")
+                controls.go_to("run")
             if st.button(wording.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
-                st.switch_page("views/tune.py")
+                controls.go_to("tune")
             if model.name != state.DEFAULTS[state.MODEL]:
                 st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
         st.caption(wording.START_CAPTION)

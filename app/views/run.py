@@ -80,17 +80,17 @@ def status(run: RunView) -> None:
     progress = run.progress
     st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
     if run.state == "queued":
-        st.caption(wording.queue_position(services.queue().position(run.id)))
-    if run.active:
+        st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
+    elif run.active:
         st.progress(
             min(1.0, progress.fraction),
             text=wording.progress_text(progress.stage, progress.message, progress.seconds_left),
         )
     if run.error:
         st.error(run.error, icon=":material/error:")
-    with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
-        for step in progress.steps:
-            st.markdown(f"{STEP_ICONS[step.state]} {step.label}")
+    if progress.steps:
+        with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
+            st.markdown("  \n".join(f"{STEP_ICONS[step.state]} {step.label}" for step in progress.steps))
 
 
 def partial_results(run: RunView) -> None:
@@ -129,4 +129,4 @@ if in_focus is None:
 else:
     st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
     if not was_active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
-        st.switch_page("views/compare.py")
+        controls.go_to("compare")

@@ -175,11 +175,19 @@ def test_run_submits_what_the_screen_shows(open_page: Open, queue: RecordedQueue
     assert app.query_params["run"] == queue.store.list()[0].id
 
 
-def test_the_first_button_starts_a_run(open_page: Open, queue: RecordedQueue) -> None:
-    app = open_page()
+def test_the_first_button_starts_a_run_of_the_scope(open_page: Open, queue: RecordedQueue) -> None:
+    app = open_page(ratio="0.7")
     app.button(key="hero_run").click().run()
     healthy(app)
-    assert len(queue.submitted) == 1
+    assert [request.spec.ratio for request in queue.submitted] == [0.7]
+
+
+def test_buttons_lead_to_other_pages_under_the_same_link(open_page: Open, home: Path) -> None:
+    run = store_run(home, made=report())
+    app = open_page("run", run=run, tile="64")
+    app.button(key="to_compare").click().run()
+    assert healthy(app).success[0].value.startswith("**Yes")
+    assert app.selectbox(key="tile").value == 64
 
 
 def test_stop_reaches_the_queue(open_page: Open, queue: RecordedQueue) -> None:

@@ -118,6 +118,16 @@ class Screen:
         self.page.wait_for_selector(".st-key-scope_bar", timeout=1000 * COLD_START_SECONDS)
         return self.settled()
 
+    def arrived(self, page: str) -> Screen:
+        """Wait until the address bar names `page`, and the page has been drawn."""
+        self.page.wait_for_function(f"location.pathname === '/{page}'", timeout=60_000)
+        return self.settled()
+
+    def go(self, page: str) -> Screen:
+        """Click on `page` in the navigation."""
+        self.page.get_by_role("link", name=page.capitalize(), exact=True).first.click()
+        return self.arrived(page)
+
     def settled(self) -> Screen:
         """Wait until the script has run and nothing is greyed out."""
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)

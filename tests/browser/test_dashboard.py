@@ -102,35 +102,27 @@ def test_zoom_needs_no_rerun(open_screen: Make) -> None:
 
 def test_an_edited_ratio_is_locked_linked_and_survives_reload_and_pages(open_screen: Make) -> None:
     screen = open_screen().open("tune")
-    table = screen.page.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
-    assert box is not None
-    screen.page.mouse.dblclick(box["x"] + 215, box["y"] + 38 + 35 + 18)  # the second layer's ratio
-    screen.page.keyboard.press("Control+A")
-    screen.page.keyboard.type("75")
-    screen.page.keyboard.press("Enter")
+    editor = screen.page.locator("#portal input")
+    second_ratio = {"x": 215, "y": 38 + 35 + 18}
+    screen.page.get_by_test_id("stDataFrame").dblclick(position=second_ratio)
+    editor.fill("75")
+    editor.press("Enter", delay=100)
     forget = screen.page.get_by_role("button", name="Forget edits (1 locked)")
     forget.wait_for()
     screen.settled().shot("tune-edited")
-    assert "layers=" in screen.page.url
+    screen.page.wait_for_function("location.search.includes('layers=')")
     screen.page.reload()
     forget.wait_for()
-    screen.page.get_by_role("link", name="Masks").click()
-    screen.page.wait_for_url("**/masks?**")
-    screen.settled()
-    screen.page.get_by_role("link", name="Tune").click()
+    screen.settled().go("masks").go("tune")
     forget.wait_for()
     forget.click()
     forget.wait_for(state="detached")
-    screen.settled()
-    assert "layers=" not in screen.page.url
+    screen.page.wait_for_function("!location.search.includes('layers=')")
 
 
 def test_back_does_not_trap(open_screen: Make) -> None:
     screen = open_screen().open("model")
-    screen.page.get_by_role("link", name="Tune").click()
-    screen.page.wait_for_url("**/tune**")
-    screen.settled()
+    screen.go("tune")
     screen.page.go_back()
     screen.page.get_by_role("heading", name=wording.QUESTION).wait_for()
 
@@ -140,12 +132,11 @@ def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
     screen.page.get_by_role("button", name="Run: dense and 4 methods").click()
     stop = screen.page.get_by_role("button", name="Stop")
     stop.wait_for(timeout=15_000)
-    screen.page.get_by_role("progressbar").wait_for(timeout=30_000)
-    screen.shot("run-active")
-    assert "run=" in screen.page.url
+    screen.page.wait_for_function("location.search.includes('run=')")
     screen.page.reload()
     stop.wait_for(timeout=30_000)
-    screen.page.get_by_text("Prune", exact=True).first.wait_for(timeout=60_000)
+    screen.page.get_by_text("Latency at batch 1").first.wait_for(timeout=90_000)
+    screen.shot("run-active")
     stop.click()
     screen.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
     screen.settled().shot("run-stopped")
@@ -163,6 +154,5 @@ def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
     verdict = screen.page.get_by_role("button", name=wording.TO_COMPARE)
     verdict.wait_for(timeout=240_000)
     verdict.click()
-    screen.page.wait_for_url("**/compare?**")
-    screen.settled().shot("compare-measured")
+    screen.arrived("compare").shot("compare-measured")
     assert screen.page.get_by_text("best dense").first.is_visible()
