@@ -14,7 +14,7 @@ from bcbp.geometry import TileShape
 from bcbp.mask import Mask
 from bcbp.patterns.base import Outcome, Task, allocate, imbalance, layer_target, split_scope, whole_layer
 from bcbp.plan import LayerPlan
-from bcbp.scores import UnitScores
+from bcbp.scores import ScorePool, UnitScores
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,12 @@ class BalancedColumns:
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:
-        spec, tile = task.spec, TileShape(task.spec.tile, task.spec.k_step)
+        tile = TileShape(task.spec.tile, task.spec.k_step)
         fitting, kept_dense = split_scope(task)
         pool = task.book.columns(tile).only({layer.name for layer in fitting})
-        budgets = allocate(task, pool, spec.ratio)
-        counts = {name: pre_prune(pool[name], budgets[name]) for name in budgets}
-        quotas = {
-            layer.name: self._quota(task, pool[layer.name], counts[layer.name], budgets[layer.name])
-            for layer in fitting
-        }
-        columns = self._columns(task, quotas)
+        budgets = allocate(task, pool, task.spec.ratio)
+        counts = {name: pre_prune(pool[name], budgets[name]) for name in budgets}  # step 1
+        columns = self._columns(task, pool, budgets=budgets, counts=counts)  # step 2
         plans = []
         for layer in task.layers:
             if layer.name not in columns:
@@ -127,18 +123,20 @@ class BalancedColumns:
             scores = pool[layer.name]
             mask = Mask.of_columns(scores.best(columns[layer.name]), layer.rows, tile)  # step 3
             target = layer_target(scores, budgets[layer.name])
-            wit = imbalance(counts[layer.name])
-            plans.append(LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, wit))
+            plans.append(LayerPlan(layer.name, mask.shape, target, mask, imbalance(counts[layer.name])))
         return Outcome(tuple(plans), kept_dense)
 
-    def _quota(self, task: Task, scores: UnitScores, counts: Tensor, budget: int) -> Quota:
-        weights = budget
-        if scores.name not in task.fixed:
-            weights = recalibrate(counts, scores.weights, task.spec.reduction)
-        return Quota(int(scores.weights.sum()), scores.values.shape[1], weights, task.spec.k_step)
-
-    def _columns(self, task: Task, quotas: dict[str, Quota]) -> dict[str, int]:
-        """Columns per tile: fixed layers as asked, the others with the common budget repaired."""
+    def _columns(
+        self, task: Task, pool: ScorePool, *, budgets: dict[str, int], counts: dict[str, Tensor]
+    ) -> dict[str, int]:
+        """Columns that every tile of a layer keeps: fixed ratios as asked, the others repaired together."""
+        quotas = {}
+        for scores in pool.layers:
+            weights = budgets[scores.name]
+            if scores.name not in task.fixed:
+                weights = recalibrate(counts[scores.name], scores.weights, task.spec.reduction)
+            filters, columns = int(scores.weights.sum()), scores.values.shape[1]
+            quotas[scores.name] = Quota(filters, columns, weights, task.spec.k_step)
         free = [name for name in quotas if name not in task.fixed]
         repaired = repair_budget([quotas[name] for name in free])
         return {name: quota.k for name, quota in quotas.items()} | dict(zip(free, repaired, strict=True))
