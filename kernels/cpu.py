@@ -19,7 +19,7 @@ from kernels.cpu_blocks import FLOAT, Layout, plan_blocks
 from kernels.cpu_codegen import ENDINGS, KernelShape, kernel_address
 from kernels.cpu_driver import Call, driver_address
 from kernels.cpu_panels import choose_height, make_panels
-from kernels.cpu_schedule import Schedule, choose_schedule
+from kernels.cpu_schedule import Schedule, choose_schedule, fetch_distance
 from kernels.cpu_tables import BlockTable, PanelTable
 from kernels.cpu_target import VectorTarget, choose_target, host_target
 from kernels.engines import Epilogue
@@ -110,6 +110,7 @@ class TilesOperator:
         schedule = choose_schedule(self.panels, plan, geometry=self.geometry, shape=shape, threads=threads)
         output = (images, self.geometry.out_channels, *self.geometry.output_size(height, width))
         call = _fill_call(schedule, panels, blocks)
+        call.ahead = fetch_distance(self.geometry, shape)
         call.x_image = FLOAT * channels * height * width
         call.y_image = FLOAT * output[1] * output[2] * output[3]
         strides = (call.y_image // FLOAT, 1, output[3] * output[1], output[1])

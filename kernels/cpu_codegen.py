@@ -28,7 +28,7 @@ from kernels.cpu_target import VectorTarget, compiler
 
 # Records shared by the generated code and the tables that feed it; every field is 8 bytes.
 PANEL_FIELDS = ("weight", "offsets", "segments", "bias", "channel", "outputs", "rows", "ending")
-BLOCK_FIELDS = ("full", "rows", "x", "y", "groups", "group_count")
+BLOCK_FIELDS = ("full", "rows", "x", "next_x", "y", "groups", "group_count")
 # An output vector of a `rows` ending: its kept bits, its valid bits, where its values start in scratch.
 ROW_FIELDS = ("kept", "valid", "position")
 ENDINGS = ("full", "rows")

@@ -23,8 +23,8 @@ from kernels.cpu_target import VectorTarget, compiler
 
 # x, y, residual: base addresses. *_image: bytes from one image to the next. *_chunk: how many make a task.
 # block_chunks: tasks per panel chunk; they follow each other, so the chunk's weights stay in the cache.
-# workers: shares. thread_number: address of `int32 number()`, which tells a thread its share, or 0; then
-# `arrived` counts the threads.
+# ahead: see _fetch_ahead; 0 asks for nothing. workers: shares. thread_number: address of `int32 number()`,
+# which tells a thread its share, or 0; then `arrived` counts the threads.
 CALL_FIELDS = (
     "x",
     "y",
@@ -38,6 +38,7 @@ CALL_FIELDS = (
     "all_blocks",
     "x_image",
     "y_image",
+    "ahead",
     "block_chunks",
     "tasks",
     "workers",
@@ -141,9 +142,36 @@ class _DriverWriter:
         )
         panels = self._span(panel_chunk, fields["panel_chunk"], fields["panel_count"])
         blocks = self._span(block_chunk, fields["block_chunk"], fields["all_blocks"])
-        with emit.loop(*blocks) as block, emit.loop(*panels) as number:
-            offset = at.mul(number, emit.const(8 * len(PANEL_FIELDS)))
-            self._run_block(block, emit.address(emit.pointer(fields["panels"]), offset))
+        with emit.loop(*blocks) as block:
+            with at.if_then(at.icmp_signed("!=", fields["ahead"], emit.const(0))):
+                self._fetch_ahead(block)
+            with emit.loop(*panels) as number:
+                offset = at.mul(number, emit.const(8 * len(PANEL_FIELDS)))
+                self._run_block(block, emit.address(emit.pointer(fields["panels"]), offset))
+
+    def _fetch_ahead(self, block: Any) -> None:
+        """Ask for the input between this block's first pixel and the next one's, `ahead` bytes further on.
+
+        So every line of the input is asked for once, shortly before a block's last row needs it.
+        """
+        emit, at, fields = self.emit, self.emit.at, self.fields
+        image, record = self._locate(block)
+        base = at.add(at.add(fields["x"], fields["ahead"]), at.mul(image, fields["x_image"]))
+        places = [at.add(base, emit.field(record, BLOCK_FIELDS, name)) for name in ("x", "next_x")]
+        first, end = (at.lshr(place, emit.const(6)) for place in places)
+        i32 = emit.ir.IntType(32)
+        kind = emit.ir.FunctionType(emit.ir.VoidType(), [emit.bytes, i32, i32, i32])
+        prefetch = emit.ir.Function(emit.function.module, kind, "llvm.prefetch.p0")
+        read, second_cache, data = (emit.ir.Constant(i32, value) for value in (0, 2, 1))
+        with emit.loop(first, end) as line:
+            at.call(prefetch, [emit.pointer(at.shl(line, emit.const(6))), read, second_cache, data])
+
+    def _locate(self, block: Any) -> tuple[Any, Any]:
+        """The image that a block number means, and the block's record."""
+        emit, at, fields = self.emit, self.emit.at, self.fields
+        image, inside = at.sdiv(block, fields["block_count"]), at.srem(block, fields["block_count"])
+        offset = at.mul(inside, emit.const(8 * len(BLOCK_FIELDS)))
+        return image, emit.address(emit.pointer(fields["blocks"]), offset)
 
     def _span(self, chunk: Any, size: Any, limit: Any) -> tuple[Any, Any]:
         at = self.emit.at
@@ -154,9 +182,7 @@ class _DriverWriter:
     def _run_block(self, block: Any, panel: Any) -> None:
         """Call the micro-kernel of the block's layout and the panel's ending."""
         emit, at, fields = self.emit, self.emit.at, self.fields
-        image, inside = at.sdiv(block, fields["block_count"]), at.srem(block, fields["block_count"])
-        offset = at.mul(inside, emit.const(8 * len(BLOCK_FIELDS)))
-        record = emit.address(emit.pointer(fields["blocks"]), offset)
+        image, record = self._locate(block)
         x = at.add(at.mul(image, fields["x_image"]), emit.field(record, BLOCK_FIELDS, "x"))
         y = at.add(at.mul(image, fields["y_image"]), emit.field(record, BLOCK_FIELDS, "y"))
         y = at.add(y, emit.field(panel, PANEL_FIELDS, "channel"))

@@ -35,6 +35,7 @@ class BlockTable:
                 record[ending] = address
             record["x"], record["y"] = block.x, block.y
             record["groups"], record["group_count"] = self._address(block.groups), len(block.groups)
+        self.records["next_x"] = np.append(self.records["x"][1:], self.records["x"][-1:])
 
     @property
     def address(self) -> int:

@@ -39,6 +39,7 @@ CASES = {
     "3x3 wide plane": Case(conv(16, 32), plane=(3, 57)),
     "3x3 stride 2": Case(conv(24, 64, stride=(2, 2)), plane=(13, 14), images=2),
     "3x3 small plane": Case(conv(32, 64), plane=(4, 4), images=3, tile=64),
+    "3x3 large input": Case(conv(16, 16), plane=(60, 97), images=3, tile=16),
     "3x3 without padding": Case(conv(20, 32, padding=(0, 0))),
     "3x3 one pixel": Case(conv(8, 16), plane=(1, 1)),
     "1x1": Case(conv(64, 128, (1, 1)), images=3, tile=64, ratio=0.75),

@@ -18,7 +18,16 @@ from tests.kernels.cases import CASES, make
 
 PAGE = mmap.PAGESIZE
 # One of each way to address the input, the residual and the ends of a plane.
-CHOSEN = ("3x3 stride 2", "3x3 small plane", "1x1", "linear", "dilated", "ragged last tile", "rows removed")
+CHOSEN = (
+    "3x3 stride 2",
+    "3x3 small plane",
+    "3x3 large input",
+    "1x1",
+    "linear",
+    "dilated",
+    "ragged last tile",
+    "rows removed",
+)
 
 
 def place_at_edge(x: Tensor, at_end: bool) -> Tensor:

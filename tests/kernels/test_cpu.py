@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kernels import cpu, cpu_threads
 from kernels.cpu_blocks import cut, is_pointwise, plan_blocks
 from kernels.cpu_panels import choose_height, make_panels
-from kernels.cpu_schedule import choose_schedule
+from kernels.cpu_schedule import choose_schedule, fetch_distance
 from kernels.cpu_target import OVERRIDES, VectorTarget, choose_target
 from kernels.layout import ConvGeometry
 from tests.kernels.cases import CASES, conv, make
@@ -77,6 +77,13 @@ def test_tasks_cover_all_work(name: str, threads: int) -> None:
     schedule = choose_schedule(panels, plan, geometry=packed.geometry, shape=x.shape, threads=threads)
     assert schedule.block_chunks * schedule.block_chunk >= plan.images * len(plan.blocks)
     assert 1 <= schedule.threads <= min(threads, schedule.tasks)
+
+
+def test_only_large_inputs_that_are_read_whole_are_fetched_early() -> None:
+    row, large, small = 4 * 64 * 56, torch.Size((8, 64, 56, 56)), torch.Size((1, 64, 56, 56))
+    assert fetch_distance(conv(64, 64), large) == row + 4096
+    assert fetch_distance(conv(64, 64), small) == 0
+    assert fetch_distance(conv(64, 64, (1, 1), stride=(2, 2)), large) == 0
 
 
 def test_code_is_compiled_once_for_layers_of_one_shape() -> None:
