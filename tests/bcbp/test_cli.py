@@ -106,7 +106,8 @@ def test_compare_prints_a_table_and_writes_the_report(capsys, monkeypatch, tmp_p
 def test_words_of_the_command_line_become_the_request():
     line = (
         "compare --model resnet18 --methods bcbp,filter --tile 64 --ratio 0.7 --criterion l1 "
-        "--allocation global --recovery none --layer-ratio layer1.0.conv1=0.2 --exclude layer1.0.conv2 --k-step 16 --seed 3 "
+        "--allocation global --recovery none --layer-ratio layer1.0.conv1=0.2 "
+        "--exclude layer1.0.conv2 --k-step 16 --seed 3 "
         "--batch 1,8 --images 100 --rounds 9 --threads 1 --data here"
     )
     request = compare.request_of(make_parser().parse_args(line.split()))
