@@ -82,7 +82,8 @@ def _loaded_libraries() -> list[Path]:
         found = sorted({Path(line.split(maxsplit=5)[5]) for line in lines if line.count("/") > 1})
     else:
         found = sorted(beside.glob("lib*omp*.dylib"))
-    return sorted(found, key=lambda path: "torch" not in path.parts)
+    present = (path for path in found if path.exists())  # a mapped file may have been replaced since
+    return sorted(present, key=lambda path: "torch" not in path.parts)
 
 
 @lru_cache(maxsize=1)
