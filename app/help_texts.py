@@ -9,7 +9,7 @@ PAGES = {
     "Model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
     "Tune": "Set each layer's ratio and see at once what every tile keeps.",
     "Masks": "The same layer pruned by each method, on the same axes.",
-    "Run": "Prune, recover, test and time every method on this machine, one after the other.",
+    "Run": "Prune, recover, test and time every method on this machine.",
     "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
 }
 

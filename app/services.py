@@ -49,13 +49,13 @@ def choices() -> dict[str, Mapping[str, str | int]]:
     }
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=3, show_spinner=False)
 def model(name: str) -> LoadedModel:
-    """The model of that name; the four used last stay in memory."""
+    """The model of that name; the three used last stay in memory."""
     return load_model(name)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def planner(name: str, criterion: str, tile: int) -> Planner:
     """Scores of every layer, once per model, criterion and tile."""
     return Planner(model(name), criterion=criterion, tile=tile)
@@ -65,7 +65,7 @@ def plan(name: str, spec: PruneSpec) -> PruningPlan:
     return _plan(name, json.dumps(spec.to_json(), sort_keys=True))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
 def _plan(name: str, spec: str) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
     return planner(name, parsed.criterion, parsed.tile).plan(parsed)

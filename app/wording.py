@@ -29,6 +29,7 @@ TABLE_NOTE = (
     "Double-click a ratio to change it; that locks the layer. "
     "Columns marked ○ are expectations, not measurements."
 )
+NOTHING_SET = "No layer has a ratio yet: set one in the table."
 BEFORE_BALANCE = "Before balancing"
 NO_METHOD = "Choose at least one method."
 WINDOW_TOGGLE = "Show single columns"

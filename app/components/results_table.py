@@ -14,9 +14,10 @@ from bcbp.spec import DENSE
 
 
 def results(rows: Sequence[Finding]) -> pd.DataFrame:
-    """Differences are against the dense row; what is not measured (yet) stays empty."""
+    """Differences are against the dense row; columns of which nothing is measured (yet) are left out."""
     dense = dense_of(rows)
-    return pd.DataFrame([_line(row, dense) for row in rows])
+    lines = pd.DataFrame([_line(row, dense) for row in rows])
+    return lines.loc[:, (lines != "").any()]
 
 
 def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
@@ -43,9 +44,9 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
 
 
 def _verdict(row: Finding) -> str:
-    if row.method == DENSE:
-        return "reference"
-    return row.speedup.verdict if row.speedup else ""
+    if row.speedup is None:
+        return ""
+    return "reference" if row.method == DENSE else row.speedup.verdict
 
 
 def _accuracy_change(row: Finding, dense: Finding | None) -> str:

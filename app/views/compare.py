@@ -60,6 +60,15 @@ def verdict(rows: tuple[Finding, ...], *, method: str, batch: str | None) -> Non
     show(f"**{answer.sentence}** {answer.cause}", icon=icon)
 
 
+def caption(run: RunView) -> None:
+    """Which run this is, where and when; and whether the scope bar has moved on since."""
+    environment = (run.report or {}).get("environment") or {}
+    st.caption(wording.run_caption(run.title, run.created, run.state, environment))
+    asked, scope = run.request, state.scope()
+    if (asked.model, asked.spec.tile, asked.spec.ratio) != (scope.model, scope.tile, scope.ratio):
+        st.caption(f":material/info: {wording.STALE}")
+
+
 def trade_off(rows: tuple[Finding, ...]) -> None:
     """Accuracy over latency, or latency alone where accuracy means nothing."""
     timed = [row for row in rows if row.latency]
@@ -173,9 +182,7 @@ else:
     rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
     with answer:
         verdict(rows, method=method, batch=batch)
-    st.caption(
-        wording.run_caption(run.title, run.created, run.state, (run.report or {}).get("environment") or {})
-    )
+    caption(run)
     trade_off(rows)
     if rows:
         results_table(rows, key=f"results_{run.id}_{batch}")

@@ -75,12 +75,9 @@ def canvas(shown: tuple[Panel, ...], info: LayerInfo, *, with_magnitude: bool) -
     """All panels in one canvas; very wide layers offer a window that is exact to the bit."""
     window = Window(0, info.columns)
     widest = exact_columns(shown)
-    if info.columns > widest:
-        first = st.slider(
-            wording.window_label(widest), 0, info.columns - widest, 0, step=8, key=f"window_{info.name}"
-        )
-        if st.toggle(wording.WINDOW_TOGGLE, key=f"window_on_{info.name}", help=HELP["window"]):
-            window = Window(first, first + widest)
+    if info.columns > widest and st.toggle(wording.WINDOW_TOGGLE, key="mask_window", help=HELP["window"]):
+        first = st.slider(wording.window_label(widest), 0, info.columns - widest, 0, step=8, key="mask_first")
+        window = Window(first, first + widest)
     scope = state.scope()
     magnitude = services.magnitude(scope.model, scope.tile, info.name) if with_magnitude else None
     data = picture(shown, info, window=window, magnitude=magnitude)

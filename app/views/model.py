@@ -80,7 +80,10 @@ def prunable(model: LoadedModel) -> None:
         height=min(38 + 35 * len(lines), 458),
         column_config={
             "Layer": st.column_config.TextColumn(pinned=True),
-            "Share of work": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+            "Share of work": st.column_config.ProgressColumn(
+                format="%.1f %%", min_value=0, max_value=100, width="small"
+            ),
+            "By default": st.column_config.TextColumn(width="large"),
         },
         alt="Layers that can be pruned",
     )

@@ -37,6 +37,8 @@ def totals(plan: PruningPlan) -> None:
             border=True,
             help=HELP["idle"],
         )
+    if plan.spec.allocation == "explicit" and not plan.spec.ratios:
+        st.info(wording.NOTHING_SET, icon=":material/edit:")
     for note in plan.notes:
         st.info(note, icon=":material/info:")
 
