@@ -11,6 +11,7 @@ import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -203,7 +204,7 @@ def split_training(dataset: DataSet, total: int) -> dict[str, np.ndarray]:
 def write_bundle(dataset: DataSet, folder: Path | None = None) -> Path:
     """Write the parts that ship (test, validation, calibration) as one compressed file; returns its path."""
     path = bundled_file(dataset)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     train, train_labels = dataset.read(True, folder)
     split = split_training(dataset, len(train_labels))
     for part in ("calibration", "validation"):

@@ -92,6 +92,14 @@ class Mask:
         expanded = self.keep.repeat_interleave(self.tile.rows, 0)[:filters]
         return expanded & self.rows[:, None]
 
+    def __repr__(self) -> str:
+        filters, columns = self.shape
+        balance = "balanced" if self.balanced else "unbalanced"
+        return (
+            f"Mask({filters} x {columns} in {len(self.keep)} tiles of {self.tile.rows}, "
+            f"{self.sparsity:.1%} removed, {balance})"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Packed bits in base64 with the sizes needed to read them back."""
         return {

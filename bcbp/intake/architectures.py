@@ -6,17 +6,17 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 
 from bcbp.data import ASSETS, CIFAR10, FASHION_MNIST, DataSet
 from bcbp.errors import ModelError
 from bcbp.intake.model import LoadedModel, adopt
-from bcbp.intake.residual import ResidualNet
+from bcbp.intake.residual import cifar_resnet20, sample_net
 
 _RANDOM = "Random weights (seed 0): shapes and speed are those of the architecture, accuracy says nothing."
 
@@ -52,9 +52,16 @@ class ModelEntry:
         )
 
 
+def _torchvision_models() -> ModuleType:
+    """Imported on first use: it takes over a second, and the bundled models do without it."""
+    from torchvision import models
+
+    return models
+
+
 def _torchvision(name: str, title: str, description: str, family: str = "residual") -> ModelEntry:
     def build() -> nn.Module:
-        return torchvision_models.get_model(name, weights=None)
+        return _torchvision_models().get_model(name, weights=None)
 
     return ModelEntry(name, title, description, build, (3, 224, 224), family=family)
 
@@ -64,7 +71,7 @@ _ENTRIES = (
         "sample",
         "Sample: residual CNN on Fashion-MNIST",
         "Three residual blocks of 64, 128 and 256 channels, trained here on Fashion-MNIST.",
-        lambda: ResidualNet(in_channels=1, widths=(64, 128, 256), blocks=(1, 1, 1), classes=10),
+        sample_net,
         FASHION_MNIST.shape,
         FASHION_MNIST,
     ),
@@ -72,7 +79,7 @@ _ENTRIES = (
         "cifar-resnet20",
         "ResNet-20 on CIFAR-10",
         "The ResNet-20 of He et al. (2016), 16 to 64 channels, trained here on CIFAR-10.",
-        lambda: ResidualNet(in_channels=3, widths=(16, 32, 64), blocks=(3, 3, 3), classes=10),
+        cifar_resnet20,
         CIFAR10.shape,
         CIFAR10,
     ),
@@ -136,6 +143,7 @@ def _find_weights(entry: ModelEntry, weights: Path | None) -> tuple[Path | None,
 
 def cached_weights(name: str) -> Path | None:
     """torchvision's weights for `name` in the local cache, newest release first; None if absent."""
+    torchvision_models = _torchvision_models()
     if name not in torchvision_models.list_models():
         return None
     folder = Path(torch.hub.get_dir()) / "checkpoints"

@@ -70,3 +70,9 @@ def test_a_tile_may_not_straddle_groups() -> None:
     assert grouped.tile_reason(16) is None
     assert "straddle its 4 groups of 16 filters" in str(grouped.tile_reason(32))
     assert LayerInfo("c", "conv", ConvGeometry(64, 70), (8, 8)).tile_reason(32) is None
+
+
+def test_a_mask_describes_itself_in_one_line() -> None:
+    keep = torch.tensor([[True, False, True], [True, False, False]])
+    mask = Mask.of_columns(keep, 4, TileShape(2))
+    assert repr(mask) == "Mask(4 x 3 in 2 tiles of 2, 50.0% removed, unbalanced)"
