@@ -39,6 +39,19 @@ class FusedLayer:
         return (first, *others)  # type: ignore[arg-type]
 
 
+def _takes_batch(node: fx.Node, layer: Layer) -> bool:
+    """Whether an engine can stand in for this call: of a layer it knows, on [N, C, H, W] or [..., K]."""
+    if decline_layer(layer) is not None or len(node.args) != 1 or node.kwargs:
+        return False
+    shape = shape_of(node.args[0])
+    return shape is not None and takes_shape(layer, shape)
+
+
+def takes_shape(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether an input of `shape` is a batch, as engines need it; PyTorch also takes a single image."""
+    return isinstance(layer, nn.Linear) or len(shape) == 4
+
+
 def decline_layer(layer: Layer) -> str | None:
     """Why the engines cannot stand in for a layer; None if they can."""
     if type(layer).forward not in (nn.Conv2d.forward, nn.Linear.forward):
@@ -51,7 +64,7 @@ def decline_layer(layer: Layer) -> str | None:
 
 
 def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
-    """Every layer that the graph calls once and an engine can describe, with what it takes in.
+    """Every layer that the graph calls once and an engine can stand in for, with what it takes in.
 
     A node is taken in only if nothing else reads the value before it, and by one layer only.
     """
@@ -60,7 +73,7 @@ def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
     found = []
     for node in traced.graph.nodes:
         layer = module_of(node)
-        if isinstance(layer, Layer) and calls[node.target] == 1 and decline_layer(layer) is None:
+        if isinstance(layer, Layer) and calls[node.target] == 1 and _takes_batch(node, layer):
             found.append(_absorb(node, layer, taken))
             taken.update(found[-1].nodes)
     return tuple(found)

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from bcbp.choice import AUTO, DENSE, LayerJob, LayerRun, build_layer
 from bcbp.errors import ModelError, SpecError
-from bcbp.fusion import FusedLayer, Layer, decline_layer, fold, fused_layers, replace_layer
+from bcbp.fusion import FusedLayer, Layer, decline_layer, fold, fused_layers, replace_layer, takes_shape
 from bcbp.geometry import geometry_of
 from bcbp.mask import Mask
 from bcbp.masking import apply_plan, masked_copy
@@ -133,7 +133,7 @@ def _unfused_network(job: Conversion, *, note: str) -> PackedNetwork:
     body = masked_copy(job.masked, None)
     runs = {}
     for name, layer in list(_layers(job.masked)):
-        if name in shapes and decline_layer(layer) is None:
+        if name in shapes and takes_shape(layer, shapes[name]) and decline_layer(layer) is None:
             twin, runs[name] = _pack_layer(job, layer, FusedLayer(name, ()), shapes[name])
             body.set_submodule(name, twin)
     network = PackedNetwork(body, _all_runs(job, runs, note=note), note)
@@ -203,7 +203,7 @@ def _all_runs(job: Conversion, runs: dict[str, LayerRun], *, note: str = "") -> 
     kept = "kept as PyTorch's own module: "
     every = []
     for name, layer in _layers(job.masked):
-        why = decline_layer(layer) or "the forward pass does not call it once, by itself"
+        why = decline_layer(layer) or "the forward pass does not call it once, by itself, on a batch"
         run = runs.get(name, LayerRun(name, DENSE, kept + why))
         every.append(LayerRun(name, run.engine, f"{run.reason}; not fused: {note}") if note else run)
     return tuple(every)

@@ -248,6 +248,26 @@ class Standardised(nn.Conv2d):
         return self._conv_forward(input, weight, self.bias)
 
 
+class Unbatched(nn.Module):
+    """Calls its layers in ways that no engine takes: by keyword, and on a single image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keyword, self.single = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.single(self.keyword(input=x)[0])
+
+
+def test_calls_that_engines_do_not_take_stay_pytorchs_own() -> None:
+    torch.manual_seed(0)
+    module = Unbatched().eval()
+    network = convert(module, None, input_shape=(3, 6, 6))
+    assert all("on a batch" in run.reason for run in network.layers)
+    x = example((3, 6, 6))
+    assert_same_function(network(x), module, x)
+
+
 class Choosy(nn.Sequential):
     """Runs its layers, but cannot be traced."""
 
