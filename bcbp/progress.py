@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Progress:
-    """`fraction` in [0, 1], the running step's label as `stage`, what it does now, and the time left if known."""
+    """`fraction` in [0, 1], the running step as `stage`, what it does now, and the time left where known."""
 
     fraction: float = 0.0
     stage: str = ""
@@ -44,8 +44,8 @@ class Progress:
 class Tracker:
     """Follows steps in order. `planned` gives each step's label and rough cost, in any one unit.
 
-    The time left is the elapsed time per planned unit, times the units left: the estimate needs only the costs'
-    proportions to be about right.
+    The time left is the elapsed time per planned unit, times the units left: only the proportions of the
+    costs need to be about right.
     """
 
     def __init__(
