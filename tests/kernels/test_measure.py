@@ -146,6 +146,28 @@ def test_nothing_smaller_than_the_controls_deviation_is_claimed():
     assert m.compare(wild, dense).interval[0] > 1 and m.compare(wild, dense).verdict == m.CANNOT_TELL
 
 
+TWO_SPEEDS = st.sampled_from([30.0, 58.0, 175.0, 500.0])
+
+
+@given(st.lists(st.tuples(TWO_SPEEDS, TWO_SPEEDS), min_size=9, max_size=15))
+def test_a_verdict_never_contradicts_the_medians(rounds: list[tuple[float, float]]):
+    control = m.Control(1.0, (0.99, 1.01))
+    dense, fast = (m.Measurement("x", samples, 1, control) for samples in zip(*rounds, strict=True))
+    verdict = m.compare(fast, dense).verdict
+    assert verdict != m.BETTER or fast.median < dense.median
+    assert verdict != m.WORSE or fast.median > dense.median
+
+
+def test_rounds_that_agree_while_medians_do_not_decide_nothing():
+    """Seen where a machine jumped between speeds: 9 of 11 rounds favour a candidate of thrice the median."""
+    rounds = [(500, 175)] * 5 + [(58, 25)] * 4 + [(40, 175), (30, 175)]
+    control = m.Control(1.0, (0.99, 1.01))
+    dense, slow = (m.Measurement("x", samples, 1, control) for samples in zip(*rounds, strict=True))
+    assert slow.median > 2 * dense.median
+    assert m.bootstrap_interval(np.array(dense.samples) / slow.samples)[0] > 1
+    assert m.compare(slow, dense).verdict == m.CANNOT_TELL
+
+
 def test_too_few_rounds_never_decide():
     taken = timed({"dense": 0.03, "fast": 0.01}, rounds=m.MIN_ROUNDS - 1)
     assert m.compare(taken["fast"], taken["dense"]).verdict == m.CANNOT_TELL
