@@ -35,6 +35,9 @@ MARKERS = {
 _OTHER = "#7A7F87"
 _GRID = "rgba(128, 132, 140, 0.25)"
 
+# Beyond this many tiles, pairs of bars are thinner than a pixel or two: steps read better.
+_MOST_BARS = 32
+
 # Columns of the binned heatmap: about one per pixel of a wide screen, 30 KiB for 16 tiles.
 HEATMAP_BINS = 480
 
@@ -136,17 +139,21 @@ def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) ->
 
 
 def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
-    """Columns kept by each tile, one group of bars per (method, title, mask): equal heights mean balance."""
+    """Columns kept by each tile, bars (or steps) per (method, title, mask): equal heights mean balance."""
     figure = _figure(height=210)
     for method, title, mask in masks:
         kept = mask.kept_per_tile.tolist()
-        figure.add_bar(
-            x=list(range(len(kept))),
-            y=kept,
-            name=title,
-            marker_color=method_color(method),
-            hovertemplate="tile %{x}: %{y} columns<extra>" + title + "</extra>",
-        )
+        common = {
+            "x": list(range(len(kept))),
+            "y": kept,
+            "name": title,
+            "hovertemplate": "tile %{x}: %{y} columns<extra>" + title + "</extra>",
+        }
+        if len(kept) <= _MOST_BARS:
+            figure.add_bar(**common, marker_color=method_color(method))
+        else:
+            line = {"color": method_color(method), "shape": "hvh"}
+            figure.add_scatter(**common, mode="lines", line=line)
     figure.update_xaxes(title="tile", tickformat="d", dtick=1 if len(masks[0][2].keep) <= 16 else None)
     figure.update_yaxes(title="columns kept", rangemode="tozero")
     figure.update_layout(showlegend=len(masks) > 1, barmode="group", bargap=0.15)

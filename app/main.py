@@ -58,10 +58,12 @@ def frame() -> None:
 
 def _guarded(page: st.Page) -> None:
     """Run the page; whatever fails becomes one line, and the pages stay within reach."""
-    from app import controls, state
+    from app import controls, services, state
     from bcbp.errors import BcbpError
 
     try:
+        with st.spinner(wording.LOADING_MODEL):
+            services.planner(state.scope().model, services.CRITERION, state.scope().tile)
         page.run()
         state.write_link(controls.layer_names())
     except BcbpError as error:

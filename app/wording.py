@@ -18,7 +18,8 @@ START_CAPTION = (
     "Prunes the model above by each method, tests it on real images and times it, in the background. "
     "Stop works at any time. The sample needs no download."
 )
-LOADING = "Loading PyTorch and the model (a few seconds, once)"
+LOADING = "Loading PyTorch (a few seconds, once)"
+LOADING_MODEL = "Loading the model and scoring its layers"
 
 UNEXPECTED = (
     "Something went wrong on this page; the details are in the terminal that runs the dashboard. "

@@ -36,7 +36,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
-                "wit": 100 * layer.wit_before if layer else None,
+                "wit": wording.percent(layer.wit_before) if layer else "",
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
@@ -85,7 +85,7 @@ def _columns() -> dict[str, Any]:
         "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),
         "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),
         "grid": _COLUMN.TextColumn("Tile grid", help=words["grid"]),
-        "wit": _COLUMN.NumberColumn("WIT before", format="%.1f %%", help=words["wit"]),
+        "wit": _COLUMN.TextColumn("WIT before", help=words["wit"]),
         "engine": _COLUMN.TextColumn("○ Expected", help=words["engine"]),
     }
 

@@ -96,7 +96,7 @@ function build(frame) {
     button.textContent = text;
     button.onclick = act;
   }
-  element("span", "hint", tools).textContent = "Drag to move, double-click or + to zoom, point for details";
+  view.hint = element("span", "hint", tools);
   view.list = element("div", "", frame);
   view.axis = element("div", "axis", frame);
   view.tip = element("div", "tip", frame);
@@ -106,6 +106,10 @@ function build(frame) {
 
 function layOut(view) {
   view.tools.hidden = !view.data.tools;
+  const [high, wide] = view.data.panels[0].bin ?? [1, 1];
+  view.hint.textContent = view.data.exact
+    ? "Drag to move, double-click or + to zoom, point for details"
+    : `A wide layer: each cell is the share kept of ${high} × ${wide} (tiles × columns)`;
   while (view.nodes.length > view.panels.length) view.nodes.pop().box.remove();
   while (view.nodes.length < view.panels.length) view.nodes.push(addPanel(view, view.nodes.length));
   view.panels.forEach((panel, index) => {
@@ -247,7 +251,7 @@ function magnitudes(view, filter, width) {
 function drawCounts(view, panel, context, width, height, ratio) {
   const { filters } = view.data, span = panel.tile * panel.per_count, each = (height * span) / filters;
   const left = width + 6 * ratio, room = 14 * ratio, fontSize = 10 * ratio;
-  const every = Math.max(1, Math.ceil((fontSize * 1.15) / each));
+  let below = 0; // where the last text ended
   const heights = panel.counts.map((_, index) => keptFilters(panel, index * span, Math.min(filters, (index + 1) * span)));
   const work = panel.counts.map((count, index) => count * heights[index].share);
   const most = Math.max(1, ...work);
@@ -257,9 +261,10 @@ function drawCounts(view, panel, context, width, height, ratio) {
     const top = index * each, bar = Math.max(1, Math.min(each, height - top) - (each > 3 * ratio ? ratio : 0));
     context.fillStyle = panel.color;
     context.fillRect(left, top, (room * work[index]) / most, bar);
-    if (index % every) return;
-    context.fillStyle = view.colors.text;
     const y = Math.min(height - fontSize / 2, Math.max(fontSize / 2, top + bar / 2));
+    if (y - fontSize / 2 < below) return;
+    below = y + fontSize * 0.6;
+    context.fillStyle = view.colors.text;
     const text = panel.kept && panel.tile > 1 ? `${heights[index].count}×${count}` : String(count);
     context.fillText(text, left + room + 4 * ratio, y);
   });
