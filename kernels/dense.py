@@ -26,6 +26,12 @@ _POINTWISE: dict[str, tuple[str, list[float]]] = {
 }
 
 
+# One image through a Linear layer: 2 us as a product and 31 as a convolution for 10 x 256 weights, 19 and
+# 47 for 1000 x 512; but 1.9 ms and 1.4 for 4096 x 4096, read from memory (fp32, two AVX-512 cores,
+# torch 2.15). For 8 or 32 images the product was 2 to 8 times faster in all of them. 4 MiB lie between.
+STREAMED_BYTES = 4 << 20
+
+
 class DenseEngine:
     """Multiplies by every weight, zero or not, as fast as the vendor library can."""
 
@@ -62,12 +68,24 @@ class DenseOperator:
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         x = as_channels_last(x)
+        if self._is_product(x):
+            return self._product(x, residual)
         if not self.prepacked:
             return self._plain(x, residual)
         weight = self._packed.get(x.shape)
         if weight is None:
             weight = self._packed[x.shape] = self._prepack(x.shape)
         return self._fused(x, weight, residual)
+
+    def _is_product(self, x: Tensor) -> bool:
+        """Whether the layer is better run as torch's matrix product: a Linear layer, as it arrives here."""
+        g = self.geometry
+        pointwise = g.kernel == (1, 1) and g.padding == (0, 0) and g.groups == 1 and x.shape[2:] == (1, 1)
+        return pointwise and (len(x) > 1 or self._weight.nbytes <= STREAMED_BYTES)
+
+    def _product(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        y = F.linear(x.flatten(1), self._weight.flatten(1), self.epilogue.bias)[:, :, None, None]
+        return activate(y if residual is None else y + residual, self.epilogue.activation)
 
     def _prepack(self, shape: torch.Size) -> Tensor:
         g = self.geometry
