@@ -15,7 +15,7 @@ from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
 
 BATCHES = (1, 8, 32, 64)
-IMAGES = (1000, 2000, 5000, None)
+IMAGES = (1000, 2000, 5000, 0)  # 0: all of them
 ROUNDS = (9, 15, 31, 61)
 
 
@@ -141,7 +141,7 @@ def run_settings() -> CompareRequest:
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
         batches=tuple(sorted(batches)),
-        images=more["images"],
+        images=more["images"] or None,
         rounds=more["rounds"],
         data=more["data"],
     )
@@ -162,10 +162,11 @@ def _more_settings() -> dict[str, Any]:
     images = st.segmented_control(
         "Test images",
         IMAGES,
-        default=None,
-        format_func=lambda count: "all" if count is None else f"{count:,}",
+        default=0,
+        format_func=lambda count: f"{count:,}" if count else "all",
         key="run_images",
         persist_state="session",
+        required=True,
         help=HELP["images"],
     )
     rounds = st.segmented_control(

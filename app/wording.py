@@ -14,10 +14,6 @@ TAGLINE = (
 START = "Compare on this machine"
 TUNE_FIRST = "Tune the ratios first"
 USE_SAMPLE = "Back to the sample"
-START_CAPTION = (
-    "Prunes the model above by each method, tests it on real images and times it, in the background. "
-    "Stop works at any time. The sample needs no download."
-)
 LOADING = "Loading PyTorch (a few seconds, once)"
 LOADING_MODEL = "Loading the model and scoring its layers"
 
@@ -289,3 +285,9 @@ def fallbacks(count: int, total: int, reason: str | None) -> str:
     """
     why = f" (the first: {reason})" if reason else ""
     return f"{count} of {total} pruned layers ran dense{why}."
+
+
+def start_caption(*, with_accuracy: bool) -> str:
+    """What the first button does, for a model with or without an accuracy."""
+    test = "tests it on real images and times it" if with_accuracy else "times it (no accuracy: see below)"
+    return f"Prunes the model above by each method and {test}, in the background. Stop works at any time."

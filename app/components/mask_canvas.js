@@ -109,7 +109,7 @@ function layOut(view) {
   const [high, wide] = view.data.panels[0].bin ?? [1, 1];
   view.hint.textContent = view.data.exact
     ? "Drag to move, double-click or + to zoom, point for details"
-    : `A wide layer: each cell is the share kept of ${high} × ${wide} (tiles × columns)`;
+    : `Each cell is the share kept of ${high} × ${wide} (tiles × columns)`;
   while (view.nodes.length > view.panels.length) view.nodes.pop().box.remove();
   while (view.nodes.length < view.panels.length) view.nodes.push(addPanel(view, view.nodes.length));
   view.panels.forEach((panel, index) => {

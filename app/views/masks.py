@@ -32,14 +32,6 @@ def settings() -> tuple[str, tuple[str, ...], str, str]:
             key=f"mask_methods_{state.scope().method}",
             help=HELP["masks_methods"],
         )
-        shown = st.segmented_control(
-            "Show",
-            ("Mask", "Magnitude"),
-            default="Mask",
-            key="mask_show",
-            required=True,
-            help=HELP["magnitude"],
-        )
         viewer = st.segmented_control(
             "Viewer",
             ("Canvas", "Chart"),
@@ -47,6 +39,15 @@ def settings() -> tuple[str, tuple[str, ...], str, str]:
             key="mask_viewer",
             required=True,
             help=HELP["viewer"],
+        )
+        shown = st.segmented_control(
+            "Show",
+            ("Mask", "Magnitude"),
+            default="Mask",
+            key="mask_show",
+            disabled=viewer == "Chart",
+            required=True,
+            help=HELP["magnitude"],
         )
     return layer, tuple(methods), shown, viewer
 

@@ -26,7 +26,7 @@ def hero(model: LoadedModel) -> None:
                 controls.go_to("tune")
             if model.name != state.DEFAULTS[state.MODEL]:
                 st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
-        st.caption(wording.START_CAPTION)
+        st.caption(wording.start_caption(with_accuracy=model.dataset is not None))
     with example:
         picture_of_method(model)
 
@@ -80,9 +80,7 @@ def prunable(model: LoadedModel) -> None:
         height=min(38 + 35 * len(lines), 458),
         column_config={
             "Layer": st.column_config.TextColumn(pinned=True),
-            "Share of work": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, width="small"
-            ),
+            "Share of work": st.column_config.NumberColumn(format="%.1f %%"),
             "By default": st.column_config.TextColumn(width="large"),
         },
         alt="Layers that can be pruned",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from bcbp.errors import ModelError
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.intake.residual import cifar_resnet20, sample_net
 
+# torch draws initial weights from one generator per process, which threads that build at once would share.
+_SEEDING = threading.Lock()
 _RANDOM = "Random weights (seed 0): shapes and speed are those of the architecture, accuracy says nothing."
 
 
@@ -121,7 +124,7 @@ def load_model(name: str, *, weights: Path | None = None) -> LoadedModel:
 
 
 def _build_seeded(entry: ModelEntry) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return entry.build()
 
