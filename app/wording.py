@@ -290,4 +290,4 @@ def fallbacks(count: int, total: int, reason: str | None) -> str:
 def start_caption(*, with_accuracy: bool) -> str:
     """What the first button does, for a model with or without an accuracy."""
     test = "tests it on real images and times it" if with_accuracy else "times it (no accuracy: see below)"
-    return f"Prunes the model above by each method and {test}, in the background. Stop works at any time."
+    return f"Prunes the model above by each method, {test}, in the background. Stop works at any time."

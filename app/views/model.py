@@ -50,10 +50,13 @@ def facts(model: LoadedModel) -> None:
         st.warning(wording.UNTRAINED, icon=":material/casino:")
     parameters = sum(value.numel() for value in model.module.parameters())
     with st.grid(4, min_column_width=140):
-        st.metric("Layers that can be pruned", len(model.layers), border=True)
+        st.metric("Prunable layers", len(model.layers), border=True)
         st.metric("Parameters", wording.amount(parameters), border=True)
         st.metric(
-            "Multiply-adds per image", wording.amount(sum(info.macs for info in model.layers)), border=True
+            "Multiply-adds",
+            wording.amount(sum(info.macs for info in model.layers)),
+            border=True,
+            help="Per image",
         )
         st.metric("Input", " × ".join(map(str, model.input_shape)), border=True)
 

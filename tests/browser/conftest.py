@@ -140,7 +140,10 @@ class Screen:
         """Keep a picture of the whole page."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         size = self.page.viewport_size or {"width": 1440, "height": 900}
-        height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        height, previous = self._height(), -1
+        while height != previous:  # components grow when their first picture arrives
+            self.page.wait_for_timeout(400)
+            height, previous = self._height(), height
         self.page.set_viewport_size(
             {"width": size["width"], "height": min(4000, max(size["height"], height + 60))}
         )
@@ -148,6 +151,9 @@ class Screen:
         self.page.screenshot(path=SHOTS / f"{name}.png")
         self.page.set_viewport_size(size)  # type: ignore[arg-type]
         return self
+
+    def _height(self) -> int:
+        return int(self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
 
 
 @pytest.fixture
