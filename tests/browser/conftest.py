@@ -37,7 +37,7 @@ def find_chromium() -> str | None:
     return bundled if Path(bundled).exists() else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = find_chromium()
     if executable is None:
@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server's run store, with one finished run in it."""
     home = tmp_path_factory.mktemp("runs")
@@ -57,7 +57,7 @@ def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(run_home: Path) -> Iterator[str]:
     """The address of a running dashboard, started as a person starts it."""
     with socket.socket() as free:
