@@ -25,7 +25,8 @@ from kernels.memory import keep_freed_memory
 from kernels.pack import PackedWeight, pack, pack_dense
 from kernels.testing import assert_close
 
-BASELINE = "dense prepacked"
+BASELINE, PLAIN = "dense prepacked", "dense plain"
+DENSE_FORMS = (BASELINE, PLAIN)
 # bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean.
 # block: rows and columns. filter: a smaller layer of fewer filters, with equal arithmetic, on oneDNN.
 PATTERNS = ("bcbp", "column", "block", "filter")
@@ -39,7 +40,9 @@ class LayerRow:
 
     `gflops` counts those it keeps only; `peak_share` sets them against the machine's measured multiply-add
     rate. `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as
-    a share of the time taken. `note` says why a candidate has no time, or which call stood in.
+    a share of the time taken. `speedup` is over the faster of DENSE_FORMS in the same session, which
+    `yardstick` names (for a single layer torch.compile calls the same prepacked product). `note` says why
+    a candidate has no time, or which call stood in.
     """
 
     layer: str
@@ -61,6 +64,7 @@ class LayerRow:
     peak_share: float | None = None
     limit_share: float | None = None
     noisy: bool = False
+    yardstick: str | None = None
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -104,8 +108,9 @@ def layer_rows(
         candidates = layer.candidates(patterns)
         runs = {candidate.pattern: candidate.run for candidate in candidates if candidate.run is not None}
         taken = measure(runs, baseline=BASELINE, rounds=rounds, should_stop=should_stop)
+        yardstick = min(DENSE_FORMS, key=lambda name: taken[name].median)
         for candidate in candidates:
-            yield _row(layer, candidate, taken, ceiling)
+            yield _row(layer, candidate, taken, yardstick=yardstick, ceiling=ceiling)
     if progress:
         progress(1.0, "done")
 
@@ -136,7 +141,7 @@ class _Layer:
             y = F.conv2d(self.x, weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
             return F.relu_(y)
 
-        return Candidate("dense plain", "torch conv2d", 1.0, run)
+        return Candidate(PLAIN, "torch conv2d", 1.0, run)
 
     def _pruned(self, pattern: str) -> Candidate:
         if pattern == "filter":
@@ -197,13 +202,18 @@ class _Layer:
 
 
 def _row(
-    layer: _Layer, candidate: Candidate, taken: dict[str, Measurement], ceiling: roofline.Ceiling
+    layer: _Layer,
+    candidate: Candidate,
+    taken: dict[str, Measurement],
+    *,
+    yardstick: str,
+    ceiling: roofline.Ceiling,
 ) -> LayerRow:
     of = (layer.shape.name, layer.batch, "float32", layer.tile, layer.ratio)
     row = LayerRow(*of, candidate.pattern, candidate.engine, candidate.density, note=candidate.note)
     if candidate.run is None:
         return row
-    time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[BASELINE])
+    time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[yardstick])
     flops = layer.shape.flops(layer.batch, candidate.density)
     least = ceiling.seconds(flops=flops, moved=layer.shape.moved(layer.batch, candidate.density))
     return LayerRow(
@@ -222,5 +232,6 @@ def _row(
         peak_share=flops / time.median / ceiling.flops,
         limit_share=least / time.median,
         noisy=time.noisy,
+        yardstick=yardstick,
         note=candidate.note,
     )

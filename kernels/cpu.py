@@ -89,7 +89,7 @@ class TilesOperator:
         if prepared is None:
             prepared = self._prepared[key] = self._prepare(*key)
         _check(x, "x", x.shape)
-        y = torch.empty_strided(prepared.output, prepared.strides)
+        y = torch.empty_strided(prepared.output, prepared.strides, dtype=torch.float32, device="cpu")
         call = Call.from_buffer_copy(prepared.call)
         call.x, call.y = x.data_ptr(), y.data_ptr()
         if residual is not None:

@@ -67,12 +67,12 @@ def _tile_panels(tile: PackedTile, packed: PackedWeight, place: tuple[int, int])
     panels = []
     for first in range(0, max(len(tile.rows), 1), width):
         rows = tile.rows[first : first + width]
-        weight = torch.zeros(len(order), width)
+        weight = torch.zeros(len(order), width, dtype=torch.float32, device="cpu")
         weight[:, : len(rows)] = values[first : first + width].T
         last = first + width >= len(tile.rows)
         opens = start if first == 0 else int(rows[0])
         closes = end if last else int(tile.rows[first + width])
-        kept = torch.zeros(closes - opens, dtype=torch.bool)
+        kept = torch.zeros(closes - opens, dtype=torch.bool, device="cpu")
         kept[rows - opens] = True
         panels.append(Panel(weight, taps, channels, opens, kept))
     return panels

@@ -92,7 +92,8 @@ def _segments(panel: Panel, geometry: ConvGeometry) -> NDArray[np.int32]:
 def _lane_bias(panel: Panel, bias: Tensor | None, lanes: int) -> Tensor:
     """The bias of the panel's outputs, padded to whole vectors; zero without a bias."""
     outputs = len(panel.kept)
-    padded = torch.zeros(max(-(-outputs // lanes) * lanes, panel.weight.shape[1]))
+    width = max(-(-outputs // lanes) * lanes, panel.weight.shape[1])
+    padded = torch.zeros(width, dtype=torch.float32, device="cpu")
     if bias is not None:
         padded[:outputs] = bias[panel.first : panel.first + outputs].detach().float()
     return padded

@@ -122,7 +122,18 @@ class Compiler:
             return self._engine.get_function_address(function)
 
 
-@cache
 def compiler(cpu: str, features: str) -> Compiler:
-    """The one compiler of a CPU and feature set."""
+    """The one compiler of a CPU and feature set, whichever thread asks first.
+
+    It owns the code it made: a second one, made in a race and then forgotten, would take its code with it.
+    """
+    with _ONE_COMPILER:
+        return _make_compiler(cpu, features)
+
+
+@cache
+def _make_compiler(cpu: str, features: str) -> Compiler:
     return Compiler(cpu, features)
+
+
+_ONE_COMPILER = threading.Lock()

@@ -49,6 +49,10 @@ LAYERS: dict[str, tuple[LayerShape, ...]] = {
         square(256, 512, stride=2, size=14),
         square(512, 512, size=7),
     ),
+    "resnet18-ends": (
+        square(3, 64, kernel=7, stride=2, size=224),
+        LayerShape("linear 512-1000", ConvGeometry(512, 1000), (1, 1)),
+    ),
     "resnet50-1x1": (
         square(64, 256, kernel=1, size=56),
         square(256, 64, kernel=1, size=56),

@@ -59,6 +59,18 @@ def test_panels_are_as_tall_as_wastes_the_fewest_lanes() -> None:
     assert len(make_panels(make(CASES["3x3"])[0], 32)) == 2
 
 
+def test_torchs_default_type_does_not_reach_generated_code() -> None:
+    packed, epilogue, x, residual = make(CASES["3x3"])
+    expected = cpu.ENGINE.build(packed, epilogue)(x, residual)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = cpu.ENGINE.build(packed, epilogue)(x, residual)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 def test_eight_filters_run_in_half_vectors() -> None:
     assert AVX512.narrowed(8).lanes == 8 and AVX512.narrowed(9).lanes == 16
 
