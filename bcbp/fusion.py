@@ -147,6 +147,8 @@ def _adds_residual(node: fx.Node, summand: fx.Node) -> bool:
     if node.target not in _SUMS or len(node.args) != 2 or node.kwargs:
         return False
     others = [arg for arg in node.args if arg is not summand]
+    if any(other.op == "get_attr" for other in others if isinstance(other, fx.Node)):
+        return False  # a parameter of the shape of one image is no residual of a whole batch
     return len(others) == 1 and shape_of(others[0]) == shape_of(node) == shape_of(summand)
 
 

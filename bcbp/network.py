@@ -223,7 +223,7 @@ def _agrees(network: PackedNetwork, job: Conversion) -> bool:
     example = _example(job, job.batch)
     try:
         outputs = tree_leaves(network(example))
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         return False
     columns = [layer.weight[0].numel() for _, layer in _layers(job.masked)]
     allowed = 8 * len(columns) * max(columns, default=1) ** 0.5 * torch.finfo(torch.float32).eps
