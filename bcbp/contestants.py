@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from bcbp.baselines import dense_candidates
-from bcbp.choice import LayerRun
+from bcbp.choice import DENSE, LayerRun
 from bcbp.intake.model import LoadedModel
 from bcbp.network import apply_plan, convert
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.surgery import shrink
 from kernels.engines import engine
+from kernels.measure import measure
 
 # Of the largest output. Rounding through tens of fp32 layers moves outputs by some 1e-5 of it, a wrong
 # column or a lost epilogue by a tenth and more.
 TOLERANCE = 1e-3
+
+# Enough to find the fastest of a few forms of one network.
+_SCOUT_ROUNDS = 3
 
 # Patterns that leave single weights, which no engine on a CPU turns into time.
 NO_ENGINE = {
@@ -55,17 +60,32 @@ def pruned_contestant(
     model: LoadedModel, plan: PruningPlan, x: Tensor
 ) -> tuple[list[Contestant], dict[str, str]]:
     """The network that a plan leaves, for inputs like `x`; or nothing, and the reason."""
-    return _checked([_build(model, plan, len(x))], apply_plan(model, plan), x)
+    return _checked([_build(model, plan, x)], apply_plan(model, plan), x)
 
 
-def _build(model: LoadedModel, plan: PruningPlan, batch: int) -> Contestant:
+def _build(model: LoadedModel, plan: PruningPlan, x: Tensor) -> Contestant:
     """Physically smaller where the pattern changes shapes, else on the tile engine."""
-    method, shape = plan.spec.pattern, model.input_shape
-    if PATTERNS[method].changes_shapes:
-        small = convert(shrink(model.module, plan), None, input_shape=shape, batch=batch)
-        return Contestant(method, small, "dense (prepacked), physically smaller", small.layers)
-    packed = convert(model.module, plan, input_shape=shape, batch=batch)
-    return Contestant(method, packed, engine_label(packed.layers, plan), packed.layers)
+    if PATTERNS[plan.spec.pattern].changes_shapes:
+        return _build_smaller(model, plan, x)
+    packed = convert(model.module, plan, input_shape=model.input_shape, batch=len(x))
+    return Contestant(plan.spec.pattern, packed, engine_label(packed.layers, plan), packed.layers)
+
+
+def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor) -> Contestant:
+    """The smaller network in the fastest of the forms that dense may take too."""
+    small = shrink(model.module, plan)
+    candidates, _ = dense_candidates(small, input_shape=model.input_shape, batch=len(x))
+    runs = {one.name: one.run for one in candidates}
+    best = fastest({name: partial(run, x) for name, run in runs.items()})
+    layers = tuple(LayerRun(layer.name, DENSE, "physically smaller, runs dense") for layer in plan)
+    return Contestant(plan.spec.pattern, runs[best], f"dense ({best}), physically smaller", layers)
+
+
+def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
+    """The name of the fastest of `runs` after a few rounds."""
+    with torch.no_grad():
+        scouted = measure(dict(runs), baseline=next(iter(runs)), rounds=_SCOUT_ROUNDS)
+    return min(runs, key=lambda name: scouted[name].median)
 
 
 def engine_label(layers: tuple[LayerRun, ...], plan: PruningPlan) -> str:

@@ -55,7 +55,7 @@ def use_small_model(patch: pytest.MonkeyPatch, *, trained: bool = True) -> Loade
     model = small_model(trained=trained)
     for module in (experiment, timing):
         patch.setattr(module, "load_model", lambda _name: model)
-        patch.setattr(module, "load_images", small_images)
+    patch.setattr(experiment, "load_images", small_images)
     patch.setattr(experiment, "run_timing", time_here)
     patch.delitem(baselines.CANDIDATES, "compiled")
     assert contestants.dense_candidates is baselines.dense_candidates

@@ -45,8 +45,8 @@ def test_every_dense_form_gives_the_same_output(monkeypatch):
     assert {one.name for one in found} == {"eager", "channels_last", "prepacked"} and not declined
 
 
-def test_filter_pruning_runs_as_a_smaller_network_and_the_others_on_engines():
-    model, x = small_model(), torch.randn(1, 1, 28, 28)
+def test_filter_pruning_runs_as_a_smaller_network_and_the_others_on_engines(monkeypatch):
+    model, x = use_small_model(monkeypatch), torch.randn(1, 1, 28, 28)
     for method, words in (("filter", "physically smaller"), ("bcbp", "cpu-tiles"), ("block", "cpu-tiles")):
         plan = make_plan(model, PruneSpec(pattern=method, tile=16))
         (contestant,), wrong = pruned_contestant(model, plan, x)

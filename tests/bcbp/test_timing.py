@@ -11,7 +11,7 @@ from bcbp.errors import ModelError
 from bcbp.planning import make_plan
 from bcbp.request import CompareRequest
 from bcbp.spec import PruneSpec
-from tests.bcbp.small import TEST_IMAGES, small_model, use_small_model
+from tests.bcbp.small import small_model, use_small_model
 
 REQUEST = CompareRequest(methods=("bcbp",), spec=PruneSpec(tile=16), batches=(1,), rounds=5, threads=1)
 
@@ -24,22 +24,18 @@ def test_a_job_survives_json():
     assert back.plans["bcbp"].to_json() == plans["bcbp"].to_json()
 
 
-def test_inputs_are_test_images_repeated_where_there_are_too_few(monkeypatch):
-    model = use_small_model(monkeypatch)
-    x = timing.example_inputs(REQUEST, model, 2 * TEST_IMAGES + 3)
-    assert x.shape == (2 * TEST_IMAGES + 3, 1, 28, 28) and x.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(x[:TEST_IMAGES], x[TEST_IMAGES : 2 * TEST_IMAGES])
-
-
-def test_inputs_without_a_data_set_are_the_same_random_values_each_time():
-    model = small_model(trained=False)
-    assert torch.equal(timing.example_inputs(REQUEST, model, 3), timing.example_inputs(REQUEST, model, 3))
+def test_inputs_are_the_same_random_values_each_time():
+    model = small_model()
+    x = timing.example_inputs(model, 3)
+    assert x.shape == (3, *model.input_shape) and x.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, timing.example_inputs(model, 3))
+    assert x.unique().numel() == x.numel()
 
 
 def test_no_dense_network_at_all_is_an_error_of_ours(monkeypatch):
     model = use_small_model(monkeypatch)
     monkeypatch.setattr(timing, "dense_contestants", lambda *_: ([], {"eager": "broken"}))
-    x = timing.example_inputs(REQUEST, model, 1)
+    x = timing.example_inputs(model, 1)
     with pytest.raises(ModelError, match="broken"):
         timing.time_batch(timing.TimingJob(REQUEST, {}), model, x, tell=lambda *_: None)
 
