@@ -89,29 +89,36 @@ def _read_fashion_mnist(train: bool, folder: Path | None) -> tuple[np.ndarray, n
             return images[:, None], _read_idx(place / f"{stem}-labels-idx1-ubyte.gz")
     if folder:
         raise DataError(f"Expected {stem}-images-idx3-ubyte.gz in {folder}; found none. Check --data.")
-    return _download("FashionMNIST", train)
+    return _from_torchvision("FashionMNIST", train)
 
 
 def _read_cifar10(train: bool, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if folder is None:
-        return _download("CIFAR10", train)
+        return _from_torchvision("CIFAR10", train)
+    if (folder / "cifar-10-batches-py").is_dir():
+        return _from_torchvision("CIFAR10", train, folder=folder, download=False)
     path = folder / f"cifar10_{'train' if train else 'test'}.npz"
     if not path.exists():
-        raise DataError(f"Expected {path.name} (arrays x uint8 NHWC, y) in {folder}; found none.")
+        raise DataError(
+            f"Expected cifar-10-batches-py or {path.name} (arrays x uint8 NHWC, y) in {folder}; "
+            "found neither. Name the folder that holds them."
+        )
     with np.load(path) as arrays:
         return arrays["x"].transpose(0, 3, 1, 2), arrays["y"]
 
 
-def _download(name: str, train: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Through torchvision's own download into ./data."""
+def _from_torchvision(
+    name: str, train: bool, *, folder: Path = Path("data"), download: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """From the files of torchvision's own download in `folder`, fetched into it if they may be."""
     from torchvision import datasets
 
     try:
-        source = getattr(datasets, name)("data", train=train, download=True)
+        source = getattr(datasets, name)(folder, train=train, download=download)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"{name} is not on this machine and its download failed ({type(error).__name__}). "
-            "Pass --data DIR with the files, or connect to the internet."
+            f"The images of {name} are not in {folder} or cannot be fetched there ({type(error).__name__}). "
+            "Name the folder that holds them, or connect to the internet."
         ) from error
     images = np.asarray(source.data)
     images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)

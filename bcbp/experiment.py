@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bcbp.contestants import NO_ENGINE
 from bcbp.data import ImageSet, load_images
+from bcbp.errors import DataError
 from bcbp.evaluation import accuracy, mcnemar
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
@@ -86,6 +87,7 @@ class Comparison:
         self.request, self.model = request, load_model(request.model)
         self.report = new_report(request, self.model, environment())
         self._on_event, self._should_stop = on_event, should_stop
+        self._no_accuracy = _no_accuracy(request, self.model)
         self._test_images = self._images("test")
         self._calibration = self._images("calibration")
         self._plans: dict[str, PruningPlan] = {}
@@ -107,9 +109,9 @@ class Comparison:
 
     def test(self) -> None:
         """Accuracy of every row on the test images, after recovery on the calibration images."""
-        if self._test_images is None:
+        if self._test_images is None or self._no_accuracy:
             for row in self.report["rows"]:
-                row["accuracy_reason"] = _no_accuracy(self.request, self.model)
+                row["accuracy_reason"] = self._no_accuracy
             return
         keep_freed_memory()  # a quarter of the time would go into fresh pages for activations
         for method in (DENSE, *self._plans):
@@ -140,17 +142,27 @@ class Comparison:
         self._publish()
 
     def _images(self, part: str) -> ImageSet | None:
-        """One part of the model's data set; None where there is none, or no accuracy is asked for."""
-        if self.model.dataset is None or self.request.images == 0:
+        """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.
+
+        Images that can be neither found nor downloaded cost the accuracy, not the latency; a folder that
+        a person named has to hold them. Raises DataError.
+        """
+        if self.model.dataset is None or self._no_accuracy:
             return None
         folder = Path(self.request.data) if self.request.data else None
-        return load_images(self.model.dataset, part, folder)
+        try:
+            return load_images(self.model.dataset, part, folder)
+        except DataError as error:
+            if folder is not None:
+                raise
+            self._no_accuracy = str(error)
+            return None
 
     def _planned_steps(self) -> list[tuple[str, float]]:
         """Every step with its rough cost in seconds."""
         seconds_per_image = sum(layer.macs for layer in self.model.layers) / _MACS_PER_SECOND
         steps = [("Prune", _PLAN_SECONDS)]
-        if self._test_images is not None:
+        if self._test_images is not None and not self._no_accuracy:
             available = len(self._test_images)
             tested = seconds_per_image * min(self.request.images or available, available)
             recovered = seconds_per_image * len(self._calibration or ())
@@ -220,6 +232,9 @@ class Comparison:
 
 
 def _no_accuracy(request: CompareRequest, model: LoadedModel) -> str:
+    """Why no accuracy will be measured; empty where it will."""
     if request.images == 0:
         return "No accuracy was asked for."
-    return model.note or "There are no images for this model."
+    if model.dataset is None:
+        return model.note or "There are no images for this model."
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 from collections.abc import Callable, Mapping
@@ -134,7 +135,7 @@ def _find_weights(entry: ModelEntry, weights: Path | None) -> tuple[Path | None,
     if weights is not None:
         return weights, f"Weights from {weights.name}."
     if entry.bundled.exists():
-        return entry.bundled, "Weights that ship with the product."
+        return entry.bundled, f"Weights that ship with the product. {_card_sentence(entry)}"
     cached = cached_weights(entry.name)
     if cached is not None:
         return (
@@ -142,6 +143,15 @@ def _find_weights(entry: ModelEntry, weights: Path | None) -> tuple[Path | None,
             f"torchvision's ImageNet weights ({cached.name}). No ImageNet images here, so no accuracy.",
         )
     return None, _RANDOM
+
+
+def _card_sentence(entry: ModelEntry) -> str:
+    """What the card beside bundled weights says of their accuracy."""
+    card = json.loads(entry.bundled.with_suffix(".json").read_text())
+    return (
+        f"Trained on {card['trained_on']:,} images of {card['dataset']}; {card['test_accuracy']:.2%} on its "
+        "test images when they were made."
+    )
 
 
 def cached_weights(name: str) -> Path | None:

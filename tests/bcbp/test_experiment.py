@@ -187,14 +187,27 @@ def test_a_failing_timing_process_leaves_the_accuracy(small, monkeypatch):
     assert "SIGKILL" in listener.progress[-1].message
 
 
-def test_missing_images_are_told_before_anything_is_computed(small, monkeypatch):
+@pytest.fixture
+def no_images(small, monkeypatch):
     def missing(*_args) -> None:
         raise DataError("Expected images; found none.")
 
     monkeypatch.setattr(experiment, "load_images", missing)
+
+
+def test_missing_images_cost_the_accuracy_but_not_the_latency(no_images):
+    report = compare(
+        CompareRequest(methods=("bcbp",), spec=SPEC, batches=(1,), rounds=5), on_event=Listener()
+    )
+    for row in report["rows"]:
+        assert row["accuracy"] is None and row["accuracy_reason"] == "Expected images; found none."
+        assert row["latency_ms"]["1"]["median"] > 0
+
+
+def test_a_folder_without_the_images_is_told_before_anything_is_computed(no_images):
     listener = Listener()
     with pytest.raises(DataError):
-        compare(CompareRequest(methods=("bcbp",)), on_event=listener)
+        compare(CompareRequest(methods=("bcbp",), data="somewhere"), on_event=listener)
     assert not listener.reports
 
 
