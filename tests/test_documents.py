@@ -1,0 +1,69 @@
+"""The documents say what is so: their figures are the recorded ones, their links and commands exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bcbp.cli import make_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "assets" / "README.md"]
+
+
+@pytest.fixture(scope="module")
+def measured() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("measured", ROOT / "tools" / "measured.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_figures_of_the_readme_are_the_recorded_ones(measured: ModuleType) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert measured.with_section(readme, measured.readme_section()) == readme
+
+
+def test_the_measured_page_is_the_recorded_one(measured: ModuleType) -> None:
+    assert (ROOT / "docs" / "measured.md").read_text() == measured.measured_document()
+
+
+def test_the_comparison_with_the_recording_can_fail(measured: ModuleType) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert measured.with_section(readme, "| dense | 100 % |") != readme
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
+    assert not [target for target in targets if not (path.parent / target).exists()]
+
+
+def test_every_recording_is_what_the_command_above_it_asks_for(measured: ModuleType) -> None:
+    for name, (_, command, _) in measured.TABLES.items():
+        asked, record = make_parser().parse_args(command.split()), measured.recording(name)
+        for report in record["rows"] if name.startswith("networks") else [record]:
+            request = report.get("request")
+            if request is None:
+                continue
+            assert request["model"] == asked.model
+            assert request["spec"]["tile"] == asked.tile
+            assert set(asked.methods) == set(request["methods"])
+            assert list(asked.batch) == request["batches"]
+            assert request["spec"]["ratio"] in (
+                asked.ratio if isinstance(asked.ratio, tuple) else [asked.ratio]
+            )
+
+
+def test_recorded_layers_are_those_asked_for(measured: ModuleType) -> None:
+    asked = make_parser().parse_args(measured.TABLES["layers-resnet18"][1].split())
+    rows = measured.recording("layers-resnet18")["rows"]
+    assert {row["tile"] for row in rows} == {asked.tile}
+    assert {row["batch"] for row in rows} == set(asked.batch)
+    assert {row["ratio"] for row in rows} == set(asked.ratio)

@@ -1,0 +1,190 @@
+"""Writes the measured tables of the documents from assets/recorded, so that no figure is typed by hand.
+
+    python tools/measured.py      rewrites README.md and docs/measured.md
+
+The recordings are what the commands named in docs/measured.md wrote with --json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDED = ROOT / "assets" / "recorded"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+Json = dict[str, Any]
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column to the left, the others to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def conditions(environment: Json) -> str:
+    """The machine, versions, load and date of a recording, in one sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
+    return (
+        f"{environment['cpu']}, {environment['usable_cores']} cores ({environment['instruction_set']}), "
+        f"{environment['threads']} threads, {versions}, Python {environment['python']}; load "
+        f"{environment['load']:.2f} before and {environment['load_after']:.2f} after; "
+        f"commit {(environment['commit'] or 'unknown')[:10]}, {environment['date'][:10]}."
+    )
+
+
+def interval(low: float, high: float) -> str:
+    return f"{low:.2f} to {high:.2f}"
+
+
+def speed(entry: Json | None) -> str:
+    """A speed-up with its interval; the verdict only where it is not "better"."""
+    if not entry:
+        return ""
+    verdict = "" if entry["verdict"] == "better" else f", {entry['verdict']}"
+    return f"{entry['value']:.2f}× ({interval(*entry['interval'])}{verdict})"
+
+
+def comparison(report: Json) -> str:
+    """Accuracy and speed of every method of a comparison."""
+    batches = list(report["latency"])
+    header = [
+        "method",
+        "weights removed",
+        "accuracy (95 % interval)",
+        *(f"speed-up, batch {b}" for b in batches),
+    ]
+    rows = []
+    for row in report["rows"]:
+        accuracy = row["accuracy"]
+        share, (low, high) = accuracy["correct"] / accuracy["total"], accuracy["interval"]
+        speeds = [
+            f"1 ({row['latency_ms'][batch]['median']:.2f} ms, {report['latency'][batch]['best_dense']})"
+            if row["method"] == "dense"
+            else speed(row["speedup"].get(batch))
+            for batch in batches
+        ]
+        tested = f"{share:.2%} ({low * 100:.2f} to {high * 100:.2f})"
+        rows.append([row["method"], f"{row['sparsity']:.1%}", tested, *speeds])
+    return markdown(header, rows)
+
+
+def networks(record: Json) -> str:
+    """Whole networks: milliseconds and speed-up over the best dense, by ratio and batch."""
+    rows = []
+    for report in record["rows"]:
+        ratio = report["request"]["spec"]["ratio"]
+        for batch, session in report["latency"].items():
+            for row in report["rows"]:
+                times = row["latency_ms"].get(batch)
+                if times is None:
+                    continue
+                dense = row["method"] == "dense"
+                gain = f"1 ({session['best_dense']})" if dense else speed(row["speedup"].get(batch))
+                removed = "" if dense else f"{ratio:g}"
+                macs = f"{row['macs'] / 1e6:.0f} M"
+                rows.append([row["method"], removed, batch, macs, f"{times['median']:.2f}", gain])
+    return markdown(["method", "ratio", "batch", "MACs", "median ms", "speed-up"], rows)
+
+
+def layers(record: Json) -> str:
+    """Single layers: speed-up over prepacked dense, and the share of what the machine allows."""
+    rows = []
+    for row in record["rows"]:
+        if row["speedup"] is None or (row["engine"] == "dense" and row["ratio"] == 0):
+            continue
+        gain = speed({"value": row["speedup"], "interval": row["interval"], "verdict": row["verdict"]})
+        limit = "" if row["limit_share"] is None else f"{row['limit_share']:.0%}"
+        noisy = " (noisy)" if row["noisy"] else ""
+        cells = [row["layer"], str(row["batch"]), f"{row['ratio']:g}", row["pattern"]]
+        rows.append([*cells, f"{row['median_ms']:.3f}", gain + noisy, limit])
+    header = ["layer", "batch", "ratio", "method", "median ms", "speed-up", "of the limit"]
+    return markdown(header, rows)
+
+
+def planning(record: Json) -> str:
+    """What a slider waits for."""
+    rows = [
+        [
+            row["task"],
+            f"{row['median_ms']:.1f}",
+            f"{row['q1_ms']:.1f} to {row['q3_ms']:.1f}",
+            f"{row['limit_ms']:g}",
+        ]
+        for row in record["rows"]
+    ]
+    return markdown(["task", "median ms", "quartiles", "goal, ms"], rows)
+
+
+_RESNET18 = "--model resnet18 --tile 64 --ratio 0.5,0.75 --batch 1,8"
+# recording -> title, the command that made it, and its table
+TABLES: dict[str, tuple[str, str, Callable[[Json], str]]] = {
+    "compare-sample": (
+        "The bundled sample",
+        "compare --model sample --tile 32 --ratio 0.5 --methods dense,filter,block,column,bcbp --batch 1,32",
+        comparison,
+    ),
+    "networks-resnet18": (
+        "ResNet-18 at 224 pixels",
+        f"bench networks {_RESNET18} --methods dense,filter,block,bcbp",
+        networks,
+    ),
+    "layers-resnet18": (
+        "The layers of ResNet-18, one by one",
+        f"bench layers {_RESNET18} --methods dense,filter,block,column,bcbp",
+        layers,
+    ),
+    "planning-resnet50": ("Planning ResNet-50", "bench planning --model resnet50 --tile 32", planning),
+}
+
+
+def recording(name: str) -> Json:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def readme_section() -> str:
+    """The comparison on the bundled sample, for the README."""
+    _, command, table = TABLES["compare-sample"]
+    report = recording("compare-sample")
+    tested = report["rows"][0]["accuracy"]["total"]
+    how = f"{tested:,} test images, recovery {report['request']['spec']['recovery']}, no training"
+    return (
+        f"{table(report)}\n\n`python -m bcbp {command}`: {report['model']['dataset']}, {how}. "
+        f"{conditions(report['environment'])} More in [docs/measured.md](docs/measured.md)."
+    )
+
+
+def measured_document() -> str:
+    """docs/measured.md."""
+    parts = [
+        "# Measured",
+        "Written by `tools/measured.py` from `assets/recorded`; speed-ups are over the best dense form, with "
+        "95 % intervals over interleaved rounds. A verdict is named where it is not *better*.",
+    ]
+    for name, (title, command, table) in TABLES.items():
+        record = recording(name)
+        parts += [
+            f"## {title}",
+            f"`python -m bcbp {command}`",
+            table(record),
+            conditions(record["environment"]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_section(document: str, section: str) -> str:
+    """`document` with what stands between the two marks replaced."""
+    head, rest = document.split(BEGIN)
+    return f"{head}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    readme.write_text(with_section(readme.read_text(), readme_section()))
+    (ROOT / "docs" / "measured.md").write_text(measured_document())
+
+
+if __name__ == "__main__":
+    main()
