@@ -78,6 +78,9 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     probe = FileLock(path)
-    free = probe.try_acquire(shared=True)
+    try:
+        free = probe.try_acquire(shared=True)
+    except FileNotFoundError:  # its folder was deleted after the look
+        return False
     probe.release()
     return not free

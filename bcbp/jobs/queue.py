@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from bcbp.jobs.files import write_json
-from bcbp.jobs.store import FAILED, LOG_FILE, QUEUED, STATE_FILE, RunStore
+from bcbp.jobs.files import read_json, write_json
+from bcbp.jobs.lock import FileLock
+from bcbp.jobs.store import ALIVE_FILE, FAILED, LOG_FILE, QUEUED, STATE_FILE, RunStore
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0  # how often an idle queue looks for runs that another process left behind
 
 
@@ -58,11 +62,14 @@ class JobQueue:
     def _dispatch(self) -> None:
         while not self._closed.is_set():
             self._wake.clear()
-            waiting = self._next()
-            if waiting is None:
-                self._wake.wait(_LOOK_SECONDS)
-            else:
-                self._work(waiting)
+            try:
+                waiting = self._next()
+                if waiting is not None:
+                    self._work(waiting)
+                    continue
+            except Exception:  # without its thread the queue would leave every later run waiting
+                _LOG.exception("The queue could not start a run; it looks again in %g s", _LOOK_SECONDS)
+            self._wake.wait(_LOOK_SECONDS)
 
     def _next(self) -> str | None:
         """The oldest queued run that no worker has taken."""
@@ -84,17 +91,21 @@ class JobQueue:
                     env={**os.environ, "PYTHONPATH": paths},
                     start_new_session=True,
                 )
-        except FileNotFoundError:  # deleted while it waited
-            return
+        except FileNotFoundError:
+            if folder.exists():  # the program is missing
+                raise
+            return  # deleted while it waited
         if folder.exists() and self._store.read(run_id).state == QUEUED:
             _record_failed_start(folder)
 
 
 def _record_failed_start(folder: Path) -> None:
+    """Say so in place of the worker, under its lock: another queue's worker may have the run, or had it."""
     lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
     cause = lines[-1] if lines else "it left no message"
     error = f"The worker process could not start: {cause}"
-    write_json(
-        folder / STATE_FILE,
-        {"state": FAILED, "pid": None, "progress": Progress().to_json(), "error": error},
-    )
+    record = {"state": FAILED, "pid": None, "progress": Progress().to_json(), "error": error}
+    with suppress(TimeoutError), FileLock(folder / ALIVE_FILE):
+        written = read_json(folder / STATE_FILE)
+        if written is None or written["state"] == QUEUED:
+            write_json(folder / STATE_FILE, record)

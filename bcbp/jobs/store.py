@@ -128,16 +128,17 @@ class RunStore:
         if record is None:
             return None
         try:
+            created = str(record["created"])
             request = CompareRequest.from_json(record["request"])
-        except BcbpError:  # written by a version that knew other models or methods
+            state, progress, error = _read_state(folder)
+        except (KeyError, TypeError, ValueError):  # of another version, or edited
             return None
-        state, progress, error = _read_state(folder)
         title = f"{request.model} · tile {request.spec.tile} · ratio {request.spec.ratio:g}"
         return RunView(
             id=run_id,
             title=title,
             state=state,
-            created=record["created"],
+            created=created,
             request=request,
             progress=progress,
             report=self._report(folder / REPORT_FILE),

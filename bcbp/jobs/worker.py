@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,14 @@ class RunRecord:
 
 
 def work(folder: Path, *, compare: Compare = compare) -> None:
-    """Carry out the run in `folder`, unless it was deleted, done or stopped before."""
+    """Carry out the run in `folder`, unless it was deleted, taken, done or stopped before."""
     if not folder.is_dir():
         return
-    with FileLock(folder / ALIVE_FILE):
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / ALIVE_FILE))
+        except TimeoutError:  # another worker has the run
+            return
         already = read_json(folder / STATE_FILE)
         if already is not None and already["state"] != QUEUED:
             return

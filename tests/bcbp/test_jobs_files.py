@@ -61,6 +61,11 @@ def test_a_lock_that_was_never_taken_is_not_held(tmp_path: Path):
     assert not is_held(tmp_path / "lock") and not (tmp_path / "lock").exists()
 
 
+def test_a_lock_whose_folder_is_deleted_between_two_looks_is_not_held(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda _path: True)
+    assert not is_held(tmp_path / "deleted" / "lock")
+
+
 def test_a_killed_holder_frees_its_lock(tmp_path: Path):
     code = (
         "import sys, time, pathlib; from bcbp.jobs.lock import FileLock; "

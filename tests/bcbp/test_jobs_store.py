@@ -132,6 +132,30 @@ def test_a_folder_that_is_no_run_or_of_another_version_is_passed_over(store: Run
         store.read(newer)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"created": "2026"},
+        {"created": "2026", "request": 5},
+        {"created": "2026", "request": {"model": []}},
+        {"created": "2026", "request": {"methods": None}},
+        {"created": "2026", "request": {"spec": {"ratios": "a"}}},
+        {"request": {}},
+    ],
+)
+def test_a_request_that_makes_no_sense_is_passed_over(store: RunStore, record: dict[str, object]):
+    kept, odd = store.create(CompareRequest()), store.create(CompareRequest())
+    write_json(store.folder(odd) / "request.json", record)
+    assert [view.id for view in store.list()] == [kept]
+
+
+def test_a_state_that_makes_no_sense_is_passed_over(store: RunStore):
+    kept, odd = store.create(CompareRequest()), store.create(CompareRequest())
+    write_json(store.folder(odd) / "state.json", {"state": "running", "progress": {"percent": 5}})
+    assert [view.id for view in store.list()] == [kept]
+
+
 def test_a_full_disk_refuses_a_new_run_in_one_sentence(store: RunStore, monkeypatch):
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -133,6 +133,44 @@ def test_a_worker_that_cannot_start_fails_with_its_last_words(store: RunStore):
     assert store.read(run_id).state == "failed" and "no such thing" in (store.read(run_id).error or "")
 
 
+def test_a_queue_survives_what_it_cannot_start(store: RunStore, caplog):
+    broken = []
+
+    def command(folder: Path) -> list[str]:
+        if not broken:
+            broken.append(folder)
+            raise OSError("out of handles")
+        return counting_worker(folder)
+
+    queue = JobQueue(store, command=command)
+    try:
+        run_id = queue.submit(CompareRequest(data="brief"))
+        until(lambda: store.read(run_id).state == "done")
+    finally:
+        queue.close()
+    assert broken and "out of handles" in caplog.text
+
+
+def test_a_failed_start_is_not_held_against_a_run_that_another_worker_has_taken(store: RunStore):
+    taken: list[FileLock] = []
+
+    def command(folder: Path) -> list[str]:
+        if taken:
+            return counting_worker(folder)
+        taken.append(FileLock(folder / "alive.lock"))
+        assert taken[0].try_acquire()
+        return [sys.executable, "-c", "raise SystemExit('too late')"]
+
+    queue = JobQueue(store, command=command)
+    try:
+        first, second = (queue.submit(CompareRequest(data="brief")) for _ in range(2))
+        until(lambda: store.read(second).state == "done")
+    finally:
+        queue.close()
+    assert store.read(first).state == "queued"
+    taken[0].release()
+
+
 def two_rows_then(error: BaseException | None) -> Callable[..., None]:
     def compare(request, *, on_event, should_stop) -> None:
         on_event(Progress(0.5, "rows"), {"rows": [1, 2]})
@@ -188,6 +226,14 @@ def test_a_run_that_is_over_or_gone_is_not_run_again(store: RunStore, tmp_path: 
     work(store.folder(run_id), compare=two_rows_then(DataError("again")))
     assert store.read(run_id).state == "done"
     work(tmp_path / "deleted", compare=two_rows_then(DataError("again")))
+
+
+def test_a_run_that_another_worker_has_is_left_to_it(store: RunStore, monkeypatch):
+    monkeypatch.setattr("bcbp.jobs.lock._PATIENCE_SECONDS", 0.1)
+    run_id = store.create(CompareRequest())
+    with FileLock(store.folder(run_id) / "alive.lock"):
+        work(store.folder(run_id), compare=two_rows_then(None))
+    assert store.read(run_id).state == "queued" and store.read(run_id).report is None
 
 
 def test_a_run_stopped_before_it_began_computes_nothing(store: RunStore):
