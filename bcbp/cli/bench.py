@@ -22,6 +22,7 @@ from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE, PruneSpec
 from kernels.bench import PATTERNS, LayerRow, layer_rows
+from kernels.cpu_target import choose_target
 from kernels.device import environment, load_average
 from kernels.layers import LAYERS
 from kernels.measure import Stopped
@@ -45,8 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     """Run one benchmark alone on the device; what was found before an interruption is printed and written."""
     check_json(chosen.json)
-    for ratio in chosen.ratio:
-        PruneSpec(ratio=ratio, tile=chosen.tile)  # refuses what is out of range
+    requests_of(chosen)  # refuses what is out of range, whichever benchmark it is for
     console, found = Console(sys.stderr), list[Json]()
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
@@ -56,6 +56,8 @@ def _run(chosen: argparse.Namespace) -> int:
         alone = hold_device(default_root(), on_wait=lambda: console.say(wait), give_up=interrupt.asked)
         try:
             with alone:
+                if interrupt.asked():  # while waiting
+                    raise Stopped
                 BENCHMARKS[chosen.what](chosen, found, console, interrupt.asked)
         except Stopped:
             console.say("stopped")
@@ -69,13 +71,15 @@ def _run(chosen: argparse.Namespace) -> int:
     return INTERRUPTED if interrupt.asked() else 0
 
 
-def _networks(
-    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
-) -> None:
-    """Whole networks, all methods interleaved, one report per ratio; no accuracy."""
-    for ratio in chosen.ratio:
-        request = CompareRequest(
-            model=chosen.model or "resnet18",
+def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:
+    """What the arguments ask for, a comparison without accuracy per ratio. Raises SpecError, ModelError."""
+    if not chosen.ratio or not chosen.batch:
+        raise SpecError("Expected at least one ratio and one batch size; got none.")
+    # Sets of layers have names of their own, which that benchmark looks up itself.
+    model = chosen.model if chosen.model and chosen.what != "layers" else "resnet18"
+    return [
+        CompareRequest(
+            model=model,
             methods=chosen.methods,
             spec=PruneSpec(ratio=ratio, tile=chosen.tile),
             batches=chosen.batch,
@@ -83,11 +87,21 @@ def _networks(
             images=0,
             rounds=chosen.rounds,
         )
+        for ratio in chosen.ratio
+    ]
+
+
+def _networks(
+    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
+) -> None:
+    """Whole networks, all methods interleaved, one report per ratio; no accuracy."""
+    for request in requests_of(chosen):
         report = compare(request, on_event=lambda now, _: console.show(now), should_stop=should_stop)
         console.close()
         found.append(report)
+        what = f"{request.model}, tile {request.spec.tile}, ratio {request.spec.ratio:g}"
         for batch in report["latency"]:
-            print(f"{request.model}, tile {chosen.tile}, ratio {ratio:g}. {latency_text(report, batch)}\n")
+            print(f"{what}. {latency_text(report, batch)}\n")
         if should_stop():
             raise Stopped
 
@@ -103,6 +117,10 @@ def _layers(
         raise SpecError(f"Expected layers out of {', '.join(LAYERS)}; got {name!r}.")
     if unknown:
         raise SpecError(f"Expected methods out of {', '.join(PATTERNS)}; got {', '.join(unknown)}.")
+    try:
+        choose_target()
+    except RuntimeError as error:
+        raise SpecError(f"Expected an engine to time layers on; {error}. Time networks.") from None
     rows = layer_rows(
         LAYERS[name],
         ratios=chosen.ratio,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from bcbp.criteria import CRITERIA
 from bcbp.errors import SpecError
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS
+from bcbp.intake.model import LoadedModel
+from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
 from bcbp.spec import PruneSpec
+
+TILED = ("bcbp", "column", "block")  # methods that keep a layer dense when their tile does not fit it
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,20 @@ def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
     )
 
 
+def check_tile(model: LoadedModel, spec: PruneSpec, methods: Iterable[str]) -> None:
+    """Raises SpecError where a method that works in tiles would leave every layer in scope dense."""
+    tiled = [method for method in methods if method in TILED]
+    if not tiled:
+        return
+    layers, _ = scope(model, spec)
+    reasons = [reason for layer in layers if (reason := layer.tile_reason(spec.tile))]
+    if len(reasons) == len(layers):
+        raise SpecError(
+            f"Expected a tile that fits at least one layer of {model.name} for {', '.join(tiled)}; "
+            f"got {spec.tile}. In {layers[0].name} {reasons[0]}."
+        )
+
+
 def layer_ratio(text: str) -> tuple[str, float]:
     """`conv1=0.5` as ("conv1", 0.5)."""
     name, equals, ratio = text.rpartition("=")
@@ -121,10 +140,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
 
 
-def check_json(path: Path | None) -> None:
+def check_json(path: Path | None, option: str = "--json") -> None:
     """Raises SpecError before the work rather than after it, where the file could not be written."""
-    if path is not None and not path.resolve().parent.is_dir():
-        raise SpecError(f"Expected a file in a folder that exists for --json; there is no {path.parent}.")
+    if path is None:
+        return
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise SpecError(f"Expected {option} to name a file in a folder that exists; there is no {folder}.")
+    if path.is_dir():
+        raise SpecError(f"Expected {option} to name a file; {path} is a folder. Name a file in it.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise SpecError(f"Expected {option} to name a file that can be written; {path} cannot. Name another.")
 
 
 def write_json(path: Path | None, data: dict[str, Any]) -> None:

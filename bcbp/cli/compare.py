@@ -12,6 +12,7 @@ from bcbp.cli.command import (
     add_model,
     add_spec,
     check_json,
+    check_tile,
     names,
     numbers,
     spec_of,
@@ -20,6 +21,7 @@ from bcbp.cli.command import (
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.report_text import report_text
 from bcbp.experiment import compare
+from bcbp.intake.architectures import load_model
 from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
 from bcbp.planning import METHODS
@@ -68,6 +70,7 @@ def _run(chosen: argparse.Namespace) -> int:
     """Compare; whatever ends it, what was found until then is printed and written."""
     check_json(chosen.json)
     request = request_of(chosen)
+    check_tile(load_model(request.model), request.spec, request.pruned_methods)
     console, latest = Console(sys.stderr), _Latest()
 
     def on_event(progress: Progress, report: dict[str, Any] | None) -> None:

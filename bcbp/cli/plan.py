@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bcbp.cli.command import Command, add_json, add_model, add_spec, check_json, spec_of, write_json
+from bcbp.cli.command import (
+    Command,
+    add_json,
+    add_model,
+    add_spec,
+    check_json,
+    check_tile,
+    spec_of,
+    write_json,
+)
 from bcbp.cli.table import table
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
 from bcbp.intake.architectures import load_model
@@ -25,6 +34,7 @@ def _run(chosen: argparse.Namespace) -> int:
     check_json(chosen.json)
     spec = spec_of(chosen, chosen.method)
     model = load_model(chosen.model)
+    check_tile(model, spec, [spec.pattern])
     plan = make_plan(model, spec)
     print(table(_HEADER, [_row(layer) for layer in plan]))
     kept, parameters = kept_parameters(model, plan), network_parameters(model.module)

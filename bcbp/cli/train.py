@@ -25,7 +25,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     if chosen.epochs is not None and chosen.epochs < 1:
         raise SpecError(f"Expected at least one epoch; got {chosen.epochs}.")
-    check_json(chosen.out)
+    check_json(chosen.out, "--out")
     card = train_sample(
         chosen.model, data=chosen.data, out=chosen.out, epochs=chosen.epochs, seed=chosen.seed
     )

@@ -11,15 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from bcbp.cli import COMMANDS, bench, compare, main, make_parser
+from bcbp.cli import COMMANDS, bench, compare, main, make_parser, plan
 from bcbp.cli.command import layer_ratio, numbers, shares
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.table import table
 from bcbp.errors import DataError
+from bcbp.intake.model import adopt
 from bcbp.plan import PruningPlan
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
+from kernels import cpu_target
 from tests.bcbp.small import use_small_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +54,9 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("compare --criterion l3", "l3"),
         ("compare --layer-ratio conv1", "LAYER=RATIO"),
         ("compare --json /nowhere/at/all.json", "/nowhere/at"),
+        ("compare --json .", "folder"),
+        ("plan --json .", "folder"),
+        ("compare --exclude nothing.here", "nothing.here"),
         ("compare --colour blue", "--colour"),
         ("plan --method magic", "magic"),
         ("plan --method dense", "dense"),
@@ -59,10 +65,18 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("models --model resnet19", "resnet19"),
         ("bench everything", "everything"),
         ("bench layers --model lenet", "lenet"),
+        ("bench layers --rounds 0", "rounds"),
+        ("bench layers --batch 0", "batch"),
+        ("bench layers --batch ,", "batch"),
+        ("bench layers --ratio ,", "ratio"),
+        ("bench layers --threads 0", "threads"),
+        ("bench planning --rounds 0", "rounds"),
+        ("bench planning --model lenet", "lenet"),
         ("bench networks --ratio 1.5", "[0, 1)"),
         ("bench networks --tile 33", "33"),
         ("train-sample --model resnet18", "resnet18"),
         ("train-sample --epochs 0", "epoch"),
+        ("train-sample --out .", "--out"),
         ("paint", "paint"),
         ("", "COMMAND"),
     ],
@@ -70,6 +84,31 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
 def test_bad_input_is_refused_in_one_line_with_code_2(capsys, line: str, words: str):
     code, message = refusal(capsys, *line.split())
     assert code == 2 and words in message
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    code, message = refusal(capsys, "compare", "--json", str(tmp_path / "out.json"))
+    assert code == 2 and "written" in message
+
+
+@pytest.mark.parametrize("line", ["plan --method block", "compare --methods dense,filter,block"])
+def test_a_tile_that_fits_no_layer_is_refused(capsys, monkeypatch, line: str):
+    net = torch.nn.Sequential(*(torch.nn.Conv2d(16, 16, 3, padding=1, groups=2) for _ in range(2)))
+    model = adopt(
+        net, name="sample", title="Grouped", input_shape=(16, 8, 8), dataset=None, trained=False, note=""
+    )
+    for command in (plan, compare):
+        monkeypatch.setattr(command, "load_model", lambda _name: model)
+    code, message = refusal(capsys, *line.split(), "--tile", "16")
+    assert code == 2 and "for block; got 16" in message and "divides 8" in message
+    assert main(["plan", "--tile", "8"]) == 0
+
+
+def test_layers_are_not_timed_on_a_cpu_without_wide_vectors(capsys, monkeypatch):
+    monkeypatch.setattr(cpu_target, "host_target", lambda: "this CPU (abacus) has none")
+    code, message = refusal(capsys, "bench", "layers")
+    assert code == 2 and "abacus" in message
 
 
 def test_missing_data_has_a_code_of_its_own(capsys, monkeypatch):
@@ -179,6 +218,14 @@ def test_bench_planning_writes_rows_with_their_conditions(capsys, tmp_path: Path
     record = json.loads(path.read_text())
     assert record["kind"] == "planning" and record["environment"]["cpu"] and record["rows"]
     assert "median ms" in capsys.readouterr().out
+
+
+def test_a_benchmark_stopped_while_it_waits_measures_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(Interrupt, "asked", lambda _self: True)
+    for what in bench.BENCHMARKS:
+        monkeypatch.setitem(bench.BENCHMARKS, what, None)  # calling it would raise
+        assert main(["bench", what]) == 130
+        assert capsys.readouterr().err == "stopped\n"
 
 
 def test_bench_networks_gives_a_report_per_ratio(capsys, monkeypatch, tmp_path: Path):
