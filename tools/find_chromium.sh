@@ -4,9 +4,10 @@
 # usage: find_chromium.sh BIN
 bin=$1
 
+# A name on PATH is not enough: on Ubuntu chromium-browser is a stub that only asks for snap.
 found() {
     for name in chromium chromium-browser google-chrome google-chrome-stable; do
-        command -v "$name" >/dev/null 2>&1 && return 0
+        "$name" --version >/dev/null 2>&1 && return 0
     done
     ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/ >/dev/null 2>&1
 }
