@@ -1,7 +1,8 @@
-"""Settings for every test: two threads, a private run store, and hypothesis without time limits."""
+"""Settings for every test: two threads, private folders, and hypothesis without time limits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ settings.load_profile("project")
 @pytest.fixture(scope="session", autouse=True)
 def two_threads() -> None:
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test depends on the weights that whoever runs it has downloaded. For servers of a session, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        yield
 
 
 @pytest.fixture(autouse=True)
