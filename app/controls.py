@@ -21,7 +21,7 @@ ROUNDS = (9, 15, 31, 61)
 
 def scope_bar() -> None:
     """Model, tile, ratio, method: on every page, kept in the address bar."""
-    with st.container(border=True, key="scope_bar"), st.grid(4, min_column_width=130, gap="small"):
+    with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
             "Model",
             services.MODEL_NAMES,
@@ -180,6 +180,14 @@ def _more_settings() -> dict[str, Any]:
     )
     data = st.text_input("Folder with images", key="run_data", persist_state="session", help=HELP["data"])
     return {"recovery": recovery, "images": images, "rounds": rounds, "data": data.strip() or None}
+
+
+def figures(*shown: tuple[str, str, str | None]) -> None:
+    """(Label, value, help) side by side, wrapping on small screens: containers keep a least width there."""
+    with st.container(horizontal=True):
+        for label, value, explanation in shown:
+            with st.container():
+                st.metric(label, value, border=True, help=explanation)
 
 
 def show_chart(figure: object, *, key: str, alt: str) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import wording
+from bcbp.patterns import PATTERNS
 from bcbp.spec import DENSE
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "cannot tell"
+COSTLY, NO_CLAIM = "better at a cost", "no speed claim"
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,17 @@ class Paired:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady."""
+    """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady.
+
+    `speed_claim` is False where the time says nothing about pruning.
+    """
 
     median: float
     quartiles: tuple[float, float]
     rounds: int
     engine: str
     noisy: bool
+    speed_claim: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,10 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Finding:
-    """One method of a report at one batch size; what is not measured (yet) is None."""
+    """One method of a report at one batch size; what is not measured (yet) is None.
+
+    `layers` are the report's, with "engine" and "engine_reason" at that batch size.
+    """
 
     method: str
     title: str
@@ -105,15 +114,30 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         speedup=speedup and Speedup(speedup["value"], tuple(speedup["interval"]), speedup["verdict"]),
         wit_before=row.get("wit_before"),
         wit_after=row.get("wit_after"),
-        layers=tuple(row.get("layers") or ()),
+        layers=tuple(_layer(layer, batch) for layer in row.get("layers") or ()),
         remarks=_remarks(row, batch),
     )
+
+
+def _layer(layer: Mapping[str, Any], batch: str | None) -> Mapping[str, Any]:
+    """A layer as it ran at one batch size. Runs stored by earlier versions know only the first."""
+    if "engines" not in layer:
+        return layer
+    run = layer["engines"].get(batch) or {"engine": None, "reason": None}
+    return {**layer, "engine": run["engine"], "engine_reason": run["reason"]}
 
 
 def _latency(data: Mapping[str, Any]) -> Latency:
     samples = data["samples"]
     rounds = len(samples) if isinstance(samples, Sequence) else samples
-    return Latency(data["median"], (data["q1"], data["q3"]), rounds, data["engine"], bool(data.get("noisy")))
+    return Latency(
+        data["median"],
+        (data["q1"], data["q3"]),
+        rounds,
+        data["engine"],
+        noisy=bool(data.get("noisy")),
+        speed_claim=bool(data.get("speed_claim", True)),
+    )
 
 
 def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
@@ -144,7 +168,7 @@ def layer_lines(row: Finding) -> list[dict[str, object]]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`mood` is better, worse or cannot tell (or waiting); `sentence` answers, `cause` explains."""
+    """`mood` is one of the five above, or waiting; `sentence` answers, `cause` explains."""
 
     mood: str
     sentence: str
@@ -159,17 +183,27 @@ def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
     dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
     if dense is None or row is None or row.speedup is None or dense.latency is None or row.latency is None:
         return WAITING
-    speed = wording.times(row.speedup.value)
+    mood = _mood(row, row.latency, row.speedup)
+    measured = f"{row.title} is {wording.times(row.speedup.value)} as fast as the best dense at batch {batch}"
     head = {
-        BETTER: f"Yes: {row.title} is {speed} as fast as the best dense at batch {batch}",
-        WORSE: f"No, not on this device: {row.title} is {speed} as fast as the best dense at batch {batch}",
+        BETTER: f"Yes: {measured}",
+        COSTLY: f"Faster, at a cost: {measured}",
+        WORSE: f"No, not on this device: {measured}",
         UNCLEAR: f"Cannot tell: {row.title} and the best dense are too close to call at batch {batch}",
-    }[row.speedup.verdict]
+        NO_CLAIM: f"No speed claim: {row.title} ran on {row.latency.engine}, whose time says nothing about "
+        f"pruning; as it ran, {measured}",
+    }[mood]
     low, high = row.speedup.interval
     interval = f" (95 % interval {wording.times(low)} to {wording.times(high)})"
-    return Verdict(
-        row.speedup.verdict, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense)
-    )
+    return Verdict(mood, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense, mood))
+
+
+def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
+    """What may be said of the speed, and whether it was paid for with accuracy."""
+    if not latency.speed_claim:
+        return NO_CLAIM
+    costs = row.paired is not None and row.paired.verdict == WORSE
+    return COSTLY if speedup.verdict == BETTER and costs else speedup.verdict
 
 
 def _accuracy_clause(row: Finding, dense: Finding) -> str:
@@ -182,21 +216,34 @@ def _accuracy_clause(row: Finding, dense: Finding) -> str:
     return f", with {difference} points of accuracy ({shares})"
 
 
-def _cause(row: Finding, dense: Finding) -> str:
+def _cause(row: Finding, dense: Finding, mood: str) -> str:
     """What the measured figures themselves say about why; no guess goes beyond them."""
-    assert row.latency is not None and dense.latency is not None and row.speedup is not None
-    work = row.macs / dense.macs if dense.macs else 1.0
-    rate = work * dense.latency.median / row.latency.median
-    parts = [
-        f"It does {wording.percent(work, 0)} of the multiply-adds, "
-        f"at {wording.percent(rate, 0)} of the rate of {dense.latency.engine}."
-    ]
-    pruned = [layer for layer in row.layers if layer.get("ratio", 0) > 0]
-    fallbacks = [layer for layer in pruned if layer.get("engine") == DENSE]
+    assert row.latency is not None and dense.latency is not None
+    pruned, fallbacks = _fallbacks(row)
+    parts = [_work(row.macs / dense.macs if dense.macs else 1.0, row.latency, dense.latency, bool(fallbacks))]
     if fallbacks:
         parts.append(wording.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
-    if row.speedup.verdict == UNCLEAR:
+    if mood == UNCLEAR:
         parts.append("More rounds or a quieter machine would narrow the interval.")
     if row.latency.noisy or dense.latency.noisy:
         parts.append("The clock was unsteady during this run.")
     return " ".join(parts)
+
+
+def _fallbacks(row: Finding) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The pruned layers, and those of them that ran dense though they were meant to run sparse."""
+    pruned = [layer for layer in row.layers if layer.get("ratio", 0) > 0]
+    if PATTERNS[row.method].changes_shapes:
+        return pruned, []
+    return pruned, [layer for layer in pruned if layer.get("engine") == DENSE]
+
+
+def _work(left: float, latency: Latency, dense: Latency, fell_back: bool) -> str:
+    """Work left and its rate; no rate where layers ran dense, since those did more than their masks leave."""
+    if fell_back:
+        return f"Its masks leave {wording.percent(left, 0)} of the multiply-adds."
+    rate = left * dense.median / latency.median
+    return (
+        f"It does {wording.percent(left, 0)} of the multiply-adds, "
+        f"at {wording.percent(rate, 0)} of the rate of {dense.engine}."
+    )

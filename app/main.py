@@ -29,7 +29,6 @@ def pages() -> list[st.Page]:
             title=name.capitalize(),
             icon=f":material/{icon}:",
             default=name == "model",
-            help=PAGES[name.capitalize()],
         )
         for name, icon in icons.items()
     ]

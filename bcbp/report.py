@@ -10,7 +10,10 @@ with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdi
 "wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers".
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
-filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed.
+filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed, and "engines"
+{BATCH: {"engine", "reason"}}, since the faster engine is found for every batch size anew.
+
+"speed_claim" is false where the time says nothing about pruning: no pruned layer ran sparse or smaller.
 
 `samples` are milliseconds, one per round. A session of `latency` is the result of `timing.time_batch`
 without its methods: the dense candidates, the best of them, who declined, the A/A control.
@@ -71,6 +74,7 @@ def dense_row(model: LoadedModel) -> Json:
                 "rows": info.rows,
                 "ratio": 0.0,
                 "engine": None,
+                "engines": {},
             }
             for info in model.layers
         ],
@@ -127,6 +131,7 @@ def _layer(planned: LayerPlan) -> Json:
         "rows": int(mask.rows.sum()),
         "ratio": planned.ratio,
         "engine": None,
+        "engines": {},
     }
 
 
@@ -167,14 +172,32 @@ def _add_dense(row: Json, key: str, session: Json) -> None:
     row["speedup"][key] = {"value": 1.0, "interval": interval, "verdict": CANNOT_TELL}
     for layer in row["layers"]:
         layer["engine"] = layer["engine"] or engine
+        layer["engines"][key] = {"engine": engine, "reason": "the fastest dense network"}
 
 
 def _add_method(row: Json, key: str, timed: Json) -> None:
     kept = ("median", "q1", "q3", "samples", "engine", "noisy", "speed_claim")
     row["latency_ms"][key] = {name: timed[name] for name in kept}
     row["speedup"][key] = timed["speedup"]
+    smaller = PATTERNS[row["method"]].changes_shapes
     ran = {layer["name"]: layer for layer in timed["layers"]}
     for layer in row["layers"]:
-        if layer["engine"] is None and layer["name"] in ran:
-            layer["engine"] = ran[layer["name"]]["engine"]
-            layer["engine_reason"] = ran[layer["name"]]["reason"]
+        if layer["name"] in ran:
+            run = ran[layer["name"]]
+            _add_engine(layer, key, run["engine"], run["reason"])
+    row["latency_ms"][key]["speed_claim"] &= smaller or _ran_sparse(row["layers"], key)
+
+
+def _add_engine(layer: Json, key: str, engine: str, reason: str) -> None:
+    layer["engines"][key] = {"engine": engine, "reason": reason}
+    if layer["engine"] is None:
+        layer["engine"], layer["engine_reason"] = engine, reason
+
+
+def _ran_sparse(layers: list[Json], key: str) -> bool:
+    """Whether any pruned layer ran on an engine that can skip what was removed."""
+    return any(
+        layer["engines"][key]["engine"] != DENSE
+        for layer in layers
+        if layer["ratio"] > 0 and key in layer["engines"]
+    )

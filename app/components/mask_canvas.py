@@ -187,14 +187,13 @@ def _source(name: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
-_mount = st.components.v2.component(
-    "bcbp_mask_canvas",
-    html='<div class="frame"></div>\n',
-    css=_source("mask_canvas.css"),
-    js=_source("mask_canvas.js"),
-)
+_CSS, _JS = _source("mask_canvas.css"), _source("mask_canvas.js")
 
 
 def mask_canvas(shown: Picture, *, key: str, alt: str, panel_height: int = 150, tools: bool = True) -> None:
     """Paint `picture(...)`; `alt` is for screen readers, `tools` are the zoom buttons and their hint."""
-    _mount(key=key, data=shown.message(alt=alt, panel_height=panel_height, tools=tools))
+    # Not once at import: Streamlit 1.65 forgets a component when another runtime starts, as in every AppTest.
+    mount = st.components.v2.component(
+        "bcbp_mask_canvas", html='<div class="frame"></div>\n', css=_CSS, js=_JS
+    )
+    mount(key=key, data=shown.message(alt=alt, panel_height=panel_height, tools=tools))

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import wording
-from app.findings import Finding, dense_of
+from app.findings import NO_CLAIM, Finding, dense_of
 from app.help_texts import HELP
 from bcbp.spec import DENSE
 
@@ -44,8 +44,10 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
 
 
 def _verdict(row: Finding) -> str:
-    if row.speedup is None:
+    if row.speedup is None or row.latency is None:
         return ""
+    if not row.latency.speed_claim:
+        return NO_CLAIM
     return "reference" if row.method == DENSE else row.speedup.verdict
 
 

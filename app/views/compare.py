@@ -15,8 +15,10 @@ from bcbp.spec import DENSE
 
 MOODS = {
     findings.BETTER: (st.success, ":material/check_circle:"),
+    findings.COSTLY: (st.warning, ":material/balance:"),
     findings.WORSE: (st.error, ":material/cancel:"),
     findings.UNCLEAR: (st.warning, ":material/help:"),
+    findings.NO_CLAIM: (st.info, ":material/block:"),
     "waiting": (st.info, ":material/hourglass_empty:"),
 }
 

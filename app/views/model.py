@@ -49,16 +49,13 @@ def facts(model: LoadedModel) -> None:
     if not model.trained:
         st.warning(wording.UNTRAINED, icon=":material/casino:")
     parameters = sum(value.numel() for value in model.module.parameters())
-    with st.grid(4, min_column_width=140):
-        st.metric("Prunable layers", len(model.layers), border=True)
-        st.metric("Parameters", wording.amount(parameters), border=True)
-        st.metric(
-            "Multiply-adds",
-            wording.amount(sum(info.macs for info in model.layers)),
-            border=True,
-            help="Per image",
-        )
-        st.metric("Input", " × ".join(map(str, model.input_shape)), border=True)
+    macs = sum(info.macs for info in model.layers)
+    controls.figures(
+        ("Prunable layers", str(len(model.layers)), None),
+        ("Parameters", wording.amount(parameters), None),
+        ("Multiply-adds", wording.amount(macs), "Per image"),
+        ("Input", " × ".join(map(str, model.input_shape)), None),
+    )
 
 
 def prunable(model: LoadedModel) -> None:

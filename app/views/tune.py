@@ -27,16 +27,13 @@ def presets() -> None:
 def totals(plan: PruningPlan) -> None:
     """What the plan removes, and the most it could gain."""
     left = services.macs_left(state.scope().model, plan)
-    with st.grid(4, min_column_width=140):
-        st.metric("Weights removed", wording.percent(plan.sparsity), border=True, help=HELP["ratio"])
-        st.metric("Multiply-adds left", wording.percent(left), border=True)
-        st.metric("○ Speed, at most", wording.times(1 / left), border=True, help=HELP["bound"])
-        st.metric(
-            "Idle before balancing",
-            f"≤ {wording.percent(max((layer.wit_before for layer in plan), default=0.0))}",
-            border=True,
-            help=HELP["idle"],
-        )
+    idle = max((layer.wit_before for layer in plan), default=0.0)
+    controls.figures(
+        ("Weights removed", wording.percent(plan.sparsity), HELP["ratio"]),
+        ("Multiply-adds left", wording.percent(left), None),
+        ("○ Speed, at most", wording.times(1 / left), HELP["bound"]),
+        ("Idle before balancing", f"≤ {wording.percent(idle)}", HELP["idle"]),
+    )
     if plan.spec.allocation == "explicit" and not plan.spec.ratios:
         st.info(wording.NOTHING_SET, icon=":material/edit:")
     for note in plan.notes:

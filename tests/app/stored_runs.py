@@ -37,9 +37,13 @@ DENSE_MS = 2.4
 
 
 def report(
-    request: CompareRequest | None = None, *, accuracy: bool = True, finished: bool = True
+    request: CompareRequest | None = None,
+    *,
+    accuracy: bool = True,
+    finished: bool = True,
+    engine: str = "cpu-tiles",
 ) -> dict[str, Any]:
-    """A report of `request` (the default comparison) as schema 1 has it."""
+    """A report of `request` (the default comparison) as schema 1 has it; `engine` ran the pruned layers."""
     request = request or CompareRequest()
     model = load_model(request.model)
     planner = Planner(model, criterion=request.spec.criterion, tile=request.spec.tile)
@@ -49,7 +53,7 @@ def report(
     for row in made["rows"] if accuracy else ():
         _add_accuracy(row)
     for batch in request.batches if finished else request.batches[:1]:
-        add_session(made, batch, _session(made, batch))
+        add_session(made, batch, _session(made, batch, engine))
     made["finished"] = finished
     return made
 
@@ -62,16 +66,15 @@ def _add_accuracy(row: dict[str, Any]) -> None:
     add_accuracy(row, quality, paired)
 
 
-def _session(made: dict[str, Any], batch: int) -> dict[str, Any]:
+def _session(made: dict[str, Any], batch: int, engine: str) -> dict[str, Any]:
     methods = {}
     for row in made["rows"][1:]:
         value, interval, verdict = SPEEDUPS[row["method"]]
         methods[row["method"]] = _times(batch * DENSE_MS / value) | {
-            "engine": "cpu-tiles",
+            "engine": engine,
             "speedup": {"value": value, "interval": list(interval), "verdict": verdict},
             "layers": [
-                {"name": layer["name"], "engine": "cpu-tiles", "reason": "asked for"}
-                for layer in row["layers"]
+                {"name": layer["name"], "engine": engine, "reason": "asked for"} for layer in row["layers"]
             ],
         }
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app import findings
-from app.findings import BETTER, UNCLEAR, WAITING, WORSE, Finding
+from app.components.results_table import results
+from app.findings import BETTER, COSTLY, NO_CLAIM, UNCLEAR, WAITING, WORSE, Finding
 from app.services import METHOD_TITLES
 from bcbp.request import CompareRequest
 from tests.app.stored_runs import report
@@ -23,7 +24,7 @@ def rows_of(made: dict[str, object], batch: str | None = "1") -> tuple[Finding, 
 @pytest.mark.parametrize(
     ("method", "mood", "start"),
     [
-        ("bcbp", BETTER, "Yes: BCBP is 1.83×"),
+        ("bcbp", COSTLY, "Faster, at a cost: BCBP is 1.83×"),
         ("filter", WORSE, "No, not on this device: Filter is 0.87×"),
         ("block", UNCLEAR, "Cannot tell"),
     ],
@@ -40,12 +41,46 @@ def test_the_cause_is_taken_from_the_figures(full: dict[str, object]) -> None:
     assert "of the multiply-adds, at 43 % of the rate of dense (compiled)" in answer.cause
 
 
-def test_layers_that_fell_back_to_dense_are_part_of_the_cause() -> None:
+def test_layers_that_fell_back_to_dense_are_part_of_the_cause_at_their_batch() -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")))
-    layer = made["rows"][1]["layers"][0]
-    layer |= {"engine": "dense", "engine_reason": "dense was 1.20x faster here"}
+    reason = "dense was 1.20x faster here"
+    made["rows"][1]["layers"][0]["engines"]["32"] = {"engine": "dense", "reason": reason}
+    answer = findings.verdict(rows_of(made, "32"), method="bcbp", batch="32")
+    assert f"1 of 8 pruned layers ran dense (the first: {reason})." in answer.cause
+    assert "Its masks leave" in answer.cause and "rate" not in answer.cause
+    assert findings.layer_lines(rows_of(made, "32")[1])[0]["Why"] == reason
+    first = findings.verdict(rows_of(made), method="bcbp", batch="1")
+    assert "ran dense" not in first.cause and "of the rate of" in first.cause
+    assert findings.layer_lines(rows_of(made)[1])[0]["Engine"] == "cpu-tiles"
+
+
+def test_runs_stored_without_engines_by_batch_still_open() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    for layer in made["rows"][1]["layers"]:
+        del layer["engines"]
+    assert findings.layer_lines(rows_of(made)[1])[0]["Engine"] == "cpu-tiles"
+
+
+def test_physically_smaller_layers_are_no_fallbacks() -> None:
+    made = report(CompareRequest(methods=("dense", "filter")), engine="dense")
+    assert "ran dense" not in findings.verdict(rows_of(made), method="filter", batch="1").cause
+
+
+def test_without_a_sparse_layer_there_is_no_speed_claim() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")), engine="dense")
     answer = findings.verdict(rows_of(made), method="bcbp", batch="1")
-    assert "1 of 8 pruned layers ran dense (the first: dense was 1.20x faster here)." in answer.cause
+    assert answer.mood == NO_CLAIM
+    assert answer.sentence.startswith("No speed claim: BCBP ran on dense")
+    assert "8 of 8 pruned layers ran dense (the first: asked for)." in answer.cause
+    assert results(rows_of(made)).set_index("Method").loc["BCBP", "Verdict"] == NO_CLAIM
+
+
+@pytest.mark.parametrize("accuracy", ["better", "cannot tell"])
+def test_faster_without_a_loss_of_accuracy_is_a_plain_yes(accuracy: str) -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    made["rows"][1]["accuracy_vs_dense"]["verdict"] = accuracy
+    answer = findings.verdict(rows_of(made), method="bcbp", batch="1")
+    assert answer.mood == BETTER and answer.sentence.startswith("Yes: BCBP is 1.83×")
 
 
 def test_without_times_there_is_no_verdict(full: dict[str, object]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 
 import torch
 
@@ -68,6 +69,35 @@ def test_the_engines_of_the_first_batch_stay():
     add_session(report, 32, later)
     assert row_of(report, "filter")["layers"][0]["engine"] == "dense"
     assert row_of(report, "filter")["latency_ms"].keys() == {"1", "32"}
+
+
+def test_each_batch_has_its_own_engines():
+    report, later = filled(), session()
+    later["methods"]["filter"]["layers"][0] |= {"engine": "cpu-tiles", "reason": "faster"}
+    add_session(report, 32, later)
+    engines = row_of(report, "filter")["layers"][0]["engines"]
+    assert {batch: run["engine"] for batch, run in engines.items()} == {"1": "dense", "32": "cpu-tiles"}
+    assert row_of(report, "dense")["layers"][0]["engines"]["32"]["engine"] == "dense (eager)"
+
+
+def timed_layers(method: str, *engines: str) -> dict:
+    """The row of a method whose pruned layers ran on `engines`, and dense where those end."""
+    report, made = filled(), session()
+    pruned = [layer.name for layer in PLANS[method] if layer.ratio > 0]
+    ran = zip_longest(pruned, engines[: len(pruned)], fillvalue="dense")
+    layers = [{"name": name, "engine": engine, "reason": "not pruned"} for name, engine in ran]
+    made["methods"] = {method: made["methods"]["filter"] | {"layers": layers}}
+    add_session(report, 8, made)
+    return row_of(report, method)
+
+
+def test_a_time_without_any_sparse_layer_is_no_speed_claim():
+    assert not timed_layers("bcbp")["latency_ms"]["8"]["speed_claim"]
+    assert timed_layers("bcbp", "cpu-tiles")["latency_ms"]["8"]["speed_claim"]
+
+
+def test_physically_smaller_layers_run_dense_and_claim_their_speed():
+    assert timed_layers("filter")["latency_ms"]["8"]["speed_claim"]
 
 
 def test_a_report_survives_json():
