@@ -15,13 +15,14 @@ from urllib.parse import urlparse
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, sync_playwright
 
 from tests.app.stored_runs import report, store_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "artifacts" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "phone": (390, 844)}
 LOCAL = {"127.0.0.1", "localhost", ""}
 COLD_START_SECONDS = 60
@@ -37,14 +38,21 @@ def find_chromium() -> str | None:
     return bundled if Path(bundled).exists() else None
 
 
+def launched(kind: BrowserType, executable: str) -> Browser:
+    """The browser; a skip where it does not start, since one that is found may still lack a library."""
+    try:
+        return kind.launch(executable_path=executable, args=FLAGS)
+    except Error as error:
+        pytest.skip(f"{executable} does not start: {error.message.splitlines()[0]}")
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = find_chromium()
     if executable is None:
         pytest.skip(f"no Chromium found: looked for {', '.join(NAMES)} on PATH and for Playwright's own")
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=executable, args=flags)
+        running = launched(playwright.chromium, executable)
         yield running
         running.close()
 

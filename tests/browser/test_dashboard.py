@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Error
 
 from app import wording
-from tests.browser.conftest import SIZES, Screen
+from tests.browser.conftest import SIZES, Screen, launched
 
 pytestmark = pytest.mark.browser
 Make = Callable[..., Screen]
@@ -15,6 +16,18 @@ Make = Callable[..., Screen]
 PAGES = ("model", "tune", "masks", "run", "compare")
 # A rerun sends at most this much; steady where milliseconds are not.
 RERUN_BYTES = 64 * 1024
+
+
+class Broken:
+    """A Chromium that lacks a library."""
+
+    def launch(self, **_settings: object) -> None:
+        raise Error("Failed to launch: libnss3.so: cannot open\nand the call log")
+
+
+def test_a_chromium_that_cannot_start_is_a_skip_with_its_reason() -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"does not start: Failed .* cannot open$"):
+        launched(Broken(), "/usr/bin/chromium")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -144,7 +157,10 @@ def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
 
 
 def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
-    screen = open_screen().open("run", "model=cifar-resnet20&tile=16")
+    screen = open_screen().open("run")
+    screen.page.get_by_text("More settings").click()
+    screen.page.get_by_role("radio", name="1,000", exact=True).click()
+    screen.settled()
     for method in ("Column", "Filter", "Block"):
         screen.page.get_by_role("button", name=method, exact=True).click()
         screen.settled()
