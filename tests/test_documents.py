@@ -56,6 +56,7 @@ def test_every_recording_is_what_the_command_above_it_asks_for(measured: ModuleT
             assert request["spec"]["tile"] == asked.tile
             assert set(asked.methods) == set(request["methods"])
             assert list(asked.batch) == request["batches"]
+            assert asked.rounds == request["rounds"]
             assert request["spec"]["ratio"] in (
                 asked.ratio if isinstance(asked.ratio, tuple) else [asked.ratio]
             )
