@@ -163,7 +163,7 @@ def measured_document() -> str:
         "# Measured",
         "Written by `tools/measured.py` from `assets/recorded`; speed-ups are over the best dense form, "
         "with 95 % intervals over interleaved rounds. A verdict is named where it is not *better*. "
-        "*filter* is the physically smaller network or layer of (nearly) equal arithmetic: on large planes at "
+        "*filter* is the physically smaller network or layer of about equal arithmetic: on large planes at "
         "batch 8 it moves fewer bytes, because its output shrinks too, and there it can be ahead.",
     ]
     for name, (title, command, table) in TABLES.items():
