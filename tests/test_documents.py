@@ -68,3 +68,11 @@ def test_recorded_layers_are_those_asked_for(measured: ModuleType) -> None:
     assert {row["tile"] for row in rows} == {asked.tile}
     assert {row["batch"] for row in rows} == set(asked.batch)
     assert {row["ratio"] for row in rows} == set(asked.ratio)
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    named = re.findall(
+        r"`((?:tests|bcbp|app|kernels)/[\w/]+(?:\.py|/))`", (ROOT / "CONTRIBUTING.md").read_text()
+    )
+    assert len(named) > 10
+    assert not [path for path in named if not (ROOT / path).exists()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,6 +79,21 @@ def split_scope(task: Task) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str
     reasons = {layer.name: layer.tile_reason(task.spec.tile) for layer in task.layers}
     fitting = tuple(layer for layer in task.layers if reasons[layer.name] is None)
     return fitting, tuple((name, reason) for name, reason in reasons.items() if reason is not None)
+
+
+def prune_layers(task: Task, plan_layer: Callable[[LayerInfo, UnitScores, int], LayerPlan]) -> Outcome:
+    """Plan every layer that the tile fits from its column scores and its budget; the others stay whole."""
+    tile = TileShape(task.spec.tile)
+    fitting, kept_dense = split_scope(task)
+    pool = task.book.columns(tile).only({layer.name for layer in fitting})
+    budgets = allocate(task, pool, task.spec.ratio)
+    plans = tuple(
+        plan_layer(layer, pool[layer.name], budgets[layer.name])
+        if layer.name in budgets
+        else whole_layer(layer, tile)
+        for layer in task.layers
+    )
+    return Outcome(plans, kept_dense)
 
 
 def whole_layer(info: LayerInfo, tile: TileShape) -> LayerPlan:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, allocate, layer_target, split_scope, whole_layer
+from bcbp.patterns.base import Outcome, Task, layer_target, prune_layers
 from bcbp.plan import LayerPlan
-from bcbp.scores import ScorePool, UnitScores
+from bcbp.scores import UnitScores
 
 
 def block_sides(heights: Tensor, columns: int, keep: int) -> tuple[list[int], int]:
@@ -55,20 +55,10 @@ class Blocks:
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:
-        tile = TileShape(task.spec.tile)
-        fitting, kept_dense = split_scope(task)
-        pool = task.book.columns(tile).only({layer.name for layer in fitting})
-        budgets = allocate(task, pool, task.spec.ratio)
-        plans = tuple(
-            self._layer(task, layer, pool, budgets[layer.name])
-            if layer.name in budgets
-            else whole_layer(layer, tile)
-            for layer in task.layers
-        )
-        return Outcome(plans, kept_dense)
+        return prune_layers(task, lambda *layer: self._layer(task, *layer))
 
-    def _layer(self, task: Task, layer: LayerInfo, pool: ScorePool, budget: int) -> LayerPlan:
-        scores, tile = pool[layer.name], TileShape(task.spec.tile)
+    def _layer(self, task: Task, layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
+        tile = TileShape(task.spec.tile)
         rows, columns = block_sides(scores.weights, layer.columns, budget)
         kept_rows = best_rows(task.book.filters[layer.name], rows, tile)
         mask = Mask(scores.best(columns), kept_rows, tile)

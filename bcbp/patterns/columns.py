@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bcbp.geometry import TileShape
+from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, allocate, layer_target, split_scope, whole_layer
+from bcbp.patterns.base import Outcome, Task, layer_target, prune_layers
 from bcbp.plan import LayerPlan
+from bcbp.scores import UnitScores
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,12 @@ class Columns:
 
     def prune(self, task: Task) -> Outcome:
         tile = TileShape(task.spec.tile)
-        fitting, kept_dense = split_scope(task)
-        pool = task.book.columns(tile).only({layer.name for layer in fitting})
-        budgets = allocate(task, pool, task.spec.ratio)
-        plans = []
-        for layer in task.layers:
-            if layer.name not in budgets:
-                plans.append(whole_layer(layer, tile))
-                continue
-            scores, budget = pool[layer.name], budgets[layer.name]
-            mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
-            target = layer_target(scores, budget)
-            plans.append(LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit))
-        return Outcome(tuple(plans), kept_dense)
+        return prune_layers(task, lambda *layer: self._layer(tile, *layer))
+
+    def _layer(self, tile: TileShape, layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
+        mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
+        target = layer_target(scores, budget)
+        return LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit)
 
 
 COLUMNS = Columns()
