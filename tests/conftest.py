@@ -13,7 +13,7 @@ settings.register_profile("project", deadline=None, max_examples=30, derandomize
 settings.load_profile("project")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def two_threads() -> None:
     torch.set_num_threads(2)
 
