@@ -60,6 +60,22 @@ def test_an_engine_computes_the_masked_layer(name: str, variant: str, poisoned: 
     assert torch.equal(operator(x, residual), y), "a second run differs"
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_permuted_layer_unpermutes_to_the_same_output(variant: str) -> None:
+    """Filters sorted into other tiles, packed there and put back give the layer of the same mask."""
+    random = torch.Generator().manual_seed(3)
+    geometry, everyone = conv(6, 40), torch.ones(40, dtype=torch.bool)
+    weight = torch.randn(geometry.rows, geometry.columns, generator=random)
+    x = channels_last(torch.randn(2, 6, 7, 7, generator=random))
+    order = torch.randperm(40, generator=random)
+    keep = torch.rand(3, geometry.columns, generator=random) < 0.5
+    permuted = pack(weight[order], keep, everyone, 16, geometry)
+    y = build_variant(variant, permuted, Epilogue())(x)[:, order.argsort()]
+    by_filter = keep.repeat_interleave(16, 0)[:40][order.argsort()]
+    plain = pack(weight, by_filter, everyone, 1, geometry)
+    assert_close(channels_last(y), packed=plain, x=x, epilogue=Epilogue())
+
+
 @st.composite
 def layers(draw: st.DrawFn) -> Case:
     """Any small layer an engine may meet."""
