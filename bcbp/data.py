@@ -169,7 +169,6 @@ CIFAR10 = DataSet(
     held_out=2500,
     calibration=5000,
 )
-DATASETS = {dataset.name: dataset for dataset in (FASHION_MNIST, CIFAR10)}
 
 
 def bundled_file(dataset: DataSet) -> Path:

@@ -88,8 +88,8 @@ class Comparison:
         self.report = new_report(request, self.model, environment())
         self._on_event, self._should_stop = on_event, should_stop
         self._no_accuracy = _no_accuracy(request, self.model)
-        self._test_images = self._images("test")
         self._calibration = self._images("calibration")
+        self._test_images = self._images("test")  # None too where calibration images are missing
         self._plans: dict[str, PruningPlan] = {}
         self._dense_hits: Tensor | None = None
         self._progress, self._began = Progress(), time.monotonic()
@@ -109,7 +109,7 @@ class Comparison:
 
     def test(self) -> None:
         """Accuracy of every row on the test images, after recovery on the calibration images."""
-        if self._test_images is None or self._no_accuracy:
+        if self._test_images is None:
             for row in self.report["rows"]:
                 row["accuracy_reason"] = self._no_accuracy
             return
@@ -162,7 +162,7 @@ class Comparison:
         """Every step with its rough cost in seconds."""
         seconds_per_image = sum(layer.macs for layer in self.model.layers) / _MACS_PER_SECOND
         steps = [("Prune", _PLAN_SECONDS)]
-        if self._test_images is not None and not self._no_accuracy:
+        if self._test_images is not None:
             available = len(self._test_images)
             tested = seconds_per_image * min(self.request.images or available, available)
             recovered = seconds_per_image * len(self._calibration or ())

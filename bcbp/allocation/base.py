@@ -6,6 +6,7 @@ import math
 from typing import Protocol
 
 from bcbp.scores import ScorePool
+from bcbp.table import Entry
 
 
 def weights_kept(total: int, ratio: float) -> int:
@@ -17,17 +18,8 @@ def weights_kept(total: int, ratio: float) -> int:
     return total - math.floor(round(ratio * total, 6))  # 0.29 * 100 is 28.999999999999996 in floats
 
 
-class Allocation(Protocol):
+class Allocation(Entry, Protocol):
     """Spreads one ratio over the layers of a pool. Layers whose ratio a person fixed are not in the pool."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
 
     def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
         """Weights that each layer keeps, for `ratio` in [0, 1)."""

@@ -8,23 +8,15 @@ import torch
 from torch import Tensor
 
 from bcbp.geometry import TileShape
+from bcbp.table import Entry
 
 
-class Criterion(Protocol):
+class Criterion(Entry, Protocol):
     """Scores are float32 and not negative; the higher, the more worth keeping.
 
     `filters_only` criteria have no column scores: `columns` raises SpecError. `generator` is seeded per
     layer; only criteria that draw at random use it.
     """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
 
     @property
     def filters_only(self) -> bool: ...

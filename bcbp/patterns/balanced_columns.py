@@ -110,7 +110,7 @@ class BalancedColumns:
 
     def prune(self, task: Task) -> Outcome:
         tile = TileShape(task.spec.tile, task.spec.k_step)
-        fitting, kept_dense = split_scope(task)
+        fitting, kept_dense = split_scope(task, tile)
         pool = task.book.columns(tile).only({layer.name for layer in fitting})
         budgets = allocate(task, pool, task.spec.ratio)
         counts = {name: pre_prune(pool[name], budgets[name]) for name in budgets}  # step 1

@@ -15,6 +15,7 @@ from bcbp.mask import Mask
 from bcbp.plan import LayerPlan
 from bcbp.scores import ScoreBook, ScorePool, UnitScores
 from bcbp.spec import PruneSpec
+from bcbp.table import Entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +41,11 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-class Pattern(Protocol):
+class Pattern(Entry, Protocol):
     """`label` is for chart legends; patterns that change shapes leave physically smaller layers."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
     def label(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
 
     @property
     def changes_shapes(self) -> bool: ...
@@ -74,17 +66,19 @@ def allocate(task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
     return fixed | ALLOCATIONS[task.spec.allocation].budgets(free, ratio)
 
 
-def split_scope(task: Task) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
-    """Layers of the task that its tile fits, and the others with the reason."""
-    reasons = {layer.name: layer.tile_reason(task.spec.tile) for layer in task.layers}
+def split_scope(task: Task, tile: TileShape) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:
+    """Layers of the task that `tile` fits, and the others with the reason."""
+    reasons = {layer.name: layer.tile_reason(tile.rows) for layer in task.layers}
     fitting = tuple(layer for layer in task.layers if reasons[layer.name] is None)
     return fitting, tuple((name, reason) for name, reason in reasons.items() if reason is not None)
 
 
-def prune_layers(task: Task, plan_layer: Callable[[LayerInfo, UnitScores, int], LayerPlan]) -> Outcome:
+PlanLayer = Callable[[LayerInfo, UnitScores, int], LayerPlan]
+
+
+def prune_layers(task: Task, tile: TileShape, plan_layer: PlanLayer) -> Outcome:
     """Plan every layer that the tile fits from its column scores and its budget; the others stay whole."""
-    tile = TileShape(task.spec.tile)
-    fitting, kept_dense = split_scope(task)
+    fitting, kept_dense = split_scope(task, tile)
     pool = task.book.columns(tile).only({layer.name for layer in fitting})
     budgets = allocate(task, pool, task.spec.ratio)
     plans = tuple(
@@ -94,6 +88,17 @@ def prune_layers(task: Task, plan_layer: Callable[[LayerInfo, UnitScores, int], 
         for layer in task.layers
     )
     return Outcome(plans, kept_dense)
+
+
+def prune_unbalanced(task: Task, tile: TileShape) -> Outcome:
+    """Every layer keeps its best columns of tiles by one threshold, wherever they lie."""
+
+    def plan_layer(layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
+        mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
+        target = layer_target(scores, budget)
+        return LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit)
+
+    return prune_layers(task, tile, plan_layer)
 
 
 def whole_layer(info: LayerInfo, tile: TileShape) -> LayerPlan:

@@ -55,7 +55,7 @@ class Blocks:
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:
-        return prune_layers(task, lambda *layer: self._layer(task, *layer))
+        return prune_layers(task, TileShape(task.spec.tile), lambda *layer: self._layer(task, *layer))
 
     def _layer(self, task: Task, layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
         tile = TileShape(task.spec.tile)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bcbp.geometry import LayerInfo, TileShape
-from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, layer_target, prune_layers
-from bcbp.plan import LayerPlan
-from bcbp.scores import UnitScores
+from bcbp.geometry import TileShape
+from bcbp.patterns.base import Outcome, Task, prune_unbalanced
 
 
 @dataclass(frozen=True)
@@ -25,13 +22,7 @@ class Columns:
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:
-        tile = TileShape(task.spec.tile)
-        return prune_layers(task, lambda *layer: self._layer(tile, *layer))
-
-    def _layer(self, tile: TileShape, layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
-        mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
-        target = layer_target(scores, budget)
-        return LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit)
+        return prune_unbalanced(task, TileShape(task.spec.tile))
 
 
 COLUMNS = Columns()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bcbp.geometry import TileShape
-from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, allocate, layer_target
-from bcbp.plan import LayerPlan
+from bcbp.patterns.base import Outcome, Task, prune_unbalanced
 
 
 @dataclass(frozen=True)
@@ -24,16 +22,7 @@ class Elementwise:
     changes_shapes: bool = False
 
     def prune(self, task: Task) -> Outcome:
-        tile = TileShape(1)
-        pool = task.book.columns(tile).only({layer.name for layer in task.layers})
-        budgets = allocate(task, pool, task.spec.ratio)
-        plans = []
-        for layer in task.layers:
-            scores, budget = pool[layer.name], budgets[layer.name]
-            mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
-            target = layer_target(scores, budget)
-            plans.append(LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit))
-        return Outcome(tuple(plans))
+        return prune_unbalanced(task, TileShape(1))
 
 
 ELEMENTWISE = Elementwise()

@@ -7,18 +7,10 @@ from typing import Protocol
 from torch import nn
 
 from bcbp.data import ImageSet
+from bcbp.table import Entry
 
 
-class Recovery(Protocol):
+class Recovery(Entry, Protocol):
     """`apply` gives a recovered copy in eval mode; the pruned zeros stay zero."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
 
     def apply(self, module: nn.Module, images: ImageSet) -> nn.Module: ...

@@ -15,7 +15,7 @@ from bcbp.progress import Progress
 from bcbp.spec import PruneSpec
 from bcbp.timing_process import TimingError
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
-from tests.bcbp.small import TEST_IMAGES, use_small_model
+from tests.bcbp.small import TEST_IMAGES, small_images, use_small_model
 
 SPEC = PruneSpec(tile=16)
 
@@ -234,3 +234,14 @@ def test_stop_during_timing_keeps_what_was_timed(small, monkeypatch):
     request = CompareRequest(methods=("bcbp",), spec=SPEC, batches=(1, 3), images=0, rounds=5, threads=1)
     report = compare(request, on_event=Listener())
     assert not report["finished"] and report["rows"][1]["latency_ms"].keys() == {"1"}
+
+
+def test_missing_calibration_images_alone_cost_the_accuracy_too(small, monkeypatch):
+    def only_test(dataset, part: str, folder=None):
+        if part == "calibration":
+            raise DataError("Expected images; found none.")
+        return small_images(dataset, part, folder)
+
+    monkeypatch.setattr(experiment, "load_images", only_test)
+    report = compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
+    assert [row["accuracy_reason"] for row in report["rows"]] == ["Expected images; found none."] * 2

@@ -79,7 +79,7 @@ def test_augmentation_shifts_and_mirrors_but_invents_nothing() -> None:
 
 
 def test_the_parts_of_a_data_set_do_not_overlap() -> None:
-    for dataset in data.DATASETS.values():
+    for dataset in (data.FASHION_MNIST, data.CIFAR10):
         split = data.split_training(dataset, 50_000)
         assert not np.intersect1d(split["validation"], split["train"]).size
         assert np.isin(split["calibration"], split["train"]).all()
