@@ -34,6 +34,7 @@ class TilesEngine:
     name = "cpu-tiles"
     title = "generated CPU kernels on kept columns"
     speed_claim = True
+    activations = ("none", "relu", "relu6")
 
     def available(self) -> str | None:
         host = _host()

@@ -38,6 +38,7 @@ class DenseEngine:
     name = "dense"
     title = "oneDNN, prepacked, channels_last"
     speed_claim = True
+    activations = tuple(_POINTWISE)
 
     def available(self) -> str | None:
         return None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kernels.pack import PackedWeight
 
-ACTIVATIONS = ("none", "relu", "relu6")
+ACTIVATIONS = ("none", "relu", "relu6", "silu", "gelu")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,18 @@ class Operator(Protocol):
 
 
 class Engine(Protocol):
-    """One way to run a packed layer. `speed_claim` is False where its time says nothing about pruning."""
+    """One way to run a packed layer.
+
+    `speed_claim` is False where its time says nothing about pruning; `activations` are those of ACTIVATIONS
+    it can fuse.
+    """
 
     name: str
     title: str
-    speed_claim: bool
+    activations: tuple[str, ...]
+
+    @property
+    def speed_claim(self) -> bool: ...
 
     def available(self) -> str | None:
         """None if this machine can run the engine, else the reason it cannot."""
@@ -47,7 +54,12 @@ class Engine(Protocol):
 
 
 # name -> module whose ENGINE it is; imported on first use, so that no optional library is needed to look.
-_MODULES = {"cpu-tiles": "kernels.cpu", "dense": "kernels.dense", "reference": "kernels.reference"}
+_MODULES = {
+    "triton": "kernels.gpu",
+    "cpu-tiles": "kernels.cpu",
+    "dense": "kernels.dense",
+    "reference": "kernels.reference",
+}
 ENGINE_NAMES = tuple(_MODULES)
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels.engines import Epilogue, Operator
+from kernels.engines import ACTIVATIONS, Epilogue, Operator
 from kernels.pack import PackedWeight, unpack
+
+# GELU in its exact form, by the error function (Hendrycks and Gimpel 2016).
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda y: y,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "silu": F.silu,
+    "gelu": F.gelu,
+}
 
 
 def activate(y: Tensor, activation: str) -> Tensor:
     """Apply one of ACTIVATIONS by name."""
-    functions = {"none": lambda t: t, "relu": F.relu, "relu6": F.relu6}
-    return functions[activation](y)
+    return _FUNCTIONS[activation](y)
 
 
 class ReferenceEngine:
@@ -22,6 +32,7 @@ class ReferenceEngine:
     name = "reference"
     title = "plain torch reference (masked dense weight)"
     speed_claim = False
+    activations = ACTIVATIONS
 
     def available(self) -> str | None:
         return None

@@ -1,4 +1,4 @@
-"""How close a float32 engine must come to the exact product, with the derivation of the limit."""
+"""How close an engine must come to the exact product, with the derivation of the limit."""
 
 from __future__ import annotations
 
@@ -10,38 +10,56 @@ from torch.nn import functional as F
 
 from kernels.engines import Epilogue
 from kernels.pack import PackedTile, PackedWeight, unpack
+from kernels.precision import FP32, Precision
 from kernels.reference import activate
 
-UNIT_ROUNDOFF = 2.0**-24  # float32, rounding to nearest
-SMALLEST_NORMAL = 2.0**-126  # results below it may be flushed to zero
+UNIT_ROUNDOFF = 2.0**-24  # of float32, in which every engine sums; rounding to nearest
+# How far an activation may move its result when its argument moves by 1 ...
+_STEEPEST = {"none": 1.0, "relu": 1.0, "relu6": 1.0, "silu": 1.1, "gelu": 1.13}
+# ... and the roundings its own evaluation adds (an exponential or error function is right to a few units).
+_EVALUATION = {"none": 0, "relu": 0, "relu6": 0, "silu": 16, "gelu": 16}
 
 
 def assert_close(
-    actual: Tensor, *, packed: PackedWeight, x: Tensor, epilogue: Epilogue, residual: Tensor | None = None
+    actual: Tensor,
+    *,
+    packed: PackedWeight,
+    x: Tensor,
+    epilogue: Epilogue,
+    residual: Tensor | None = None,
+    precision: Precision = FP32,
 ) -> None:
-    """Raise AssertionError unless `actual` is a float32 evaluation of the layer at x.
+    """Raise AssertionError unless `actual` is an evaluation of the layer at x in `precision`.
 
-    The exact y = W x + bias + residual is taken in float64. A float32 sum of n terms, in any order, with or
-    without fused multiply-add, errs by at most g(n) * (|W| |x| + |bias| + |residual|) with g(n) = n u / (1 -
-    n u), u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); n counts a
-    column's kept weights, bias and residual, products included. Activations are 1-Lipschitz and add nothing.
+    The exact y = W x + bias + residual is taken in float64 from W and x as they are stored in that precision.
+    A float32 sum of n terms, in any order, with or without fused multiply-add, errs by at most g(n) * (|W|
+    |x| + |bias| + |residual|) with g(n) = n u / (1 - n u), u = 2^-24 (Higham, Accuracy and Stability of
+    Numerical Algorithms, section 3.1); n counts a column's kept weights, bias and residual, products
+    included. Factors rounded on the way in (tf32) add 2 p + p^2 of |W| |x|; storing the result adds its
+    type's roundoff of it. An activation enlarges an error at most by its steepest slope.
     That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
-    for n (Higham and Mary 2019), and so the root mean square error may not exceed sqrt(n) u times the root
-    mean square of the same magnitudes.
+    for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of squares.
     """
+    packed = _stored(packed, precision)
+    x, residual = x.to(precision.dtype), None if residual is None else residual.to(precision.dtype)
     exact = layer(packed, epilogue, x, residual)
     magnitude = layer(*_absolute(packed, epilogue), x.abs(), None if residual is None else residual.abs())
     terms = max(len(tile.columns) for tile in packed.tiles) + 2
-    worst = terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
+    factors = 2 * precision.product_roundoff + precision.product_roundoff**2
+    stored = precision.roundoff if precision.roundoff > UNIT_ROUNDOFF else 0.0
+    slope, own = _STEEPEST[epilogue.activation], _EVALUATION[epilogue.activation] * UNIT_ROUNDOFF
+    worst = slope * (terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) + factors) + own
+    smallest = float(torch.finfo(precision.dtype).tiny)  # results below it may be flushed to zero
+    limit = worst * magnitude + stored * (exact.abs() + worst * magnitude) + smallest
     error = (actual.double() - exact).abs()
-    excess = error - (worst * magnitude + SMALLEST_NORMAL)
-    if not bool((excess <= 0).all()):  # a NaN fails too
-        place = int(excess.nan_to_num(nan=torch.inf).argmax())
+    if not bool((error <= limit).all()):  # a NaN fails too
+        place = int((error - limit).nan_to_num(nan=torch.inf).argmax())
         raise AssertionError(
             f"element {place} of {tuple(actual.shape)}: expected {exact.flatten()[place]:.9g}, got "
-            f"{actual.flatten()[place]:.9g}; the limit is {(worst * magnitude).flatten()[place]:.3g}"
+            f"{actual.flatten()[place]:.9g}; the limit is {limit.flatten()[place]:.3g}"
         )
-    typical = terms**0.5 * UNIT_ROUNDOFF * _rms(magnitude) + SMALLEST_NORMAL
+    summed = (slope * (terms**0.5 * UNIT_ROUNDOFF + factors) + own) * _rms(magnitude)
+    typical = summed + stored * _rms(exact) + smallest
     if _rms(error) > typical:
         raise AssertionError(f"root mean square error {_rms(error):.3g} exceeds {typical:.3g}")
 
@@ -59,6 +77,13 @@ def layer(packed: PackedWeight, epilogue: Epilogue, x: Tensor, residual: Tensor 
         groups=geometry.groups,
     )
     return activate(y if residual is None else y + residual.double(), epilogue.activation)
+
+
+def _stored(packed: PackedWeight, precision: Precision) -> PackedWeight:
+    tiles = tuple(
+        PackedTile(tile.rows, tile.columns, tile.values.to(precision.dtype)) for tile in packed.tiles
+    )
+    return replace(packed, tiles=tiles)
 
 
 def _absolute(packed: PackedWeight, epilogue: Epilogue) -> tuple[PackedWeight, Epilogue]:
