@@ -68,7 +68,7 @@ def build_layer(job: LayerJob, engine: str) -> tuple[Operator, LayerRun]:
         return _dense(job), LayerRun(job.name, DENSE, "asked for")
     packed = pack(job.weight, job.mask.keep, job.mask.rows, job.mask.tile.rows, job.geometry)
     name = SPARSE if engine == AUTO else engine
-    declined = decline_reason(name, packed, packed.tiles[0].values.dtype)
+    declined = decline_reason(name, packed, packed.tiles[0].values.dtype, job.epilogue.activation)
     if declined is not None:
         return _dense(job), LayerRun(job.name, DENSE, f"{name} declined: {declined}")
     operator = engine_named(name).build(packed, job.epilogue)

@@ -16,13 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels import dense, roofline
+from kernels import dense
+from kernels.cpu import ceiling as cpu_ceiling
 from kernels.engines import Epilogue, decline_reason, engine
 from kernels.layers import LayerShape
 from kernels.layout import ConvGeometry
 from kernels.measure import Measurement, compare, measure
 from kernels.memory import keep_freed_memory
 from kernels.pack import PackedWeight, pack, pack_dense
+from kernels.roofline import Ceiling
 from kernels.testing import assert_close
 
 BASELINE, PLAIN = "dense prepacked", "dense plain"
@@ -99,7 +101,7 @@ def layer_rows(
     says so.
     """
     keep_freed_memory()
-    ceiling = roofline.measure_ceiling()
+    ceiling = cpu_ceiling.measure_ceiling()
     jobs = list(product(shapes, batches, ratios))
     for number, (shape, batch, ratio) in enumerate(jobs):
         if progress:
@@ -207,7 +209,7 @@ def _row(
     taken: dict[str, Measurement],
     *,
     yardstick: str,
-    ceiling: roofline.Ceiling,
+    ceiling: Ceiling,
 ) -> LayerRow:
     of = (layer.shape.name, layer.batch, "float32", layer.tile, layer.ratio)
     row = LayerRow(*of, candidate.pattern, candidate.engine, candidate.density, note=candidate.note)

@@ -55,8 +55,8 @@ class Engine(Protocol):
 
 # name -> module whose ENGINE it is; imported on first use, so that no optional library is needed to look.
 _MODULES = {
-    "triton": "kernels.gpu",
-    "cpu-tiles": "kernels.cpu",
+    "triton": "kernels.gpu.engine",
+    "cpu-tiles": "kernels.cpu.engine",
     "dense": "kernels.dense",
     "reference": "kernels.reference",
 }
@@ -68,7 +68,11 @@ def engine(name: str) -> Engine:
     return import_module(_MODULES[name]).ENGINE
 
 
-def decline_reason(name: str, packed: PackedWeight, dtype: torch.dtype = torch.float32) -> str | None:
-    """Why engine `name` cannot run this layer on this machine; None if it can."""
+def decline_reason(
+    name: str, packed: PackedWeight, dtype: torch.dtype = torch.float32, activation: str = "none"
+) -> str | None:
+    """Why engine `name` cannot run this layer, with that activation, on this machine; None if it can."""
     chosen = engine(name)
+    if activation not in chosen.activations:
+        return f"it cannot fuse {activation}, only {', '.join(chosen.activations)}"
     return chosen.available() or chosen.supports(packed, dtype)

@@ -22,7 +22,7 @@ from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE, PruneSpec
 from kernels.bench import PATTERNS, LayerRow, layer_rows
-from kernels.cpu_target import choose_target
+from kernels.cpu.target import choose_target
 from kernels.device import environment, load_average
 from kernels.layers import LAYERS
 from kernels.measure import Stopped

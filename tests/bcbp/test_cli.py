@@ -22,7 +22,7 @@ from bcbp.intake.model import adopt
 from bcbp.plan import PruningPlan
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
-from kernels import cpu_target
+from kernels.cpu import target as cpu_target
 from tests.bcbp.small import use_small_model
 
 ROOT = Path(__file__).resolve().parents[2]

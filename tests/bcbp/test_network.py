@@ -122,8 +122,9 @@ def test_any_memory_format_and_batch_goes_in() -> None:
 
 
 def test_a_declining_engine_leaves_the_layer_dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decline(name: str, packed: PackedWeight, dtype: torch.dtype = torch.float32) -> str | None:
-        return "tiles of 7 only" if packed.geometry.kernel == (3, 3) else decline_reason(name, packed, dtype)
+    def decline(name: str, packed: PackedWeight, dtype: torch.dtype, activation: str) -> str | None:
+        known = decline_reason(name, packed, dtype, activation)
+        return "tiles of 7 only" if packed.geometry.kernel == (3, 3) else known
 
     monkeypatch.setattr(choice, "decline_reason", decline)
     module, shape = build("sample")

@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
-from kernels import bench, memory, roofline
+from kernels import bench, memory
 from kernels.bench import BASELINE, LayerRow, layer_rows
+from kernels.cpu import ceiling
 from kernels.engines import decline_reason, engine
 from kernels.layers import LAYERS, LayerShape, square
 from kernels.measure import Stopped
@@ -20,7 +21,7 @@ SMALL = square(16, 32, size=6)
 
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofline, "measure_ceiling", lambda: Ceiling(1e11, 1e10, 2))
+    monkeypatch.setattr(ceiling, "measure_ceiling", lambda: Ceiling(1e11, 1e10, 2))
     monkeypatch.setattr(bench, "keep_freed_memory", lambda: True)
 
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels import cpu
-from kernels.cpu_target import OVERRIDES
+from kernels.cpu import engine as cpu
+from kernels.cpu.target import OVERRIDES
 from kernels.engines import ACTIVATIONS, ENGINE_NAMES, Epilogue, Operator, decline_reason, engine
 from kernels.pack import PackedWeight, pack
 from kernels.testing import assert_close
@@ -31,7 +31,7 @@ Build = Callable[[PackedWeight, Epilogue], Operator]
 
 def build_variant(variant: str, packed: PackedWeight, epilogue: Epilogue) -> Operator:
     name, _, target = variant.partition(" on ")
-    reason = decline_reason(name, packed)
+    reason = decline_reason(name, packed, activation=epilogue.activation)
     if reason is not None:
         pytest.skip(f"{name} declines: {reason}")
     return (
@@ -166,7 +166,7 @@ def test_nothing_outside_the_input_is_read() -> None:
     """
     if not Path("/proc/self/maps").exists():
         pytest.skip("needs Linux's mprotect")
-    script = [sys.executable, "-m", "tests.kernels.guarded"]
+    script = [sys.executable, "-m", "tests.kernels.cpu.guarded"]
     done = subprocess.run([*script, "inside"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     control = subprocess.run([*script, "outside"], capture_output=True, text=True, timeout=120)
@@ -217,7 +217,7 @@ def test_other_types_are_declined_with_the_reason() -> None:
 
 
 def test_a_missing_llvmlite_is_a_reason_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernels.cpu_target.find_spec", lambda name: None)
+    monkeypatch.setattr("kernels.cpu.target.find_spec", lambda name: None)
     cpu._host.cache_clear()
     try:
         assert "llvmlite is not installed" in (cpu.ENGINE.available() or "")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kernels.cpu_blocks import FLOAT, BlockPlan
-from kernels.cpu_driver import MOST_WORKERS
-from kernels.cpu_panels import Panel
+from kernels.cpu.blocks import FLOAT, BlockPlan
+from kernels.cpu.driver import MOST_WORKERS
+from kernels.cpu.panels import Panel
 from kernels.layout import ConvGeometry
 
 # What a task may touch: it should stay in a core's second cache (1 to 2 MiB on current server and desktop

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import triton
 import triton.language as tl
 
-from kernels.feature_map import CHWN, FeatureMap
-from kernels.gpu_code import positions
+from kernels.gpu.device_code import positions
+from kernels.gpu.feature_map import CHWN, FeatureMap
 from kernels.layout import Pair
 
 BLOCK_J, WARPS = 512, 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kernels.cpu import ENGINE
-from kernels.roofline import measure_ceiling
+from kernels.cpu.ceiling import measure_ceiling
+from kernels.cpu.engine import ENGINE
 
 
 def test_this_machine_has_a_ceiling() -> None:

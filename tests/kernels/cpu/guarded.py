@@ -11,8 +11,8 @@ import sys
 import torch
 from torch import Tensor
 
-from kernels import cpu
-from kernels.cpu_target import OVERRIDES
+from kernels.cpu import engine as cpu
+from kernels.cpu.target import OVERRIDES
 from kernels.testing import assert_close
 from tests.kernels.cases import CASES, make
 

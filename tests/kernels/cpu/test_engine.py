@@ -10,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels import cpu, cpu_threads
-from kernels.cpu_blocks import cut, is_pointwise, plan_blocks
-from kernels.cpu_panels import choose_height, make_panels
-from kernels.cpu_schedule import choose_schedule, fetch_distance
-from kernels.cpu_target import OVERRIDES, VectorTarget, choose_target
+from kernels.cpu import engine as cpu
+from kernels.cpu import threads
+from kernels.cpu.blocks import cut, is_pointwise, plan_blocks
+from kernels.cpu.panels import choose_height, make_panels
+from kernels.cpu.schedule import choose_schedule, fetch_distance
+from kernels.cpu.target import OVERRIDES, VectorTarget, choose_target
 from kernels.layout import ConvGeometry
 from tests.kernels.cases import CASES, conv, make
 
@@ -109,10 +110,10 @@ def test_code_is_compiled_once_for_layers_of_one_shape() -> None:
 
 @pytest.fixture
 def without_openmp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cpu_threads, "_openmp_library", lambda: None)
-    cpu_threads._runner.cache_clear()
+    monkeypatch.setattr(threads, "_openmp_library", lambda: None)
+    threads._runner.cache_clear()
     yield
-    cpu_threads._runner.cache_clear()
+    threads._runner.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["relu and residual", "unbalanced tiles"])
@@ -120,8 +121,8 @@ def test_without_openmp_a_thread_pool_gives_the_same_result(name: str, without_o
     packed, epilogue, x, residual = make(CASES[name])
     operator = cpu.ENGINE.build(packed, epilogue)
     pooled = operator(x, residual)
-    assert cpu_threads.runtime_name() == "thread pool" and cpu_threads.thread_number() == 0
-    cpu_threads._runner.cache_clear()
+    assert threads.runtime_name() == "thread pool" and threads.thread_number() == 0
+    threads._runner.cache_clear()
     one = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

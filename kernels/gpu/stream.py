@@ -19,11 +19,11 @@ import triton
 import triton.language as tl
 
 from kernels.engines import Epilogue
-from kernels.feature_map import FeatureMap, Grid
-from kernels.gemm import INTERPRETED, bias_of_rows, check_maps, tap_table
-from kernels.gpu_code import activated, positions
-from kernels.launch import LaunchConfig
-from kernels.launch_tiles import launch_tiles
+from kernels.gpu.device_code import activated, positions
+from kernels.gpu.feature_map import FeatureMap, Grid
+from kernels.gpu.gemm import INTERPRETED, bias_of_rows, check_maps, tap_table
+from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
 

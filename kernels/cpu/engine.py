@@ -1,7 +1,7 @@
 """The CPU engine: convolutions on the kept columns alone, in code generated for the layer's shape.
 
-channels_last in and out; threads, bias, residual and activation inside. How it works: cpu_codegen (the
-product), cpu_blocks (pixels and borders), cpu_panels (weights), cpu_driver and cpu_threads (sharing the
+channels_last in and out; threads, bias, residual and activation inside. How it works: codegen (the
+product), blocks (pixels and borders), panels (weights), driver and threads (sharing the
 work).
 """
 
@@ -14,14 +14,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from kernels import cpu_threads
-from kernels.cpu_blocks import FLOAT, Layout, plan_blocks
-from kernels.cpu_codegen import ENDINGS, KernelShape, kernel_address
-from kernels.cpu_driver import Call, driver_address
-from kernels.cpu_panels import choose_height, make_panels
-from kernels.cpu_schedule import Schedule, choose_schedule, fetch_distance
-from kernels.cpu_tables import BlockTable, PanelTable
-from kernels.cpu_target import VectorTarget, choose_target, host_target
+from kernels.cpu import threads as cpu_threads
+from kernels.cpu.blocks import FLOAT, Layout, plan_blocks
+from kernels.cpu.codegen import ENDINGS, KernelShape, kernel_address
+from kernels.cpu.driver import Call, driver_address
+from kernels.cpu.panels import choose_height, make_panels
+from kernels.cpu.schedule import Schedule, choose_schedule, fetch_distance
+from kernels.cpu.tables import BlockTable, PanelTable
+from kernels.cpu.target import VectorTarget, choose_target, host_target
 from kernels.engines import Epilogue
 from kernels.pack import PackedWeight
 
@@ -51,7 +51,7 @@ class TilesEngine:
         return None
 
     def build(self, packed: PackedWeight, epilogue: Epilogue, *, target: str | None = None) -> TilesOperator:
-        """For the host, or a `target` of cpu_target.OVERRIDES. ValueError with the reason if unsupported."""
+        """For the host, or a `target` of target.OVERRIDES. ValueError with the reason if unsupported."""
         reason = self.supports(packed, packed.tiles[0].values.dtype)
         if reason is not None:
             raise ValueError(f"cpu-tiles cannot build this layer: {reason}")

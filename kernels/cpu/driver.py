@@ -17,9 +17,9 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from kernels.cpu_codegen import BLOCK_FIELDS, PANEL_FIELDS
-from kernels.cpu_emit import Emitter
-from kernels.cpu_target import VectorTarget, compiler
+from kernels.cpu.codegen import BLOCK_FIELDS, PANEL_FIELDS
+from kernels.cpu.emit import Emitter
+from kernels.cpu.target import VectorTarget, compiler
 
 # x, y, residual: base addresses. *_image: bytes from one image to the next. *_chunk: how many make a task.
 # block_chunks: tasks per panel chunk; they follow each other, so the chunk's weights stay in the cache.

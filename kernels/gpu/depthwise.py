@@ -14,10 +14,10 @@ import triton
 import triton.language as tl
 
 from kernels.engines import Epilogue
-from kernels.feature_map import FeatureMap, Grid
-from kernels.gemm import bias_of_rows, check_maps
-from kernels.gpu_code import activated, positions
-from kernels.launch_tiles import launch_tiles
+from kernels.gpu.device_code import activated, positions
+from kernels.gpu.feature_map import FeatureMap, Grid
+from kernels.gpu.gemm import bias_of_rows, check_maps
+from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
 

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.feature_map import CHWN, FeatureMap
+from kernels.gpu.feature_map import CHWN, FeatureMap
 
 BLOCK_P, BLOCK_N, WARPS = 64, 32, 4
 

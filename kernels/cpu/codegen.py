@@ -6,7 +6,7 @@ Filters run along the vector lanes, pixels along the registers. One kept column 
 loads, one broadcast per pixel and vectors * pixels multiply-adds: nothing is gathered, padded or copied.
 Example: AVX-512, 2 vectors x 14 pixels = 28 sums in registers, 28 multiply-adds for 16 loads.
 
-How columns are walked: they are sorted by tap (r, s). A block's groups (see cpu_blocks) name runs of taps
+How columns are walked: they are sorted by tap (r, s). A block's groups (see blocks) name runs of taps
 and the pixels that are inside the plane for them; each such set of pixels has its own loop (a path). Pixels
 outside keep their sums.
 
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kernels.cpu_blocks import FLOAT, Layout
-from kernels.cpu_emit import Emitter
-from kernels.cpu_target import VectorTarget, compiler
+from kernels.cpu.blocks import FLOAT, Layout
+from kernels.cpu.emit import Emitter
+from kernels.cpu.target import VectorTarget, compiler
 
 # Records shared by the generated code and the tables that feed it; every field is 8 bytes.
 PANEL_FIELDS = ("weight", "offsets", "segments", "bias", "channel", "outputs", "rows", "ending")

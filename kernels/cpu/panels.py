@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.cpu_target import VectorTarget
+from kernels.cpu.target import VectorTarget
 from kernels.layout import ConvGeometry
 from kernels.pack import PackedTile, PackedWeight
 

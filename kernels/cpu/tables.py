@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.cpu_blocks import FLOAT, BlockPlan, Group
-from kernels.cpu_codegen import BLOCK_FIELDS, ENDINGS, PANEL_FIELDS, ROW_FIELDS
-from kernels.cpu_panels import Panel
+from kernels.cpu.blocks import FLOAT, BlockPlan, Group
+from kernels.cpu.codegen import BLOCK_FIELDS, ENDINGS, PANEL_FIELDS, ROW_FIELDS
+from kernels.cpu.panels import Panel
 from kernels.layout import ConvGeometry
 
 Array = NDArray[np.generic]

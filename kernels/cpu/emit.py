@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.cpu_blocks import FLOAT
+from kernels.cpu.blocks import FLOAT
 
 
 class Emitter:

@@ -26,10 +26,10 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.engines import Epilogue
-from kernels.feature_map import CHWN, FeatureMap, Grid
-from kernels.gpu_code import activated, positions
-from kernels.launch import LaunchConfig
-from kernels.launch_tiles import LaunchTiles, launch_tiles
+from kernels.gpu.device_code import activated, positions
+from kernels.gpu.feature_map import CHWN, FeatureMap, Grid
+from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.launch_tiles import LaunchTiles, launch_tiles
 from kernels.layout import ConvGeometry
 from kernels.pack import PackedWeight
 from kernels.precision import Precision

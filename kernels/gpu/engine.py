@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from kernels.engines import ACTIVATIONS, Epilogue, Operator
-from kernels.feature_map import FeatureMap, chwn
-from kernels.launch import LaunchConfig
+from kernels.gpu.feature_map import FeatureMap, chwn
+from kernels.gpu.launch import LaunchConfig
 from kernels.pack import PackedWeight
 from kernels.precision import FP32, Precision, for_dtype
 
@@ -81,7 +81,7 @@ class GpuOperator:
         config: LaunchConfig = SAFE,
         precision: Precision | None = None,
     ) -> None:
-        from kernels.gemm import GatheredGemm
+        from kernels.gpu.gemm import GatheredGemm
 
         self.geometry = packed.geometry
         self.device = "cpu" if interpreted() else "cuda"
