@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,8 @@ from bcbp.tracing import module_of, shape_of
 
 Layer = nn.Conv2d | nn.Linear
 _SUMS = (operator.add, torch.add, "add")
-_ACTIVATIONS = {torch.relu: "relu", F.relu: "relu", F.relu6: "relu6", "relu": "relu"}
+_ACTIVATIONS = {torch.relu: "relu", F.relu: "relu", F.relu6: "relu6", F.silu: "silu", "relu": "relu"}
+_ACTIVATION_MODULES: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.SiLU: "silu"}
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def decline_layer(layer: Layer) -> str | None:
     return None
 
 
-def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
+def fused_layers(traced: fx.GraphModule, activations: Container[str]) -> tuple[FusedLayer, ...]:
     """Every layer that the graph calls once and an engine can stand in for, with what it takes in.
 
-    A node is taken in only if nothing else reads the value before it, and by one layer only.
+    A node is taken in only if nothing else reads the value before it, and by one layer only. `activations`
+    names those that the engines fuse.
     """
     calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     taken: set[fx.Node] = set()
@@ -74,7 +77,7 @@ def fused_layers(traced: fx.GraphModule) -> tuple[FusedLayer, ...]:
     for node in traced.graph.nodes:
         layer = module_of(node)
         if isinstance(layer, Layer) and calls[node.target] == 1 and _takes_batch(node, layer):
-            found.append(_absorb(node, layer, taken))
+            found.append(_absorb(node, layer, taken, activations))
             taken.update(found[-1].nodes)
     return tuple(found)
 
@@ -110,7 +113,7 @@ def replace_layer(traced: fx.GraphModule, fused: FusedLayer, twin: nn.Module) ->
         traced.graph.erase_node(node)
 
 
-def _absorb(node: fx.Node, layer: Layer, taken: set[fx.Node]) -> FusedLayer:
+def _absorb(node: fx.Node, layer: Layer, taken: set[fx.Node], activations: Container[str]) -> FusedLayer:
     nodes = [node]
     batch_norm, added, activation = None, None, "none"
     following = _only_user(node, taken)
@@ -122,8 +125,9 @@ def _absorb(node: fx.Node, layer: Layer, taken: set[fx.Node]) -> FusedLayer:
         added = following
         nodes.append(following)
         following = _only_user(following, taken)
-    if following is not None and _activation(following) is not None:
-        activation = str(_activation(following))
+    applied = None if following is None else _activation(following)
+    if following is not None and applied is not None and applied in activations:
+        activation = applied
         nodes.append(following)
     return FusedLayer(str(node.target), tuple(nodes), batch_norm, added, activation)
 
@@ -155,6 +159,9 @@ def _adds_residual(node: fx.Node, summand: fx.Node) -> bool:
 def _activation(node: fx.Node) -> str | None:
     """The name of the activation that `node` applies, one of kernels.engines.ACTIVATIONS; None for others."""
     child = module_of(node)
+    if isinstance(child, nn.GELU) or node.target is F.gelu:
+        given = child.approximate if isinstance(child, nn.GELU) else node.kwargs.get("approximate", "none")
+        return "gelu" if given == "none" else None
     if child is not None:
-        return {nn.ReLU: "relu", nn.ReLU6: "relu6"}.get(type(child))
+        return _ACTIVATION_MODULES.get(type(child))
     return _ACTIVATIONS.get(node.target) if node.op in ("call_function", "call_method") else None

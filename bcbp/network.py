@@ -19,6 +19,7 @@ from bcbp.masking import apply_plan, masked_copy
 from bcbp.plan import PruningPlan
 from bcbp.tracing import UntraceableError, shape_of, trace
 from kernels.engines import ENGINE_NAMES, Epilogue, Operator
+from kernels.engines import engine as engine_named
 
 __all__ = ["ENGINES", "LayerRun", "PackedNetwork", "apply_plan", "convert"]
 
@@ -114,7 +115,7 @@ def convert(
 def _fused_network(job: Conversion) -> PackedNetwork:
     traced = trace(job.masked, job.input_shape)
     runs = {}
-    for fused in fused_layers(traced):
+    for fused in fused_layers(traced, _fused_by_all()):
         layer = job.masked.get_submodule(fused.name)
         assert isinstance(layer, Layer)
         shape = shape_of(fused.inputs[0])
@@ -125,6 +126,11 @@ def _fused_network(job: Conversion) -> PackedNetwork:
     traced.graph.lint()
     traced.recompile()
     return PackedNetwork(traced, _all_runs(job, runs))
+
+
+def _fused_by_all() -> set[str]:
+    """The activations that every engine fuses: which one runs a layer is decided later."""
+    return set.intersection(*(set(engine_named(name).activations) for name in ENGINE_NAMES))
 
 
 def _unfused_network(job: Conversion, *, note: str) -> PackedNetwork:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import triton
 import triton.language as tl
+from torch import Tensor
+from torch.nn import functional as F
 
 from kernels.gpu.device_code import positions
 from kernels.gpu.feature_map import CHWN, FeatureMap
@@ -117,6 +119,14 @@ class Pool:
         count = (-(-reach // stride) if self.ceil else reach // stride) + 1
         # a window that would begin beyond the plane and its left padding is left out
         return count - 1 if self.ceil and (count - 1) * stride >= size + padding else count
+
+    def reference(self, x: Tensor) -> Tensor:
+        """The plain twin: x [N, C, H, W] to [N, C, Ho, Wo] by PyTorch."""
+        if self.mean:
+            return F.avg_pool2d(
+                x, self.kernel, self.stride, self.padding, self.ceil, count_include_pad=self.count_padding
+            )
+        return F.max_pool2d(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil)
 
     def bind(self, x: FeatureMap, y: FeatureMap) -> Callable[[], None]:
         """The launch from `x` to the interior of `y`, both in CHWN. ValueError where they do not fit."""

@@ -1,0 +1,117 @@
+"""A whole network on a GPU: pruned layers in Triton kernels, everything else around them, one CUDA graph.
+
+Where no GPU is present the same code runs in Triton's interpreter, to be checked; its times mean nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from kernels.gpu.choice import Choice
+from torch import Tensor, nn
+
+from bcbp.choice import DENSE, LayerRun
+from bcbp.errors import ModelError
+from bcbp.fusion import Layer, decline_layer
+from bcbp.gpu_baselines import dense_forward
+from bcbp.lowering import lower
+from bcbp.masking import masked_copy
+from bcbp.plan import PruningPlan
+from bcbp.tracing import trace
+from kernels.gpu.program import Program
+from kernels.precision import FP32, Precision, torch_products
+from kernels.testing import network_tolerance
+
+TRITON, VENDOR = "triton", "vendor"
+# Buffers and graphs of so many batch sizes or resolutions are kept; a further one ends the oldest.
+_KEPT_PROGRAMS = 4
+
+Forward = Callable[[Tensor], Tensor]
+
+
+class GpuNetwork(nn.Module):
+    """A network whose layers run on the GPU. Takes float [N, C, H, W] of any size the network takes.
+
+    `layers` says for every Conv2d and Linear what runs it and why; `note` says why the network as a whole
+    runs dense, and is empty where it runs in kernels. `by_torch` names the steps PyTorch runs itself.
+    Buffers, choices and CUDA graph are made on the first call with a shape. One call at a time.
+    """
+
+    def __init__(
+        self, module: nn.Module, plan: PruningPlan | None, *, precision: Precision, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.precision, self.device = precision, device
+        self._masked = masked_copy(module, plan)
+        self._masks = {planned.name: planned.mask for planned in plan or ()}
+        self._programs: OrderedDict[tuple[int, ...], Forward] = OrderedDict()
+        self.layers: tuple[LayerRun, ...] = ()
+        self.by_torch: tuple[str, ...] = ()
+        self.note = ""
+
+    @torch.inference_mode()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.program(tuple(x.shape))(x)
+
+    @torch.inference_mode()
+    def program(self, shape: tuple[int, ...]) -> Forward:
+        """What runs inputs of `shape`, made on the first call; `layers` and `note` speak of the last made."""
+        if shape not in self._programs:
+            self._programs[shape] = self._build(shape)
+            while len(self._programs) > _KEPT_PROGRAMS:
+                self._programs.popitem(last=False)
+        return self._programs[shape]
+
+    def _build(self, shape: tuple[int, ...]) -> Forward:
+        try:
+            traced = trace(self._masked, shape[1:])
+            recipe = lower(traced, self._masks, precision=self.precision, device=self.device)
+            program = Program(recipe, images=shape[0], device=self.device)
+            self._check(program, shape)
+        except ModelError as error:
+            return self._build_dense(shape, str(error))
+        self.layers, self.note = self._runs(program.choices), ""
+        self.by_torch = tuple(program.by_torch)
+        return program
+
+    def _build_dense(self, shape: tuple[int, ...], reason: str) -> Forward:
+        """The masked network as PyTorch runs it, as one CUDA graph."""
+        self.note, self.by_torch = reason, ()
+        self.layers = tuple(
+            LayerRun(name, DENSE, f"the whole network runs dense: {reason}") for name in self._layer_names()
+        )
+        return dense_forward(self._masked, shape, precision=self.precision, device=self.device)
+
+    def _layer_names(self) -> list[str]:
+        return [name for name, child in self._masked.named_modules() if isinstance(child, Layer)]
+
+    def _runs(self, choices: dict[str, Choice]) -> tuple[LayerRun, ...]:
+        """One entry for every layer, in the module's order."""
+        return tuple(self._layer_run(name, choices.get(name)) for name in self._layer_names())
+
+    def _layer_run(self, name: str, choice: Choice | None) -> LayerRun:
+        if choice is None:
+            layer = self._masked.get_submodule(name)
+            assert isinstance(layer, Layer)
+            why = decline_layer(layer) or "the forward pass does not call it once, by itself, on a batch"
+            return LayerRun(name, DENSE, f"PyTorch's own: {why}")
+        ran = DENSE if choice.engine == VENDOR else TRITON
+        detail = "" if choice.config is None else f"; {choice.config}"
+        return LayerRun(name, ran, f"{choice.engine}: {choice.reason}{detail}")
+
+    def _check(self, program: Program, shape: tuple[int, ...]) -> None:
+        """Raise ModelError unless the program computes what the masked network computes."""
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        reference = copy.deepcopy(self._masked).to(self.device)
+        with torch_products(FP32):
+            expected = reference(x)
+        allowed = network_tolerance(len(self._layer_names()), self.precision)
+        error = float((program(x) - expected).norm() / expected.norm())
+        if not error <= allowed:
+            raise ModelError(
+                f"its output is off by {error:.2g} of the masked network's, more than the {allowed:.2g} that "
+                f"rounding in {self.precision.title} explains"
+            )

@@ -1,0 +1,136 @@
+"""A whole network on the GPU: a recipe bound for one number of images, replayed as one CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from kernels.gpu.buffers import Buffers
+from kernels.gpu.choice import Choice, MapLayer, Maps, choose
+from kernels.gpu.feature_map import CHWN, FeatureMap
+from kernels.gpu.graph import captured
+from kernels.gpu.pooling import Pool
+from kernels.gpu.recipe import Flatten, Recipe, Step
+
+Run = Callable[[], None]
+
+
+class Program:
+    """A recipe ready to run `images` images on `device`.
+
+    Call it with x [images, C, H, W] of any float type; it gives float32. `choices` says for each layer, by
+    name, what runs it and why; `by_torch` names the steps that PyTorch runs itself. On a GPU all steps are
+    one CUDA graph, on buffers of its own: one call at a time. Elsewhere (in Triton's interpreter) they run
+    one by one.
+    """
+
+    def __init__(self, recipe: Recipe, *, images: int, device: torch.device | str) -> None:
+        device = torch.device(device)
+        self.choices: dict[str, Choice] = {}
+        self.by_torch: list[str] = []
+        self._recipe, self._buffers = recipe, Buffers(recipe, images=images, device=device)
+        self._x = torch.zeros(images, *recipe.source.shape, device=device)
+        self._y = torch.zeros(images, *recipe.result.shape, device=device)
+        self._steps = list(self._bind())
+        self._replay = captured(self._run) if device.type == "cuda" else self._run
+
+    @property
+    def layout(self) -> str:
+        return self._buffers.layout
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Memory of all feature maps."""
+        return self._buffers.allocated
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.shape != self._x.shape:
+            raise ValueError(f"expected x of {tuple(self._x.shape)}, got {tuple(x.shape)}")
+        self._x.copy_(x)
+        self._replay()
+        return self._y.clone()
+
+    def _run(self) -> None:
+        for step in self._steps:
+            step()
+
+    def _bind(self) -> Iterator[Run]:
+        """Every launch in order. What a step was the last to read is free for the results of later ones."""
+        self._buffers.allocate(self._recipe.source)
+        yield self._enter()
+        for index, step in enumerate(self._recipe.steps):
+            yield from self._bind_step(step)
+            self._buffers.release(index)
+        yield self._leave()
+
+    def _enter(self) -> Run:
+        """The images into every map of the first value."""
+        maps = self._buffers.maps(self._recipe.source)
+        if self.layout == CHWN and self._x.is_cuda:
+            from kernels.gpu.transpose import convert_in
+
+            return convert_in(self._x, maps[0])
+        return _writer(maps, lambda: self._x)
+
+    def _leave(self) -> Run:
+        """The result into the tensor that is handed out."""
+        read = self._buffers.reader(self._recipe.result)
+
+        def run() -> None:
+            self._y.copy_(read())
+
+        return run
+
+    def _bind_step(self, step: Step) -> Iterator[Run]:
+        buffers, operation = self._buffers, step.operation
+        if isinstance(operation, Flatten) and buffers.alias(step.sources[0], step.result):
+            return
+        buffers.allocate(step.result)
+        if isinstance(operation, MapLayer):
+            yield from self._bind_layer(step, operation)
+        elif isinstance(operation, Pool) and self.layout == CHWN:
+            yield operation.bind(buffers.plain(step.sources[0]), buffers.plain(step.result))
+        else:
+            yield self._bind_torch(step)
+
+    def _bind_layer(self, step: Step, layer: MapLayer) -> Iterator[Run]:
+        buffers, target = self._buffers, self._buffers.target(step.result)
+        source, *residuals = step.sources
+        residual = buffers.plain(residuals[0]) if residuals else None
+        x = buffers.read_by(layer.packed.geometry, source)
+        if self._x.is_cuda:  # where candidates are timed: on zeros they would run faster
+            _fill_with_noise(x, residual)
+        choice = self.choices[step.name] = choose(layer, Maps(x, target.plain, residual, target.expand))
+        yield choice.run
+        if target.copies:
+            yield _writer(target.copies, buffers.reader(step.result))
+
+    def _bind_torch(self, step: Step) -> Run:
+        operation = step.operation
+        if isinstance(operation, Pool | Flatten):
+            function: Callable[..., Tensor] = operation.reference
+        else:
+            assert not isinstance(operation, MapLayer)
+            function = operation
+        self.by_torch.append(step.name)
+        readers = [self._buffers.reader(source) for source in step.sources]
+        return _writer(self._buffers.maps(step.result), lambda: function(*(read() for read in readers)))
+
+
+def _writer(maps: tuple[FeatureMap, ...], read: Callable[[], Tensor]) -> Run:
+    """Copies what `read` gives into every map."""
+
+    def run() -> None:
+        value = read()
+        for target in maps:
+            target.write(value if value.dim() == 4 else value[:, :, None, None])
+
+    return run
+
+
+def _fill_with_noise(*maps: FeatureMap | None) -> None:
+    for filled in maps:
+        if filled is not None:
+            filled.write(torch.randn(filled.images, filled.channels, *filled.plane, device=filled.device))
