@@ -28,6 +28,7 @@ def assert_close(
     epilogue: Epilogue,
     residual: Tensor | None = None,
     precision: Precision = FP32,
+    stores: int = 1,
 ) -> None:
     """Raise AssertionError unless `actual` is an evaluation of the layer at x in `precision`.
 
@@ -36,8 +37,9 @@ def assert_close(
     |x| + |bias| + |residual|) with g(n) = n u / (1 - n u), u = 2^-24 (Higham, Accuracy and Stability of
     Numerical Algorithms, section 3.1); n counts a column's kept weights, bias and residual, products
     included. Factors rounded on the way in (tf32) add 2 p + p^2 of |W| |x|; storing the result adds its
-    type's roundoff of it. An activation enlarges an error at most by its steepest slope.
-    That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
+    type's roundoff of it. A library that adds bias and residual in calls of their own stores the sum `stores`
+    times, each at most a roundoff of the magnitude. An activation enlarges an error at most by its steepest
+    slope. That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
     for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of squares.
     """
     packed = _stored(packed, precision)
@@ -48,6 +50,7 @@ def assert_close(
     factors = 2 * precision.product_roundoff + precision.product_roundoff**2
     stored = precision.roundoff if precision.roundoff > UNIT_ROUNDOFF else 0.0
     slope, own = _STEEPEST[epilogue.activation], _EVALUATION[epilogue.activation] * UNIT_ROUNDOFF
+    factors += (stores - 1) * stored
     worst = slope * (terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) + factors) + own
     smallest = float(torch.finfo(precision.dtype).tiny)  # results below it may be flushed to zero
     limit = worst * magnitude + stored * (exact.abs() + worst * magnitude) + smallest

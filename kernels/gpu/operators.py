@@ -1,0 +1,79 @@
+"""The table of what runs a layer between feature maps: who declines it with which reason, and its launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kernels.gpu import depthwise, stream
+from kernels.gpu.gemm import GatheredGemm
+from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.map_layer import MapLayer, Maps
+from kernels.gpu.vendor import VendorConv
+
+Run = Callable[[], None]
+GATHERED, STREAMING, DEPTHWISE, VENDOR = "gathered", "streaming", "depth-wise", "vendor"
+
+
+@dataclass(frozen=True)
+class MapOperator:
+    """`declines` gives the reason against a layer on these maps, or None; `bind` gives its launch.
+
+    Those that are `tiled` need a LaunchConfig, the others ignore it.
+    """
+
+    declines: Callable[[MapLayer, Maps], str | None]
+    bind: Callable[[MapLayer, Maps, LaunchConfig], Run]
+    tiled: bool
+
+
+def _gathered_declines(layer: MapLayer, maps: Maps) -> str | None:
+    groups = layer.packed.geometry.groups
+    return None if groups == 1 else f"expected a layer of one group, got {groups}"
+
+
+def _streaming_declines(layer: MapLayer, maps: Maps) -> str | None:
+    return _copies(maps) or stream.declines(layer.packed)
+
+
+def _depthwise_declines(layer: MapLayer, maps: Maps) -> str | None:
+    return _copies(maps) or depthwise.declines(layer.packed)
+
+
+def _copies(maps: Maps) -> str | None:
+    return None if maps.expand is None else "it writes no shifted copies"
+
+
+def _gathered(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+    made = GatheredGemm(
+        layer.packed, layer.epilogue, config=config, precision=layer.precision, device=maps.x.device
+    )
+    return made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
+
+
+def _streaming(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+    made = stream.StreamingGemm(
+        layer.packed, layer.epilogue, config=config, precision=layer.precision, device=maps.x.device
+    )
+    return made.bind(maps.x, maps.written, maps.residual)
+
+
+def _depthwise(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+    made = depthwise.DepthwiseConv(
+        layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device
+    )
+    return made.bind(maps.x, maps.written, maps.residual)
+
+
+def _vendor(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+    made = VendorConv(layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device)
+    return made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
+
+
+# The special before the general; the last takes every layer.
+OPERATORS: dict[str, MapOperator] = {
+    DEPTHWISE: MapOperator(_depthwise_declines, _depthwise, tiled=False),
+    STREAMING: MapOperator(_streaming_declines, _streaming, tiled=True),
+    GATHERED: MapOperator(_gathered_declines, _gathered, tiled=True),
+    VENDOR: MapOperator(lambda layer, maps: None, _vendor, tiled=False),
+}
