@@ -10,7 +10,8 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from kernels.gpu.graph import captured
-from kernels.precision import Precision, torch_products
+from kernels.gpu.vendor import library_settings
+from kernels.precision import Precision
 
 Forward = Callable[[Tensor], Tensor]
 Prepare = Callable[[nn.Module], nn.Module]
@@ -67,7 +68,7 @@ def dense_forward(
 
     @torch.no_grad()
     def run(x: Tensor) -> Tensor:
-        with torch_products(precision):
+        with library_settings(precision):
             return prepared(x.to(precision.dtype, memory_format=layout)).float()
 
     return _graphed(run, shape, device) if graphed else run

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
-from kernels.gpu.choice import Choice
 from torch import Tensor, nn
 
 from bcbp.choice import DENSE, LayerRun
@@ -21,11 +20,14 @@ from bcbp.lowering import lower
 from bcbp.masking import masked_copy
 from bcbp.plan import PruningPlan
 from bcbp.tracing import trace
+from kernels.gpu.choice import Choice
+from kernels.gpu.operators import VENDOR
 from kernels.gpu.program import Program
-from kernels.precision import FP32, Precision, torch_products
+from kernels.gpu.vendor import library_settings
+from kernels.precision import FP32, Precision
 from kernels.testing import network_tolerance
 
-TRITON, VENDOR = "triton", "vendor"
+TRITON = "triton"
 # Buffers and graphs of so many batch sizes or resolutions are kept; a further one ends the oldest.
 _KEPT_PROGRAMS = 4
 
@@ -106,7 +108,7 @@ class GpuNetwork(nn.Module):
         """Raise ModelError unless the program computes what the masked network computes."""
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         reference = copy.deepcopy(self._masked).to(self.device)
-        with torch_products(FP32):
+        with library_settings(FP32):
             expected = reference(x)
         allowed = network_tolerance(len(self._layer_names()), self.precision)
         error = float((program(x) - expected).norm() / expected.norm())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from kernels.gpu.choice import MapLayer
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from bcbp.geometry import geometry_of
 from bcbp.mask import Mask
 from bcbp.tracing import module_of, shape_of
 from kernels.engines import ACTIVATIONS, Epilogue
+from kernels.gpu.map_layer import MapLayer
 from kernels.gpu.pooling import Pool
 from kernels.gpu.recipe import Flatten, Operation, Recipe, Step, Value
 from kernels.pack import PackedWeight, pack, pack_dense

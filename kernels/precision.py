@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -50,17 +48,3 @@ def for_dtype(dtype: torch.dtype) -> Precision:
             return precision
     known = ", ".join(str(precision.dtype) for precision in (FP32, FP16, BF16))
     raise ValueError(f"expected one of {known}, got {dtype}")
-
-
-@contextmanager
-def torch_products(precision: Precision) -> Iterator[None]:
-    """Let PyTorch multiply float32 as `precision` says: exactly, or in TensorFloat-32 on a GPU."""
-    tf32 = precision.dot == "tf32"
-    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
-        torch.backends.cudnn.allow_tf32 = convolution

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.gpu.choice import MapLayer
 from kernels.gpu.feature_map import CHWN, PLAIN, FeatureMap, Shift, chwn, layout_for, shift_of, shifted
+from kernels.gpu.map_layer import MapLayer
 from kernels.gpu.recipe import Recipe, Value
 from kernels.layout import ConvGeometry, Pair
 

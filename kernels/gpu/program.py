@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from kernels.gpu.buffers import Buffers
-from kernels.gpu.choice import Choice, MapLayer, Maps, choose
+from kernels.gpu.choice import Choice, choose
 from kernels.gpu.feature_map import CHWN, FeatureMap
 from kernels.gpu.graph import captured
+from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.pooling import Pool
 from kernels.gpu.recipe import Flatten, Recipe, Step
 

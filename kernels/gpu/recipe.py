@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kernels.gpu.choice import MapLayer
+from kernels.gpu.map_layer import MapLayer
 from kernels.gpu.pooling import Pool
 from kernels.layout import Pair
 from kernels.precision import Precision
