@@ -38,24 +38,29 @@ class CompareRequest:
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
         if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {_listed(MODELS)}; got {self.model!r}.")
-        _check_distinct("methods", self.methods)
-        _check_distinct("batches", self.batches)
+            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_distinct("methods", self.methods)
+        check_distinct("batches", self.batches)
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown or not self.methods:
-            raise SpecError(f"Expected methods out of {_listed(METHODS)}; got {_listed(unknown) or 'none'}.")
+            raise SpecError(f"Expected methods out of {listed(METHODS)}; got {listed(unknown) or 'none'}.")
         check_names(self.spec)
         for batch in self.batches:
-            _check_whole("a batch", batch, 1, MAX_BATCH)
-        _check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)
+            check_whole("a batch", batch, 1, MAX_BATCH)
+        check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)
         for label, value, least in (("threads", self.threads, 1), ("images", self.images, 0)):
             if value is not None:
-                _check_whole(label, value, least, None)
+                check_whole(label, value, least, None)
 
     @property
     def pruned_methods(self) -> tuple[str, ...]:
         """Every method but dense, which is always run: it is what the others are compared with."""
         return tuple(method for method in self.methods if method != DENSE)
+
+    @property
+    def title(self) -> str:
+        """The request in a few words, for lists of runs."""
+        return f"{self.model} · tile {self.spec.tile} · ratio {self.spec.ratio:g}"
 
     def spec_for(self, method: str) -> PruneSpec:
         return replace(self.spec, pattern=method)
@@ -77,7 +82,7 @@ class CompareRequest:
         """Inverse of `to_json`; fields left out keep their default. Raises SpecError for unknown fields."""
         unknown = set(data) - {known.name for known in fields(cls)}
         if unknown:
-            raise SpecError(f"Unknown field in a comparison request: {_listed(sorted(unknown))}.")
+            raise SpecError(f"Unknown field in a comparison request: {listed(sorted(unknown))}.")
         values = dict(data)
         if "spec" in values:
             values["spec"] = PruneSpec.from_json(values["spec"])
@@ -87,17 +92,19 @@ class CompareRequest:
         return cls(**values)
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names for a sentence."""
     return ", ".join(names)
 
 
-def _check_distinct(label: str, values: tuple[object, ...]) -> None:
+def check_distinct(label: str, values: tuple[object, ...]) -> None:
+    """Raises SpecError for a value that comes twice."""
     if len(set(values)) != len(values):
         raise SpecError(f"Expected {label} without repetition; got {', '.join(map(str, values))}.")
 
 
-def _check_whole(label: str, value: object, low: int, high: int | None) -> None:
-    """`value` must be a whole number from `low` to `high` (None: without bound)."""
+def check_whole(label: str, value: object, low: int, high: int | None) -> None:
+    """`value` must be a whole number from `low` to `high` (None: without bound). Raises SpecError."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
         span = f"from {low} to {high}" if high else f"of at least {low}"

@@ -7,30 +7,27 @@ are those before recovery: recovery changes values, never shapes or masks, and s
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bcbp.contestants import Contestant, dense_contestants, fastest, pruned_contestant
-from bcbp.errors import BcbpError, ModelError
+from bcbp.errors import ModelError
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
+from bcbp.timing_child import Emit, serve
 from kernels.device import load_average
 from kernels.measure import CONTROL, Measurement, Speedup, compare, measure
 from kernels.memory import keep_freed_memory
 
-Emit = Callable[[dict[str, Any]], None]
 Tell = Callable[[float, str], None]
 
 # Large networks at large batches end their session here, after at least MIN_ROUNDS rounds.
@@ -177,33 +174,8 @@ def example_inputs(model: LoadedModel, batch: int) -> Tensor:
 
 
 def main() -> int:
-    """Read a job, write events; an error of ours becomes an event, everything else a traceback on stderr."""
-    output = _take_stdout()
-    job = TimingJob.from_json(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def emit(event: dict[str, Any]) -> None:
-        print(json.dumps(event), file=output, flush=True)
-
-    try:
-        time_networks(job, emit)
-    except BcbpError as error:
-        emit({"event": "error", "message": str(error)})
-        return 2
-    return 0
-
-
-def _take_stdout() -> TextIO:
-    """Stdout for events alone: what libraries print goes to stderr."""
-    events = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return events
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is gone, however it went: its end of stdin then closes."""
-    sys.stdin.read()
-    os._exit(1)
+    """Time the job on stdin."""
+    return serve(lambda job, emit: time_networks(TimingJob.from_json(job), emit))
 
 
 if __name__ == "__main__":

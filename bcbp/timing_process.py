@@ -12,10 +12,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from bcbp.errors import BcbpError
-from bcbp.timing import TimingJob
 from kernels.measure import Stopped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,18 +22,26 @@ COMMAND = (sys.executable, "-m", "bcbp.timing")
 _LOOK_SECONDS = 0.1  # how often Stop is looked at
 
 
+class Job(Protocol):
+    """What the process is told to do, as one line of JSON."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
 class TimingError(BcbpError):
     """The timing process ended without its results."""
 
 
 def run_timing(
-    job: TimingJob,
+    job: Job,
     *,
     on_event: Callable[[dict[str, Any]], None],
     should_stop: Callable[[], bool],
     command: Sequence[str] = COMMAND,
 ) -> None:
-    """Time `job` in a fresh process and hand on its events (see `time_networks`) as they come.
+    """Do `job` in a fresh process of `command` and hand on its events as they come.
+
+    `command` is a module that serves such jobs: `bcbp.timing` for networks, `bcbp.layer_timing` for layers.
 
     Raises Stopped within about _LOOK_SECONDS of `should_stop`, TimingError when the process fails.
     """
@@ -62,7 +69,7 @@ def _start(command: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
     )
 
 
-def _send(process: subprocess.Popen[str], job: TimingJob) -> None:
+def _send(process: subprocess.Popen[str], job: Job) -> None:
     """The job as one line. Stdin stays open: its closing tells the process that we are gone."""
     assert process.stdin is not None
     try:

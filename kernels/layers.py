@@ -27,6 +27,35 @@ class LayerShape:
         return 4.0 * (batch * (images + outputs) + density * self.geometry.rows * self.geometry.columns)
 
 
+def named(geometry: ConvGeometry, plane: Pair) -> LayerShape:
+    """Any layer under a name made of its sizes; padding that keeps the plane is not named.
+
+    >>> named(ConvGeometry(64, 128, (3, 3), (2, 2), (1, 1)), (56, 56)).name
+    '3x3/2 64-128 @56'
+    >>> named(ConvGeometry(96, 96, (1, 7), padding=(0, 0), groups=4), (17, 8)).name
+    '1x7 96-96 g4 p0x0 @17x8'
+    >>> named(ConvGeometry(512, 1000), (1, 1)).name
+    'linear 512-1000'
+    """
+    if plane == (1, 1) and geometry == ConvGeometry(geometry.in_channels, geometry.out_channels):
+        return LayerShape(f"linear {geometry.in_channels}-{geometry.out_channels}", geometry, plane)
+    high, wide = geometry.kernel
+    same = tuple(step * (size // 2) for size, step in zip(geometry.kernel, geometry.dilation, strict=True))
+    parts = [
+        f"{high}x{wide}" + ("" if geometry.stride == (1, 1) else f"/{_pair(geometry.stride)}"),
+        f"{geometry.in_channels}-{geometry.out_channels}",
+        "" if geometry.groups == 1 else f"g{geometry.groups}",
+        "" if geometry.dilation == (1, 1) else f"d{_pair(geometry.dilation)}",
+        "" if geometry.padding == same else f"p{geometry.padding[0]}x{geometry.padding[1]}",
+        f"@{_pair(plane)}",
+    ]
+    return LayerShape(" ".join(filter(None, parts)), geometry, plane)
+
+
+def _pair(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
 def square(channels: int, filters: int, *, kernel: int = 3, stride: int = 1, size: int) -> LayerShape:
     """A convolution on a square plane that keeps its size up to the stride.
 
@@ -34,8 +63,7 @@ def square(channels: int, filters: int, *, kernel: int = 3, stride: int = 1, siz
     '3x3/2 64-128 @56'
     """
     geometry = ConvGeometry(channels, filters, (kernel, kernel), (stride, stride), (kernel // 2, kernel // 2))
-    step = "" if stride == 1 else f"/{stride}"
-    return LayerShape(f"{kernel}x{kernel}{step} {channels}-{filters} @{size}", geometry, (size, size))
+    return named(geometry, (size, size))
 
 
 # Each distinct prunable layer once. The ImageNet networks run at 224 px.
@@ -51,7 +79,7 @@ LAYERS: dict[str, tuple[LayerShape, ...]] = {
     ),
     "resnet18-ends": (
         square(3, 64, kernel=7, stride=2, size=224),
-        LayerShape("linear 512-1000", ConvGeometry(512, 1000), (1, 1)),
+        named(ConvGeometry(512, 1000), (1, 1)),
     ),
     "resnet50-1x1": (
         square(64, 256, kernel=1, size=56),

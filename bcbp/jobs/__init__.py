@@ -1,4 +1,4 @@
-"""Comparisons as background jobs: a store of runs on disk, a queue, and a worker process per run.
+"""Background jobs of several kinds: a store of runs on disk, a queue, and a worker process per run.
 
 A run is a folder. Its worker is the only writer of its state; whoever wants it stopped leaves a file.
 """

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bcbp.jobs.files import read_json, write_json
+from bcbp.files import read_json, write_json
+from bcbp.jobs.kinds import Request
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.store import ALIVE_FILE, FAILED, LOG_FILE, QUEUED, STATE_FILE, RunStore
 from bcbp.progress import Progress
-from bcbp.request import CompareRequest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _LOG = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class JobQueue:
         self._thread = threading.Thread(target=self._dispatch, name="bcbp-queue", daemon=True)
         self._thread.start()
 
-    def submit(self, request: CompareRequest) -> str:
+    def submit(self, request: Request) -> str:
         """Queue a run; gives its id. Raises StoreError."""
         run_id = self._store.create(request)
         self._wake.set()

@@ -11,13 +11,13 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bcbp.errors import BcbpError
-from bcbp.jobs.files import is_disk_full, read_json, write_json
+from bcbp.files import is_disk_full, read_json, write_json
+from bcbp.jobs.kinds import DEFAULT, KINDS, Request, kind_of
 from bcbp.jobs.lock import is_held
 from bcbp.progress import Progress
-from bcbp.request import CompareRequest
 
 QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
     "queued", "running", "done", "stopped", "failed", "interrupted",
@@ -25,6 +25,8 @@ QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
 ACTIVE = (QUEUED, RUNNING)
 REQUEST_FILE, STATE_FILE, REPORT_FILE = "request.json", "state.json", "report.json"
 STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
+
+R = TypeVar("R", bound=Request, covariant=True)
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _CACHED_REPORTS = 64
@@ -40,17 +42,23 @@ class StoreError(BcbpError):
 
 
 @dataclass(frozen=True)
-class RunView:
-    """One run as it stands now. `report` grows row by row while the run is active; treat it as read-only."""
+class RunView(Generic[R]):
+    """One run as it stands now; `request` says by its type of what kind it is.
+
+    `report` grows row by row while the run is active; treat it as read-only.
+    """
 
     id: str
-    title: str
     state: str
     created: str
-    request: CompareRequest
+    request: R
     progress: Progress
     report: dict[str, Any] | None
     error: str | None
+
+    @property
+    def title(self) -> str:
+        return self.request.title
 
     @property
     def active(self) -> bool:
@@ -76,11 +84,16 @@ class RunStore:
         self._reports: dict[Path, tuple[tuple[int, int], dict[str, Any] | None]] = {}
         self._guard = threading.Lock()
 
-    def create(self, request: CompareRequest) -> str:
+    def create(self, request: Request) -> str:
         """A new queued run; gives its id. Raises StoreError when it cannot be written."""
         created = datetime.now(timezone.utc)
         run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        record = {"id": run_id, "created": created.isoformat(), "request": request.to_json()}
+        record = {
+            "id": run_id,
+            "created": created.isoformat(),
+            "kind": kind_of(request),
+            "request": request.to_json(),
+        }
         try:
             self.folder(run_id).mkdir(parents=True)
             write_json(self.folder(run_id) / REQUEST_FILE, record)
@@ -92,12 +105,16 @@ class RunStore:
             ) from error
         return run_id
 
-    def list(self) -> tuple[RunView, ...]:
-        """Every readable run, newest first."""
+    def list(self) -> tuple[RunView[Any], ...]:
+        """Every readable run of whatever kind, newest first."""
         views = [view for name in _run_ids(self.root) if (view := self._view(name)) is not None]
         return tuple(sorted(views, key=lambda view: (view.created, view.id), reverse=True))
 
-    def read(self, run_id: str) -> RunView:
+    def of_kind(self, kind: type[R]) -> tuple[RunView[R], ...]:
+        """Every readable run with requests of that type, newest first."""
+        return tuple(run for run in self.list() if isinstance(run.request, kind))
+
+    def read(self, run_id: str) -> RunView[Any]:
         """One run as it stands now. Raises RunNotFound."""
         view = self._view(run_id) if _ID.fullmatch(run_id) else None
         if view is None:
@@ -122,21 +139,19 @@ class RunStore:
     def folder(self, run_id: str) -> Path:
         return self.root / "runs" / run_id
 
-    def _view(self, run_id: str) -> RunView | None:
+    def _view(self, run_id: str) -> RunView[Any] | None:
         folder = self.folder(run_id)
         record = read_json(folder / REQUEST_FILE)
         if record is None:
             return None
         try:
             created = str(record["created"])
-            request = CompareRequest.from_json(record["request"])
+            request = KINDS[record.get("kind", DEFAULT)].read(record["request"])
             state, progress, error = _read_state(folder)
         except (KeyError, TypeError, ValueError):  # of another version, or edited
             return None
-        title = f"{request.model} · tile {request.spec.tile} · ratio {request.spec.ratio:g}"
         return RunView(
             id=run_id,
-            title=title,
             state=state,
             created=created,
             request=request,

@@ -11,15 +11,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bcbp.errors import BcbpError
-from bcbp.experiment import compare
+from bcbp.files import is_disk_full, read_json, write_json
 from bcbp.jobs.device import hold_device
-from bcbp.jobs.files import is_disk_full, read_json, write_json
+from bcbp.jobs.kinds import DEFAULT, KINDS, Kind
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.store import (
     ALIVE_FILE,
@@ -34,9 +34,6 @@ from bcbp.jobs.store import (
     STOPPED,
 )
 from bcbp.progress import Progress
-from bcbp.request import CompareRequest
-
-Compare = Callable[..., dict[str, Any]]
 
 _LOOK_SECONDS = 0.1
 # A run that has not obeyed Stop by itself after this long (a library call that takes seconds) is ended.
@@ -65,7 +62,7 @@ class RunRecord:
         self._write(QUEUED, Progress(message="Waiting for another measurement on this machine to end"))
 
     def on_event(self, progress: Progress, report: dict[str, Any] | None) -> None:
-        """Keep what `compare` tells: a report at once, bare progress within _WRITE_SECONDS."""
+        """Keep what the run tells: a report at once, bare progress within _WRITE_SECONDS."""
         if report is not None:
             with self._guard:
                 write_json(self.folder / REPORT_FILE, report)
@@ -92,7 +89,7 @@ class RunRecord:
             write_json(self.folder / STATE_FILE, record)
 
 
-def work(folder: Path, *, compare: Compare = compare) -> None:
+def work(folder: Path, *, kinds: Mapping[str, Kind] = KINDS) -> None:
     """Carry out the run in `folder`, unless it was deleted, taken, done or stopped before."""
     if not folder.is_dir():
         return
@@ -106,11 +103,11 @@ def work(folder: Path, *, compare: Compare = compare) -> None:
             return
         record = RunRecord(folder)
         with hold_device(folder.parent.parent, on_wait=record.wait, give_up=record.stop_asked):
-            _run(record, compare)
+            _run(record, kinds)
 
 
-def _run(record: RunRecord, compare: Compare) -> None:
-    """Compare, and turn every way it can end into a state."""
+def _run(record: RunRecord, kinds: Mapping[str, Kind]) -> None:
+    """Carry it out as its kind says, and turn every way it can end into a state."""
     if record.stop_asked():
         record.end(STOPPED)
         return
@@ -118,8 +115,9 @@ def _run(record: RunRecord, compare: Compare) -> None:
     try:
         record.begin()
         data = read_json(record.folder / REQUEST_FILE) or {}
-        request = CompareRequest.from_json(data["request"])
-        compare(request, on_event=record.on_event, should_stop=record.stop_asked)
+        kind, root = kinds[data.get("kind", DEFAULT)], record.folder.parent.parent
+        request = kind.read(data["request"])
+        kind.run(request, root=root, on_event=record.on_event, should_stop=record.stop_asked)
     except BcbpError as error:
         record.end(FAILED, str(error))
     except OSError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bcbp.evaluation import PairedTest, Quality
+from bcbp.files import write_json
 from bcbp.intake.architectures import load_model
 from bcbp.jobs import RunStore
-from bcbp.jobs.files import write_json
 from bcbp.jobs.store import REPORT_FILE, STATE_FILE
 from bcbp.planning import Planner
 from bcbp.progress import Progress, Step

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bcbp.files import write_json
 from bcbp.jobs import RunNotFound, RunStore, StoreError
-from bcbp.jobs.files import write_json
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.store import default_root
 from bcbp.progress import Progress, Step

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bcbp.errors import DataError
 from bcbp.jobs import JobQueue, RunStore
+from bcbp.jobs.kinds import KINDS, Kind
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.worker import work
 from bcbp.progress import Progress
@@ -26,9 +28,11 @@ ROOT = Path(__file__).resolve().parents[2]
 COUNTING = """
 import pathlib, sys, time
 from bcbp.jobs import worker
+from bcbp.jobs.kinds import KINDS
 from bcbp.progress import Progress
+from dataclasses import replace
 
-def compare(request, *, on_event, should_stop):
+def count(request, *, root, on_event, should_stop):
     rows = []
     for number in range(100_000):
         rows.append({"method": str(number)})
@@ -39,7 +43,7 @@ def compare(request, *, on_event, should_stop):
             return
         time.sleep(0.02)
 
-worker.work(pathlib.Path(sys.argv[1]), compare=compare)
+worker.work(pathlib.Path(sys.argv[1]), kinds={"compare": replace(KINDS["compare"], run=count)})
 """
 
 
@@ -171,13 +175,18 @@ def test_a_failed_start_is_not_held_against_a_run_that_another_worker_has_taken(
     taken[0].release()
 
 
-def two_rows_then(error: BaseException | None) -> Callable[..., None]:
-    def compare(request, *, on_event, should_stop) -> None:
+def comparing(run: Callable[..., None]) -> dict[str, Kind]:
+    """The table of kinds with comparisons that `run` carries out."""
+    return KINDS | {"compare": replace(KINDS["compare"], run=run)}
+
+
+def two_rows_then(error: BaseException | None) -> dict[str, Kind]:
+    def run(request, *, root, on_event, should_stop) -> None:
         on_event(Progress(0.5, "rows"), {"rows": [1, 2]})
         if error:
             raise error
 
-    return compare
+    return comparing(run)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +201,7 @@ def two_rows_then(error: BaseException | None) -> Callable[..., None]:
 )
 def test_every_way_to_end_becomes_a_state_and_keeps_the_rows(store: RunStore, error, state, words):
     run_id = store.create(CompareRequest())
-    work(store.folder(run_id), compare=two_rows_then(error))
+    work(store.folder(run_id), kinds=two_rows_then(error))
     view = store.read(run_id)
     assert view.state == state and rows(store, run_id) == 2
     assert (view.error or "").startswith(words or "")
@@ -204,7 +213,7 @@ def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: Run
     run_id = store.create(CompareRequest())
     folder, sync = store.folder(run_id), os.fsync
 
-    def compare(request, *, on_event, should_stop) -> None:
+    def run(request, *, root, on_event, should_stop) -> None:
         on_event(Progress(0.1, "rows"), {"rows": [1, 2]})
         monkeypatch.setattr(os, "fsync", full_while_reserved)
         on_event(Progress(0.2, "more"), {"rows": [1, 2, 3]})
@@ -214,7 +223,7 @@ def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: Run
             raise OSError(errno.ENOSPC, "No space left on device")
         sync(handle)
 
-    work(folder, compare=compare)
+    work(folder, kinds=comparing(run))
     view = store.read(run_id)
     assert view.state == "failed" and "disk is full" in (view.error or "")
     assert rows(store, run_id) == 2 and not (folder / "reserve").exists()
@@ -222,24 +231,24 @@ def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: Run
 
 def test_a_run_that_is_over_or_gone_is_not_run_again(store: RunStore, tmp_path: Path):
     run_id = store.create(CompareRequest())
-    work(store.folder(run_id), compare=two_rows_then(None))
-    work(store.folder(run_id), compare=two_rows_then(DataError("again")))
+    work(store.folder(run_id), kinds=two_rows_then(None))
+    work(store.folder(run_id), kinds=two_rows_then(DataError("again")))
     assert store.read(run_id).state == "done"
-    work(tmp_path / "deleted", compare=two_rows_then(DataError("again")))
+    work(tmp_path / "deleted", kinds=two_rows_then(DataError("again")))
 
 
 def test_a_run_that_another_worker_has_is_left_to_it(store: RunStore, monkeypatch):
     monkeypatch.setattr("bcbp.jobs.lock._PATIENCE_SECONDS", 0.1)
     run_id = store.create(CompareRequest())
     with FileLock(store.folder(run_id) / "alive.lock"):
-        work(store.folder(run_id), compare=two_rows_then(None))
+        work(store.folder(run_id), kinds=two_rows_then(None))
     assert store.read(run_id).state == "queued" and store.read(run_id).report is None
 
 
 def test_a_run_stopped_before_it_began_computes_nothing(store: RunStore):
     run_id = store.create(CompareRequest())
     store.ask_to_stop(run_id)
-    work(store.folder(run_id), compare=two_rows_then(None))
+    work(store.folder(run_id), kinds=two_rows_then(None))
     assert store.read(run_id).state == "stopped" and store.read(run_id).report is None
 
 

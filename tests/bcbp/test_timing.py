@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from bcbp import timing
+from bcbp import timing, timing_child
 from bcbp.errors import ModelError
 from bcbp.planning import make_plan
 from bcbp.request import CompareRequest
@@ -46,8 +46,8 @@ def run_main(monkeypatch):
 
     def run(time_networks) -> tuple[int, list[dict]]:
         output = io.StringIO()
-        monkeypatch.setattr(timing, "_take_stdout", lambda: output)
-        monkeypatch.setattr(timing, "_end_with_parent", lambda: None)
+        monkeypatch.setattr(timing_child, "_take_stdout", lambda: output)
+        monkeypatch.setattr(timing_child, "end_with_parent", lambda: None)
         monkeypatch.setattr(timing, "time_networks", time_networks)
         job = timing.TimingJob(REQUEST, {})
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job.to_json()) + "\n"))

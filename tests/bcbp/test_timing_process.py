@@ -83,8 +83,8 @@ def _gone(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
 def test_the_timing_process_ends_when_its_parent_is_killed(tmp_path: Path):
-    """The guard of `bcbp.timing` in a grandchild: killing the one between closes the last one's stdin."""
-    last = "from bcbp.timing import _end_with_parent; import sys; sys.stdin.readline(); _end_with_parent()"
+    """The guard of `timing_child` in a grandchild: killing the one between closes the last one's stdin."""
+    last = "from bcbp import timing_child; import sys; sys.stdin.readline(); timing_child.end_with_parent()"
     middle = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {last!r}], stdin=subprocess.PIPE)\n"

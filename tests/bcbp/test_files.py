@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcbp.jobs.files import is_disk_full, read_json, write_json
+from bcbp.files import is_disk_full, read_json, write_json
 from bcbp.jobs.lock import FileLock, is_held
 
 ROOT = Path(__file__).resolve().parents[2]
