@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -160,7 +161,8 @@ def _matrix(x: FeatureMap) -> Tensor:
 @contextmanager
 def library_settings(precision: Precision) -> Iterator[None]:
     """While it lasts, cuDNN times its algorithms, and float32 factors are rounded as `precision` says."""
-    products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    backends: Any = torch.backends  # whose modules make their settings as they are imported
+    products = (backends.cuda.matmul, backends.cudnn.conv)
     before = [product.fp32_precision for product in products]
     searched, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
     for product in products:
