@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
+from kernels.gpu.graph import captured
+
 Run = Callable[[], object]
-# Calls in one graph: enough that its own launch, some microseconds, is a small share of the shortest kernel's.
+# Calls in one graph: enough that its own launch, some microseconds, is a small share of the shortest calls.
 CALLS_PER_GRAPH = 32
-# Calls on a side stream before a capture, for workspaces and algorithm searches that must not be captured.
-_WARM_UP_CALLS = 3
 # Written between calls for a cold second cache; twice the cache leaves nothing of it.
 _FLUSHED_CACHES = 2
 
@@ -26,12 +26,20 @@ class GpuTimer:
     """A Timer of kernels.measure. Keeps the graphs it captured, and so is made anew for each session.
 
     `graph` replays captured calls, else they are made one by one. `cold` empties the second cache before
-    every call: then each call is timed by itself. `cuda` is torch.cuda, or a double of it.
+    every call: then each call is timed by itself. `cuda` and `capture` are torch.cuda and what records a
+    graph, or doubles of them.
     """
 
-    def __init__(self, *, graph: bool = True, cold: bool = False, cuda: Any = torch.cuda) -> None:
-        self._graph, self._cold, self._cuda = graph, cold, cuda
-        self._captured: dict[tuple[Run, int], Any] = {}
+    def __init__(
+        self,
+        *,
+        graph: bool = True,
+        cold: bool = False,
+        cuda: Any = torch.cuda,
+        capture: Callable[[Callable[[], None]], Run] = captured,
+    ) -> None:
+        self._graph, self._cold, self._cuda, self._capture = graph, cold, cuda, capture
+        self._replays: dict[tuple[Run, int], Run] = {}
         self._flush = _flusher(cuda) if cold else None
 
     def __call__(self, run: Run, inner: int) -> float:
@@ -61,25 +69,14 @@ class GpuTimer:
 
     def _replay(self, run: Run, calls: int) -> Run:
         """What launches `calls` calls as one graph, captured on the first demand."""
-        graph = self._captured.get((run, calls))
-        if graph is None:
-            graph = self._captured[run, calls] = capture(run, calls, cuda=self._cuda)
-        return graph.replay
+        if (run, calls) not in self._replays:
 
+            def several() -> None:
+                for _ in range(calls):
+                    run()
 
-def capture(run: Run, calls: int = 1, *, cuda: Any = torch.cuda) -> Any:
-    """A CUDA graph of `calls` calls of `run` in a row, after some on a side stream that are not captured."""
-    side = cuda.Stream()
-    side.wait_stream(cuda.current_stream())
-    with cuda.stream(side):
-        for _ in range(_WARM_UP_CALLS):
-            run()
-    cuda.current_stream().wait_stream(side)
-    graph = cuda.CUDAGraph()
-    with cuda.graph(graph):
-        for _ in range(calls):
-            run()
-    return graph
+            self._replays[run, calls] = self._capture(several)
+        return self._replays[run, calls]
 
 
 def rotated(runs: Sequence[Run]) -> Run:
