@@ -10,8 +10,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from kernels.gpu.graph import captured
-from kernels.gpu.vendor import library_settings
-from kernels.precision import Precision
+from kernels.precision import Precision, library_settings
 
 Forward = Callable[[Tensor], Tensor]
 Prepare = Callable[[nn.Module], nn.Module]

@@ -23,8 +23,7 @@ from bcbp.tracing import trace
 from kernels.gpu.choice import Choice
 from kernels.gpu.operators import VENDOR
 from kernels.gpu.program import Program
-from kernels.gpu.vendor import library_settings
-from kernels.precision import FP32, Precision
+from kernels.precision import FP32, Precision, library_settings
 from kernels.testing import network_tolerance
 
 TRITON = "triton"

@@ -16,6 +16,8 @@ from math import ceil
 import numpy as np
 
 Clock = Callable[[], float]
+# (run, inner) to the seconds per call over `inner` calls, after an untimed one.
+Timer = Callable[[Callable[[], object], int], float]
 Interval = tuple[float, float]
 
 CONTROL = "(baseline again)"
@@ -115,8 +117,12 @@ def measure(
     progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     clock: Clock = time.perf_counter,
+    timer: Timer | None = None,
 ) -> dict[str, Measurement]:
     """Each candidate's time, and under the key CONTROL the baseline's second run.
+
+    A sample is what `timer` says, by default what `clock` shows on the host; work that goes on after a call
+    returns needs a timer of its own device.
 
     Functions shorter than `sample_seconds` are repeated within a sample. After `limit_seconds` no further
     round is begun, but at least MIN_ROUNDS are run. `progress` gets the share done after each round.
@@ -124,7 +130,8 @@ def measure(
     """
     runs = {**candidates, CONTROL: candidates[baseline]}
     stop = should_stop or (lambda: False)
-    inner = {name: _warm_up(run, sample_seconds, stop, clock) for name, run in runs.items()}
+    timer = timer or host_timer(clock)
+    inner = {name: _warm_up(run, sample_seconds, stop, timer) for name, run in runs.items()}
     inner[CONTROL] = inner[baseline]
     shuffled = random.Random(seed)
     samples: dict[str, list[float]] = {name: [] for name in runs}
@@ -134,7 +141,7 @@ def measure(
             break
         for name in shuffled.sample(list(runs), len(runs)):
             _raise_if(stop)
-            samples[name].append(_time(runs[name], inner[name], clock))
+            samples[name].append(timer(runs[name], inner[name]))
         if progress:
             progress((done + 1) / rounds)
     control = _control(samples[baseline], samples[CONTROL])
@@ -146,22 +153,26 @@ def _raise_if(stop: Callable[[], bool]) -> None:
         raise Stopped
 
 
-def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[], bool], clock: Clock) -> int:
+def _warm_up(run: Callable[[], object], sample_seconds: float, stop: Callable[[], bool], timer: Timer) -> int:
     """Calls per sample so that it takes about `sample_seconds`; the first call, untimed, may compile."""
     _raise_if(stop)
     run()
     _raise_if(stop)
-    once = _time(run, 1, clock)
+    once = timer(run, 1)
     return min(_MAX_INNER, max(1, ceil(sample_seconds / once))) if once > 0 else _MAX_INNER
 
 
-def _time(run: Callable[[], object], inner: int, clock: Clock) -> float:
-    """Seconds per call over `inner` calls, after an untimed one that brings its data back into the caches."""
-    run()
-    start = clock()
-    for _ in range(inner):
+def host_timer(clock: Clock = time.perf_counter) -> Timer:
+    """Times what has ended when the call returns, with data that an untimed call brought into the caches."""
+
+    def seconds(run: Callable[[], object], inner: int) -> float:
         run()
-    return (clock() - start) / inner
+        start = clock()
+        for _ in range(inner):
+            run()
+        return (clock() - start) / inner
+
+    return seconds
 
 
 def _control(first: Sequence[float], second: Sequence[float]) -> Control:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -48,3 +50,22 @@ def for_dtype(dtype: torch.dtype) -> Precision:
             return precision
     known = ", ".join(str(precision.dtype) for precision in (FP32, FP16, BF16))
     raise ValueError(f"expected one of {known}, got {dtype}")
+
+
+@contextmanager
+def torch_products(precision: Precision) -> Iterator[None]:
+    """Let PyTorch multiply float32 as `precision` says, exactly or in TensorFloat-32 on a GPU, at its best.
+
+    cuDNN then times its algorithms on the first call of a shape: a product by its guess is no yardstick.
+    """
+    tf32 = precision.dot == "tf32"
+    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    searched, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolution
+        torch.backends.cudnn.benchmark = searched

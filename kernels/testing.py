@@ -39,8 +39,9 @@ def assert_close(
     included. Factors rounded on the way in (tf32) add 2 p + p^2 of |W| |x|; storing the result adds its
     type's roundoff of it. A library that adds bias and residual in calls of their own stores the sum `stores`
     times, each at most a roundoff of the magnitude. An activation enlarges an error at most by its steepest
-    slope. That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
-    for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of squares.
+    slope. That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n)
+    stands for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of
+    squares.
     """
     packed = _stored(packed, precision)
     x, residual = x.to(precision.dtype), None if residual is None else residual.to(precision.dtype)

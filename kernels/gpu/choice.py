@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kernels.gpu.engine import SAFE
+from kernels.gpu.answers import Answer, Timed
+from kernels.gpu.engine import SAFE, interpreted
 from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.launch_tiles import growth
 from kernels.gpu.map_layer import MapLayer, Maps
-from kernels.gpu.operators import OPERATORS
+from kernels.gpu.operators import OPERATORS, VENDOR
+from kernels.gpu.tuning import Tuner, this_tuner
 
 __all__ = ["Choice", "MapLayer", "Maps", "choose"]
+
+SPARSE = frozenset(OPERATORS) - {VENDOR}
+DENSE = frozenset({VENDOR})
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +32,59 @@ class Choice:
     reason: str
 
 
-def choose(layer: MapLayer, maps: Maps) -> Choice:
-    """The launch of `layer` on `maps`; every layer gets one. Raises ValueError where the maps do not fit."""
-    return _untimed(layer, maps)
+def choose(
+    layer: MapLayer, maps: Maps, *, tuner: Tuner | None = None, engines: frozenset[str] = frozenset(OPERATORS)
+) -> Choice:
+    """The launch of `layer` on `maps`, the fastest of `engines`; every layer gets one of OPERATORS.
+
+    Answers that are not remembered are measured, on `maps` themselves: `y` is overwritten, and inputs should
+    hold random values, as zeros multiply faster. Raises ValueError where the maps do not fit the layer, or
+    none of `engines` takes it.
+    """
+    if tuner is None and interpreted():
+        return _untimed(layer, maps, engines)
+    answer, warning = (tuner or this_tuner(maps.x.device.index or 0)).answer(layer, maps)
+    fastest = answer.fastest(engines)
+    if fastest is None:
+        raise ValueError(f"expected a layer that {', '.join(sorted(engines))} takes, got {answer.problem}")
+    run = OPERATORS[fastest.engine].bind(layer, maps, fastest.config or SAFE)
+    reasons = (reason_of(answer, fastest), joining(layer, fastest.config), warning)
+    return Choice(run, fastest.engine, fastest.config, "; ".join(filter(None, reasons)))
 
 
-def _untimed(layer: MapLayer, maps: Maps) -> Choice:
-    name = next(name for name, operator in OPERATORS.items() if operator.declines(layer, maps) is None)
-    operator = OPERATORS[name]
-    reason = f"{name} takes the layer; nothing was timed, as there is no GPU"
-    return Choice(operator.bind(layer, maps, SAFE), name, SAFE if operator.tiled else None, reason)
+def reason_of(answer: Answer, fastest: Timed) -> str:
+    """Why it is `fastest`: by how much, against the best of the other kind, sparse or dense."""
+    rival = answer.fastest(SPARSE if fastest.engine == VENDOR else DENSE)
+    if rival is None:
+        return f"nothing else takes the layer ({fastest.median_ms:.3f} ms {answer.where})"
+    factor = rival.median_ms / fastest.median_ms
+    comparison = f"{factor:.2f}x faster" if factor >= 1 else f"{1 / factor:.2f}x slower"
+    noisy = ", on an unsteady machine" if answer.noisy else ""
+    return (
+        f"{fastest.engine} was {comparison} than {rival.engine} {answer.where} "
+        f"({fastest.median_ms:.3f} vs {rival.median_ms:.3f} ms{noisy})"
+    )
+
+
+def joining(layer: MapLayer, config: LaunchConfig | None) -> str:
+    """What a launch makes of the pruning tiles: joined, at which cost, or cut; empty where they fit."""
+    tile = layer.packed.tile
+    if config is None or config.width == tile:
+        return ""
+    if config.width < tile:
+        return f"tiles of {tile} run as launches of {config.width}"
+    more = growth(layer.packed, config.width) - 1
+    return f"tiles of {tile} run joined at {config.width}, which multiplies {more:.0%} more"
+
+
+def _untimed(layer: MapLayer, maps: Maps, engines: frozenset[str]) -> Choice:
+    for name, operator in OPERATORS.items():
+        if name in engines and operator.declines(layer, maps) is None:
+            config = SAFE if operator.tiled else None
+            reasons = (
+                f"{name} takes the layer; nothing was timed, as there is no GPU",
+                joining(layer, config),
+            )
+            run = operator.bind(layer, maps, SAFE)
+            return Choice(run, name, config, "; ".join(filter(None, reasons)))
+    raise ValueError(f"expected a layer that {', '.join(sorted(engines))} takes")

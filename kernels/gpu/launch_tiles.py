@@ -86,27 +86,45 @@ def launch_tiles(
     )
 
 
+def launch_columns(packed: PackedWeight, width: int) -> tuple[int, ...]:
+    """How many columns each launch tile of `width` has, tiles without columns included."""
+    joined = [len(_columns(group)) for group in _groups(packed, width)]
+    return (*joined, *(0 for _ in _empty(packed, width)))
+
+
 def growth(packed: PackedWeight, width: int) -> float:
     """Weights that launch tiles of `width` multiply, as a multiple of the weights kept (>= 1)."""
-    executed = sum(len(tile.rows) * len(tile.columns) for tile in _joined(packed, width))
+    groups = _groups(packed, width)
+    executed = sum(sum(len(tile.rows) for tile in group) * len(_columns(group)) for group in groups)
     return executed / packed.kept if packed.kept else 1.0
 
 
 def _joined(packed: PackedWeight, width: int) -> Iterator[PackedTile]:
     """Tiles of at most `width` rows: wide ones cut, neighbours joined while they fit."""
+    for group in _groups(packed, width):
+        yield _union(group)
+
+
+def _groups(packed: PackedWeight, width: int) -> Iterator[list[PackedTile]]:
+    """The tiles, or parts of one, that make up each launch tile."""
     group: list[PackedTile] = []
     for tile in packed.tiles:
         if not tile.values.numel():
             continue
         if group and sum(len(member.rows) for member in group) + len(tile.rows) > width:
-            yield _union(group)
+            yield group
             group = []
         if len(tile.rows) > width:
-            yield from _cut(tile, width)
+            yield from ([part] for part in _cut(tile, width))
         else:
             group.append(tile)
     if group:
-        yield _union(group)
+        yield group
+
+
+def _columns(tiles: list[PackedTile]) -> Tensor:
+    """Every column that some of `tiles` keeps, ascending."""
+    return tiles[0].columns if len(tiles) == 1 else torch.cat([tile.columns for tile in tiles]).unique()
 
 
 def _cut(tile: PackedTile, width: int) -> Iterator[PackedTile]:
@@ -120,7 +138,7 @@ def _union(tiles: list[PackedTile]) -> PackedTile:
     if len(tiles) == 1:
         return tiles[0]
     rows = torch.cat([tile.rows for tile in tiles])
-    columns = torch.cat([tile.columns for tile in tiles]).unique()
+    columns = _columns(tiles)
     values, first = tiles[0].values.new_zeros(len(rows), len(columns)), 0
     for tile in tiles:
         places = torch.searchsorted(columns, tile.columns)

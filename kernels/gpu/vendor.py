@@ -8,8 +8,7 @@ Example: a 1x1 layer without stride needs no conversion, its maps are already th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from kernels.gpu.feature_map import PLAIN, FeatureMap
 from kernels.gpu.gemm import check_maps
 from kernels.layout import ConvGeometry
 from kernels.pack import PackedWeight, unpack
-from kernels.precision import TF32, Precision
+from kernels.precision import Precision, torch_products
 
 # What is rounded to the stored type on the way: bias, product, with bias, with residual, activated.
 MOST_STORES = 5
@@ -78,7 +77,7 @@ class VendorConv:
         added = None if residual is None else _matrix(residual)
 
         def run() -> None:
-            with library_settings(self.precision):
+            with torch_products(self.precision):
                 torch.mm(weight, source, out=target)
             self._finish(target, bias, added, target)
 
@@ -102,7 +101,7 @@ class VendorConv:
 
         def run() -> None:
             inside.copy_(source)
-            with library_settings(self.precision):
+            with torch_products(self.precision):
                 y = convolve(held, weight, geometry)
             y = self._finish(y, bias, added)
             for target in targets:
@@ -155,19 +154,3 @@ def by_kernel_columns(weight: Tensor, geometry: ConvGeometry) -> tuple[Tensor, C
 def _matrix(x: FeatureMap) -> Tensor:
     """[C, everything else], a view."""
     return x.buffer.view(x.channels, -1)
-
-
-@contextmanager
-def library_settings(precision: Precision) -> Iterator[None]:
-    """While it lasts, cuDNN times its algorithms, and float32 factors are rounded as `precision` says."""
-    products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [product.fp32_precision for product in products]
-    searched, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
-    for product in products:
-        product.fp32_precision = "tf32" if precision == TF32 else "ieee"
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = searched
-        for product, former in zip(products, before, strict=True):
-            product.fp32_precision = former
