@@ -28,6 +28,7 @@ def assert_close(
     epilogue: Epilogue,
     residual: Tensor | None = None,
     precision: Precision = FP32,
+    stored_sums: int = 0,
 ) -> None:
     """Raise AssertionError unless `actual` is an evaluation of the layer at x in `precision`.
 
@@ -36,7 +37,7 @@ def assert_close(
     |x| + |bias| + |residual|) with g(n) = n u / (1 - n u), u = 2^-24 (Higham, Accuracy and Stability of
     Numerical Algorithms, section 3.1); n counts a column's kept weights, bias and residual, products
     included. Factors rounded on the way in (tf32) add 2 p + p^2 of |W| |x|; storing the result adds its
-    type's roundoff of it. An activation enlarges an error at most by its steepest slope.
+    type's roundoff of it, and so do `stored_sums` partial sums that are stored in between. An activation enlarges an error at most by its steepest slope.
     That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
     for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of squares.
     """
@@ -47,6 +48,7 @@ def assert_close(
     terms = max(len(tile.columns) for tile in packed.tiles) + 2
     factors = 2 * precision.product_roundoff + precision.product_roundoff**2
     stored = precision.roundoff if precision.roundoff > UNIT_ROUNDOFF else 0.0
+    factors += stored_sums * stored
     slope, own = _STEEPEST[epilogue.activation], _EVALUATION[epilogue.activation] * UNIT_ROUNDOFF
     worst = slope * (terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) + factors) + own
     smallest = float(torch.finfo(precision.dtype).tiny)  # results below it may be flushed to zero
