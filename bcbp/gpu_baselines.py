@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from kernels.gpu.graph import captured
-from kernels.precision import Precision, library_settings
+from kernels.precision import Precision, torch_products
 
 Forward = Callable[[Tensor], Tensor]
 Prepare = Callable[[nn.Module], nn.Module]
@@ -67,7 +67,7 @@ def dense_forward(
 
     @torch.no_grad()
     def run(x: Tensor) -> Tensor:
-        with library_settings(precision):
+        with torch_products(precision):
             return prepared(x.to(precision.dtype, memory_format=layout)).float()
 
     return _graphed(run, shape, device) if graphed else run

@@ -23,7 +23,7 @@ from bcbp.tracing import trace
 from kernels.gpu.choice import Choice
 from kernels.gpu.operators import VENDOR
 from kernels.gpu.program import Program
-from kernels.precision import FP32, Precision, library_settings
+from kernels.precision import FP32, Precision, torch_products
 from kernels.testing import network_tolerance
 
 TRITON = "triton"
@@ -107,7 +107,7 @@ class GpuNetwork(nn.Module):
         """Raise ModelError unless the program computes what the masked network computes."""
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         reference = copy.deepcopy(self._masked).to(self.device)
-        with library_settings(FP32):
+        with torch_products(FP32):
             expected = reference(x)
         allowed = network_tolerance(len(self._layer_names()), self.precision)
         error = float((program(x) - expected).norm() / expected.norm())

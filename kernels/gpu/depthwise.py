@@ -14,14 +14,16 @@ import triton
 import triton.language as tl
 
 from kernels.engines import Epilogue
+from kernels.gpu.checks import check_maps
 from kernels.gpu.device_code import activated, positions
 from kernels.gpu.feature_map import FeatureMap, Grid
-from kernels.gpu.gemm import bias_of_rows, check_maps
+from kernels.gpu.gemm import bias_of_rows
 from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
 
-BLOCK_J, WARPS = 512, 4
+WARPS = 4
+_THREADS = 32 * WARPS
 
 
 @triton.jit(
@@ -110,12 +112,13 @@ class DepthwiseConv:
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(adding.base, adding.channel, adding.outer, adding.inner),
         )
-        grid = (-(-outer * inner * innermost // BLOCK_J), self.geometry.rows)
+        block_j = _THREADS * x.unit  # 16 bytes a thread
+        grid = (-(-outer * inner * innermost // block_j), self.geometry.rows)
 
         def run() -> None:
             depthwise[grid](
                 *arguments,
-                BLOCK_J=BLOCK_J,
+                BLOCK_J=block_j,
                 UNIT=x.unit,
                 ACTIVATION=self.activation,
                 RESIDUAL=residual is not None,

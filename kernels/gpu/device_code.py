@@ -21,6 +21,19 @@ def positions(j, limit, inner, innermost, unit: tl.constexpr):
 
 
 @triton.jit
+def factors(values, DOT: tl.constexpr):
+    """`values` [columns, positions] on their way into a product, still copied from memory in whole units.
+
+    From compute capability 9.0 on the tensor cores want float32 with the columns innermost. Left to itself,
+    Triton turns the tile round while it copies, 4 bytes at a time; an addition in between makes it copy whole
+    units first and turn the tile round on the chip.
+    """
+    if DOT == "tf32":
+        values = values + 0.0
+    return values
+
+
+@triton.jit
 def activated(v, ACTIVATION: tl.constexpr):
     """The activation of that name, in float32."""
     if ACTIVATION == "relu":

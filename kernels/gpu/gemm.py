@@ -26,7 +26,8 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.engines import Epilogue
-from kernels.gpu.device_code import activated, positions
+from kernels.gpu.checks import check_maps
+from kernels.gpu.device_code import activated, factors, positions
 from kernels.gpu.feature_map import CHWN, FeatureMap, Grid
 from kernels.gpu.launch import LaunchConfig
 from kernels.gpu.launch_tiles import LaunchTiles, launch_tiles
@@ -139,7 +140,7 @@ def gathered_gemm(
     for _ in range(low, high, BLOCK_K):
         taps_at += BLOCK_K
         weights = tl.load(w_at)
-        values = tl.load(x_at + (taps.to(tl.int64) * UNIT)[:, None])
+        values = factors(tl.load(x_at + (taps.to(tl.int64) * UNIT)[:, None]), DOT)
         taps = tl.load(taps_at)
         if WIDEN:
             weights = weights.to(tl.float32)
@@ -315,37 +316,6 @@ def tap_table(tiles: LaunchTiles, x: FeatureMap, geometry: ConvGeometry, block_k
     if int(offsets.max()) >= _LARGEST:
         raise ValueError(f"expected offsets below 2^31 units, got {int(offsets.max())}; use a smaller batch")
     return torch.cat([offsets, offsets.new_zeros(block_k)]).int().to(x.device)
-
-
-def check_maps(
-    geometry: ConvGeometry,
-    precision: Precision,
-    x: FeatureMap,
-    y: FeatureMap | None,
-    residual: FeatureMap | None = None,
-    expand: FeatureMap | None = None,
-) -> tuple[int, int]:
-    """The layer's output plane. ValueError unless the maps fit the layer and each other."""
-    output = geometry.output_size(*x.plane)
-    if x.channels != geometry.in_channels:
-        raise ValueError(f"expected x of {geometry.in_channels} channels, got {x.channels}")
-    if y is None and expand is None:
-        raise ValueError("expected y or expand to write to, got neither")
-    for name, feature_map in (("y", y), ("residual", residual), ("expand", expand)):
-        if feature_map is None:
-            continue
-        wanted = (geometry.out_channels, *output, x.images)
-        found = (feature_map.channels, *feature_map.plane, feature_map.images)
-        if found != wanted:
-            raise ValueError(f"expected {name} of channels, height, width, images {wanted}, got {found}")
-        if feature_map.kind != x.kind:
-            raise ValueError(f"expected {name} in layout {x.kind}, got {feature_map.kind}")
-        if name != "expand" and feature_map.innermost != x.innermost:
-            raise ValueError(f"expected {name} with rows of {x.innermost}, got {feature_map.innermost}")
-    for feature_map in (x, y, residual, expand):
-        if feature_map is not None and feature_map.dtype != precision.dtype:
-            raise ValueError(f"expected maps of {precision.dtype}, got {feature_map.dtype}")
-    return output
 
 
 def _expansion(

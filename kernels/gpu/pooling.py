@@ -20,7 +20,8 @@ from kernels.gpu.device_code import positions
 from kernels.gpu.feature_map import CHWN, FeatureMap
 from kernels.layout import Pair
 
-BLOCK_J, WARPS = 512, 4
+WARPS = 4
+_THREADS = 32 * WARPS
 
 
 @triton.jit(
@@ -146,12 +147,13 @@ class Pool:
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(*self.kernel, *self.stride, *self.padding, *self.dilation),
         )
-        grid = (-(-outer * inner * innermost // BLOCK_J), x.channels)
+        block_j = _THREADS * x.unit  # 16 bytes a thread
+        grid = (-(-outer * inner * innermost // block_j), x.channels)
 
         def run() -> None:
             pool[grid](
                 *arguments,
-                BLOCK_J=BLOCK_J,
+                BLOCK_J=block_j,
                 UNIT=x.unit,
                 MEAN=self.mean,
                 COUNT_PADDING=self.count_padding,

@@ -19,9 +19,10 @@ import triton
 import triton.language as tl
 
 from kernels.engines import Epilogue
-from kernels.gpu.device_code import activated, positions
+from kernels.gpu.checks import check_maps
+from kernels.gpu.device_code import activated, factors, positions
 from kernels.gpu.feature_map import FeatureMap, Grid
-from kernels.gpu.gemm import INTERPRETED, bias_of_rows, check_maps, tap_table
+from kernels.gpu.gemm import INTERPRETED, bias_of_rows, tap_table
 from kernels.gpu.launch import LaunchConfig
 from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
@@ -101,7 +102,7 @@ def streaming_gemm(
         x_at = x_ptr + ((x_base + a * x_outer + b * x_inner) * UNIT + i)[None, :]
         total = tl.zeros((WIDTH, BLOCK_N), dtype=tl.float32)
         for block in tl.static_range(BLOCKS):
-            values = tl.load(x_at + taps[block][:, None])
+            values = factors(tl.load(x_at + taps[block][:, None]), DOT)
             if WIDEN:
                 values = values.to(tl.float32)
             total = tl.dot(weights[block], values, total, input_precision=DOT)

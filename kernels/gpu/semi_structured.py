@@ -1,0 +1,95 @@
+"""2:4 pruned 1x1 and Linear layers on the sparse tensor cores, by PyTorch's own path to cuSPARSELt.
+
+    y[m, j] = activation(sum_k w[m, k] * x[k, j] + bias[m] + residual[m, j])
+
+In CHWN a 1x1 layer of stride 1 is one matrix product: x is [channels, height * width * images] as it lies. Of
+every four neighbouring columns each filter keeps at most two, which is all these units can skip. Bias,
+residual and activation follow as ordinary operations, because the library fuses none of the last two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.sparse import to_sparse_semi_structured
+
+from kernels.engines import Epilogue
+from kernels.gpu.checks import check_maps
+from kernels.gpu.feature_map import CHWN, FeatureMap
+from kernels.pack import PackedWeight, unpack
+from kernels.precision import Precision
+from kernels.reference import activate
+
+KEPT, GROUP = 2, 4
+# What PyTorch asks of a compressed matrix of 16-bit values, in both directions.
+MULTIPLE = 16
+OLDEST_CAPABILITY = (8, 0)
+
+
+def missing_reason() -> str | None:
+    """Why no 2:4 product can run in this process; None if it can."""
+    if not torch.cuda.is_available():
+        return "torch sees no NVIDIA GPU"
+    capability = torch.cuda.get_device_capability()
+    if capability < OLDEST_CAPABILITY:
+        return f"the GPU has compute capability {capability[0]}.{capability[1]}, 2:4 needs 8.0"
+    if not torch.backends.cusparselt.is_available():
+        return "this build of torch has no cuSPARSELt"
+    return None
+
+
+def declines(packed: PackedWeight, precision: Precision) -> str | None:
+    """Why a layer is not run by 2:4 products; None if it is."""
+    g = packed.geometry
+    if g.kernel != (1, 1) or g.stride != (1, 1) or g.padding != (0, 0) or g.groups != 1:
+        return "expected a 1x1 layer of stride 1 without padding and of one group"
+    if precision.dtype not in (torch.float16, torch.bfloat16):
+        return f"expected float16 or bfloat16, got {precision.title}"
+    if g.rows % MULTIPLE or g.columns % MULTIPLE:
+        return f"expected multiples of {MULTIPLE} filters and channels, got {g.rows} and {g.columns}"
+    for tile in packed.tiles:
+        if len(tile.columns) and int(torch.bincount(tile.columns // GROUP).max()) > KEPT:
+            return f"some filters keep more than {KEPT} of {GROUP} neighbouring columns"
+    return None
+
+
+class SemiStructuredGemm:
+    """A 2:4 pruned 1x1 layer for feature maps in CHWN without a halo.
+
+    Raises ValueError with the reason for layers that `declines` has one against.
+    """
+
+    def __init__(
+        self, packed: PackedWeight, epilogue: Epilogue, *, precision: Precision, device: torch.device | str
+    ) -> None:
+        reason = declines(packed, precision)
+        if reason is not None:
+            raise ValueError(reason)
+        self.geometry, self.precision, self.activation = packed.geometry, precision, epilogue.activation
+        self._weight = to_sparse_semi_structured(unpack(packed).to(device, precision.dtype).contiguous())
+        bias = torch.zeros(packed.geometry.rows) if epilogue.bias is None else epilogue.bias.detach().float()
+        self._bias = bias[:, None].to(device)
+
+    def bind(self, x: FeatureMap, y: FeatureMap, residual: FeatureMap | None = None) -> Callable[[], None]:
+        """The product for these maps: writes `y`. Raises ValueError where they do not fit or have a halo."""
+        check_maps(self.geometry, self.precision, x, y, residual)
+        factor, result = _matrix(x), _matrix(y)
+        added = None if residual is None else _matrix(residual)
+
+        def run() -> None:
+            total = torch.mm(self._weight, factor).float() + self._bias
+            if added is not None:
+                total += added
+            result.copy_(activate(total, self.activation))
+
+        return run
+
+
+def _matrix(feature_map: FeatureMap) -> Tensor:
+    """The whole buffer as [channels, height * width * images], a view."""
+    if feature_map.kind != CHWN or feature_map.halo != (0, 0):
+        found = f"{feature_map.kind} with a halo of {feature_map.halo}"
+        raise ValueError(f"expected maps in {CHWN} without a halo, got {found}")
+    return feature_map.buffer.flatten(1)
