@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -29,14 +29,14 @@ class DenseCandidate:
 
 
 def dense_candidates(
-    module: nn.Module, *, input_shape: tuple[int, ...], batch: int
+    module: nn.Module, *, forms: Mapping[str, Build], input_shape: tuple[int, ...], batch: int
 ) -> tuple[tuple[DenseCandidate, ...], tuple[tuple[str, str], ...]]:
-    """Every way in CANDIDATES that works here, ready to run `batch` images, and (name, reason) of the others.
+    """Every way in `forms` that works here, ready to run `batch` images, and (name, reason) of the others.
 
     Compiling takes tens of seconds. The module itself is never touched.
     """
     ready, declined = [], []
-    for name, build in CANDIDATES.items():
+    for name, build in forms.items():
         try:
             ready.append(DenseCandidate(name, build(module, input_shape, batch)))
         except Declined as reason:
@@ -72,9 +72,13 @@ def _compiled(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Ru
     try:
         run(torch.zeros(batch, *input_shape))
     except (RuntimeError, OSError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise Declined(f"torch.compile failed: {reason}") from error
+        raise Declined(f"torch.compile failed: {first_line(error)}") from error
     return run
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first: the rest is for its own developers."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _without_gradients(module: Callable[[Tensor], Tensor], memory_format: torch.memory_format) -> Run:
@@ -85,7 +89,8 @@ def _without_gradients(module: Callable[[Tensor], Tensor], memory_format: torch.
     return run
 
 
-CANDIDATES: dict[str, Build] = {
+# On the processor. A GPU has its own: see gpu_baselines.
+CPU_FORMS: dict[str, Build] = {
     "eager": _eager,
     "channels_last": _channels_last,
     "prepacked": _prepacked,

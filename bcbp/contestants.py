@@ -9,28 +9,20 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bcbp.baselines import dense_candidates
+from bcbp.baselines import DenseCandidate, dense_candidates
 from bcbp.choice import DENSE, LayerRun
+from bcbp.fusion import Layer
 from bcbp.intake.model import LoadedModel
-from bcbp.network import apply_plan, convert
+from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
+from bcbp.runtime import Runtime
 from bcbp.surgery import shrink
 from kernels.engines import engine
 from kernels.measure import measure
 
-# Of the largest output. Rounding through tens of fp32 layers moves outputs by some 1e-5 of it, a wrong
-# column or a lost epilogue by a tenth and more.
-TOLERANCE = 1e-3
-
 # Enough to find the fastest of a few forms of one network.
 _SCOUT_ROUNDS = 3
-
-# Patterns that leave single weights, which no engine on a CPU turns into time.
-NO_ENGINE = {
-    "unstructured": "single weights are scattered: no engine here runs them faster than dense",
-    "2:4": "needs the sparse tensor cores of a GPU",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,43 +40,51 @@ class Contestant:
         return all(engine(layer.engine).speed_claim for layer in self.layers)
 
 
-def dense_contestants(model: LoadedModel, x: Tensor) -> tuple[list[Contestant], dict[str, str]]:
+def dense_contestants(
+    model: LoadedModel, x: Tensor, runtime: Runtime
+) -> tuple[list[Contestant], dict[str, str]]:
     """The dense network in every form that can win here, for inputs like `x`; who declined, and why."""
-    candidates, declined = dense_candidates(model.module, input_shape=model.input_shape, batch=len(x))
+    candidates, declined = _dense_forms(model.module, x, runtime)
     built = [Contestant(one.name, one.run, f"dense ({one.name})") for one in candidates]
-    correct, wrong = _checked(built, model.module, x)
+    correct, wrong = _checked(built, model.module, x, runtime)
     return correct, dict(declined) | wrong
 
 
 def pruned_contestant(
-    model: LoadedModel, plan: PruningPlan, x: Tensor
+    model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime
 ) -> tuple[list[Contestant], dict[str, str]]:
     """The network that a plan leaves, for inputs like `x`; or nothing, and the reason."""
-    return _checked([_build(model, plan, x)], apply_plan(model, plan), x)
+    return _checked([_build(model, plan, x, runtime)], apply_plan(model, plan), x, runtime)
 
 
-def _build(model: LoadedModel, plan: PruningPlan, x: Tensor) -> Contestant:
-    """Physically smaller where the pattern changes shapes, else on the tile engine."""
+def _build(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -> Contestant:
+    """Physically smaller where the pattern changes shapes, else on the engines of pruned layers."""
     if PATTERNS[plan.spec.pattern].changes_shapes:
-        return _build_smaller(model, plan, x)
-    packed = convert(model.module, plan, input_shape=model.input_shape, batch=len(x))
-    return Contestant(plan.spec.pattern, packed, engine_label(packed.layers, plan), packed.layers)
+        return _build_smaller(model, plan, x, runtime)
+    packed = runtime.pack(model.module, plan, shape=tuple(x.shape))
+    return Contestant(plan.spec.pattern, packed.run, engine_label(packed.layers, plan), packed.layers)
 
 
-def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor) -> Contestant:
+def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -> Contestant:
     """The smaller network in the fastest of the forms that dense may take too."""
-    small = shrink(model.module, plan)
-    candidates, _ = dense_candidates(small, input_shape=model.input_shape, batch=len(x))
+    candidates, _ = _dense_forms(shrink(model.module, plan), x, runtime)
     runs = {one.name: one.run for one in candidates}
-    best = fastest({name: partial(run, x) for name, run in runs.items()})
+    best = fastest({name: partial(run, x) for name, run in runs.items()}, runtime)
     layers = tuple(LayerRun(layer.name, DENSE, "physically smaller, runs dense") for layer in plan)
     return Contestant(plan.spec.pattern, runs[best], f"dense ({best}), physically smaller", layers)
 
 
-def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
+def _dense_forms(
+    module: nn.Module, x: Tensor, runtime: Runtime
+) -> tuple[tuple[DenseCandidate, ...], tuple[tuple[str, str], ...]]:
+    return dense_candidates(module, forms=runtime.forms, input_shape=tuple(x.shape[1:]), batch=len(x))
+
+
+def fastest(runs: Mapping[str, Callable[[], object]], runtime: Runtime) -> str:
     """The name of the fastest of `runs` after a few rounds."""
+    baseline = next(iter(runs))
     with torch.no_grad():
-        scouted = measure(dict(runs), baseline=next(iter(runs)), rounds=_SCOUT_ROUNDS)
+        scouted = measure(dict(runs), baseline=baseline, rounds=_SCOUT_ROUNDS, timer=runtime.timer())
     return min(runs, key=lambda name: scouted[name].median)
 
 
@@ -101,16 +101,17 @@ def engine_label(layers: tuple[LayerRun, ...], plan: PruningPlan) -> str:
 
 
 def _checked(
-    contestants: list[Contestant], reference: nn.Module, x: Tensor
+    contestants: list[Contestant], reference: nn.Module, x: Tensor, runtime: Runtime
 ) -> tuple[list[Contestant], dict[str, str]]:
     """Those whose output on `x` is the reference's, and the others with how far they are off."""
+    allowed = runtime.tolerance(sum(isinstance(child, Layer) for child in reference.modules()))
     with torch.no_grad():
-        expected = reference(x)
+        expected = runtime.reference(reference)(x)
         errors = {one.name: relative_error(one.run(x), expected) for one in contestants}
     wrong = {
-        name: f"not timed: its output is off by {error:.2g} of the largest one, more than {TOLERANCE:g}"
+        name: f"not timed: its output is off by {error:.2g} of the largest one, more than {allowed:.2g}"
         for name, error in errors.items()
-        if not error <= TOLERANCE
+        if not error <= allowed
     }
     return [one for one in contestants if one.name not in wrong], wrong
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bcbp.contestants import NO_ENGINE
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import DataError
 from bcbp.evaluation import accuracy, mcnemar
@@ -26,6 +25,7 @@ from bcbp.progress import Progress, Tracker
 from bcbp.recovery import recover
 from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
+from bcbp.runtime import runtime
 from bcbp.spec import DENSE
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
@@ -84,6 +84,7 @@ class Comparison:
     """A comparison under way. What can be missing, model and images, is looked for first."""
 
     def __init__(self, request: CompareRequest, on_event: OnEvent, should_stop: ShouldStop) -> None:
+        self._no_engine = runtime(request.device, request.precision).no_engine  # or refused at once
         self.request, self.model = request, load_model(request.model)
         self.report = new_report(request, self.model, environment())
         self._on_event, self._should_stop = on_event, should_stop
@@ -121,9 +122,9 @@ class Comparison:
 
     def time(self) -> None:
         """Latency of every row that has an engine, all interleaved, per batch size."""
-        plans = {method: plan for method, plan in self._plans.items() if method not in NO_ENGINE}
+        plans = {method: plan for method, plan in self._plans.items() if method not in self._no_engine}
         for method in self._plans.keys() - plans.keys():
-            reasons = {str(batch): NO_ENGINE[method] for batch in self.request.batches}
+            reasons = {str(batch): self._no_engine[method] for batch in self.request.batches}
             row_of(self.report, method)["latency_reason"] = reasons
         if self.request.batches:
             self._tracker.begin("starting a process to time in")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
+from bcbp.baselines import Build, Declined, Run, first_line
 from kernels.gpu.graph import captured
 from kernels.precision import Precision, torch_products
 
-Forward = Callable[[Tensor], Tensor]
 Prepare = Callable[[nn.Module], nn.Module]
 
 
@@ -43,8 +43,19 @@ FORMS: dict[str, Prepare] = {
     "compiled": _compiled,
 }
 GRAPH = " + graph"
-# Each form is also recorded as a CUDA graph, which spares the launches.
-NAMES = (*FORMS, *(name + GRAPH for name in FORMS))
+
+
+def gpu_forms(precision: Precision, device: torch.device) -> dict[str, Build]:
+    """Every form as it is and recorded as a CUDA graph, which spares the launches."""
+
+    def builder(name: str) -> Build:
+        def build(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Run:
+            shape = (batch, *input_shape)
+            return dense_forward(module, shape, precision=precision, device=device, form=name)
+
+        return build
+
+    return {name: builder(name) for form in FORMS for name in (form, form + GRAPH)}
 
 
 def dense_forward(
@@ -54,10 +65,11 @@ def dense_forward(
     precision: Precision,
     device: torch.device,
     form: str = "channels_last" + GRAPH,
-) -> Forward:
-    """A dense network in one of the NAMES, for inputs of `shape`; gives float32. The module is not touched.
+) -> Run:
+    """A dense network in one of FORMS, with GRAPH behind its name as a CUDA graph, for inputs of `shape`.
 
-    A graph needs a GPU: on the CPU (in Triton's interpreter) its steps run one by one.
+    It takes any float type and gives float32; the module is not touched. A graph needs a GPU: elsewhere the
+    same calls are made one by one. Raises Declined where the form does not run this network.
     """
     name, graphed = form.removesuffix(GRAPH), form.endswith(GRAPH) and device.type == "cuda"
     moved = copy.deepcopy(module).eval().to(device, precision.dtype)
@@ -70,10 +82,14 @@ def dense_forward(
         with torch_products(precision):
             return prepared(x.to(precision.dtype, memory_format=layout)).float()
 
-    return _graphed(run, shape, device) if graphed else run
+    try:
+        run(torch.randn(shape, device=device))
+        return _graphed(run, shape, device) if graphed else run
+    except RuntimeError as error:
+        raise Declined(f"{form} failed: {first_line(error)}") from error
 
 
-def _graphed(run: Forward, shape: tuple[int, ...], device: torch.device) -> Forward:
+def _graphed(run: Run, shape: tuple[int, ...], device: torch.device) -> Run:
     """`run` on buffers of its own, replayed; as much copying as a program on feature maps does."""
     x = torch.randn(shape, device=device)
     results: list[Tensor] = []

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from bcbp.baselines import Run, dense_candidates
 from bcbp.choice import DENSE, LayerRun
 from bcbp.errors import ModelError
 from bcbp.fusion import Layer, decline_layer
-from bcbp.gpu_baselines import dense_forward
+from bcbp.gpu_baselines import GRAPH, gpu_forms
 from bcbp.lowering import lower
 from bcbp.masking import masked_copy
 from bcbp.plan import PruningPlan
@@ -29,8 +29,8 @@ from kernels.testing import network_tolerance
 TRITON = "triton"
 # Buffers and graphs of so many batch sizes or resolutions are kept; a further one ends the oldest.
 _KEPT_PROGRAMS = 4
-
-Forward = Callable[[Tensor], Tensor]
+# For a network that runs dense, the first that works. Some need plain NCHW values, some cannot be recorded.
+_DENSE_FORMS = ("channels_last" + GRAPH, "eager" + GRAPH, "eager")
 
 
 class GpuNetwork(nn.Module):
@@ -47,8 +47,9 @@ class GpuNetwork(nn.Module):
         super().__init__()
         self.precision, self.device = precision, device
         self._masked = masked_copy(module, plan)
+        self._forms = gpu_forms(precision, device)
         self._masks = {planned.name: planned.mask for planned in plan or ()}
-        self._programs: OrderedDict[tuple[int, ...], Forward] = OrderedDict()
+        self._programs: OrderedDict[tuple[int, ...], Run] = OrderedDict()
         self.layers: tuple[LayerRun, ...] = ()
         self.by_torch: tuple[str, ...] = ()
         self.note = ""
@@ -58,7 +59,7 @@ class GpuNetwork(nn.Module):
         return self.program(tuple(x.shape))(x)
 
     @torch.inference_mode()
-    def program(self, shape: tuple[int, ...]) -> Forward:
+    def program(self, shape: tuple[int, ...]) -> Run:
         """What runs inputs of `shape`, made on the first call; `layers` and `note` speak of the last made."""
         if shape not in self._programs:
             self._programs[shape] = self._build(shape)
@@ -66,7 +67,7 @@ class GpuNetwork(nn.Module):
                 self._programs.popitem(last=False)
         return self._programs[shape]
 
-    def _build(self, shape: tuple[int, ...]) -> Forward:
+    def _build(self, shape: tuple[int, ...]) -> Run:
         try:
             traced = trace(self._masked, shape[1:])
             recipe = lower(traced, self._masks, precision=self.precision, device=self.device)
@@ -78,13 +79,21 @@ class GpuNetwork(nn.Module):
         self.by_torch = tuple(program.by_torch)
         return program
 
-    def _build_dense(self, shape: tuple[int, ...], reason: str) -> Forward:
-        """The masked network as PyTorch runs it, as one CUDA graph."""
+    def _build_dense(self, shape: tuple[int, ...], reason: str) -> Run:
+        """The masked network as PyTorch runs it, in the first form that takes it."""
         self.note, self.by_torch = reason, ()
         self.layers = tuple(
             LayerRun(name, DENSE, f"the whole network runs dense: {reason}") for name in self._layer_names()
         )
-        return dense_forward(self._masked, shape, precision=self.precision, device=self.device)
+        candidates, declined = dense_candidates(
+            self._masked,
+            forms={name: self._forms[name] for name in _DENSE_FORMS},
+            input_shape=shape[1:],
+            batch=shape[0],
+        )
+        if not candidates:
+            raise ModelError(f"Expected a network that runs on {self.device}; {dict(declined)}.")
+        return candidates[0].run
 
     def _layer_names(self) -> list[str]:
         return [name for name, child in self._masked.named_modules() if isinstance(child, Layer)]

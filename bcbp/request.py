@@ -9,8 +9,10 @@ from typing import Any
 from bcbp.errors import ModelError, SpecError
 from bcbp.intake.architectures import MODELS
 from bcbp.planning import METHODS, check_names
+from bcbp.runtime import CPU, check_device
 from bcbp.spec import DENSE, PruneSpec
 from kernels.measure import MIN_ROUNDS
+from kernels.precision import FP32
 
 MAX_BATCH = 1024
 MAX_ROUNDS = 1000
@@ -23,7 +25,8 @@ class CompareRequest:
     `spec` holds for every method, with its pattern replaced. `batches` are the batch sizes to time, none
     for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
     all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are
-    timing rounds.
+    timing rounds. Networks are timed on `device` (see `bcbp.runtime`) in `precision`; accuracy is always that
+    of float32 on the processor.
     """
 
     model: str = "sample"
@@ -34,6 +37,8 @@ class CompareRequest:
     images: int | None = None
     data: str | None = None
     rounds: int = 15
+    device: str = CPU
+    precision: str = FP32.name
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
@@ -45,6 +50,7 @@ class CompareRequest:
         if unknown or not self.methods:
             raise SpecError(f"Expected methods out of {listed(METHODS)}; got {listed(unknown) or 'none'}.")
         check_names(self.spec)
+        check_device(self.device, self.precision)
         for batch in self.batches:
             check_whole("a batch", batch, 1, MAX_BATCH)
         check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)
@@ -75,6 +81,8 @@ class CompareRequest:
             "images": self.images,
             "data": self.data,
             "rounds": self.rounds,
+            "device": self.device,
+            "precision": self.precision,
         }
 
     @classmethod

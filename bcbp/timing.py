@@ -23,6 +23,8 @@ from bcbp.intake.model import LoadedModel
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
+from bcbp.runtime import Runtime
+from bcbp.runtime import runtime as runtime_of
 from bcbp.timing_child import Emit, serve
 from kernels.device import load_average
 from kernels.measure import CONTROL, Measurement, Speedup, compare, measure
@@ -73,46 +75,51 @@ def time_networks(job: TimingJob, emit: Emit) -> None:
     keep_freed_memory()  # or fresh pages for every activation would be timed with the layers
     emit({"event": "started", "threads": torch.get_num_threads()})
     model = load_model(job.request.model)
+    runtime = runtime_of(job.request.device, job.request.precision)
     for batch in job.request.batches:
-        x = example_inputs(model, batch)
-        tell = partial(_tell, emit, batch)
-        emit({"event": "batch", "batch": batch, "result": time_batch(job, model, x, tell=tell)})
+        result = time_batch(job, model, batch, runtime=runtime, tell=partial(_tell, emit, batch))
+        emit({"event": "batch", "batch": batch, "result": result})
 
 
 def _tell(emit: Emit, batch: int, share: float, message: str) -> None:
     emit({"event": "progress", "batch": batch, "share": share, "message": message})
 
 
-def time_batch(job: TimingJob, model: LoadedModel, x: Tensor, *, tell: Tell) -> dict[str, Any]:
-    """Build, check and time all contestants on inputs `x`; times in milliseconds.
+def time_batch(
+    job: TimingJob, model: LoadedModel, batch: int, *, runtime: Runtime, tell: Tell
+) -> dict[str, Any]:
+    """Build, check and time all contestants on `batch` images; times in milliseconds.
 
     {"best_dense", "dense": {NAME: times}, "methods": {METHOD: times with "engine", "speed_claim", "speedup",
     "layers"}, "declined": {NAME: reason}, "control": {"value", "interval", "off"}, "noisy", "load"}, where
     times are {"median", "q1", "q3", "samples", "noisy"} and speed-ups are over the session's best dense.
     """
-    contest = _prepare(job, model, x, tell)
+    x = runtime.inputs(model.input_shape, batch)
+    contest = _prepare(job, model, x, runtime=runtime, tell=tell)
     if not contest.dense:
         raise ModelError(f"Expected a dense network to compare with; {contest.declined}.")
     load = [load_average()]
-    taken = _measure(contest, x, rounds=job.request.rounds, tell=tell)
+    taken = _measure(contest, x, rounds=job.request.rounds, runtime=runtime, tell=tell)
     load.append(load_average())
     return _result(contest, taken) | {"load": load}
 
 
-def _prepare(job: TimingJob, model: LoadedModel, x: Tensor, tell: Tell) -> Contest:
+def _prepare(job: TimingJob, model: LoadedModel, x: Tensor, *, runtime: Runtime, tell: Tell) -> Contest:
     tell(0.0, "building and compiling the dense candidates")
-    dense, declined = dense_contestants(model, x)
+    dense, declined = dense_contestants(model, x, runtime)
     methods: list[Contestant] = []
     for index, (method, plan) in enumerate(job.plans.items(), start=1):
         share = _PREPARED_SHARE * index / (len(job.plans) + 1)
         tell(share, f"building {PATTERNS[method].title}, choosing its engines")
-        built, wrong = pruned_contestant(model, plan, x)
+        built, wrong = pruned_contestant(model, plan, x, runtime)
         methods += built
         declined |= wrong
     return Contest(dense, methods, declined)
 
 
-def _measure(contest: Contest, x: Tensor, *, rounds: int, tell: Tell) -> dict[str, Measurement]:
+def _measure(
+    contest: Contest, x: Tensor, *, rounds: int, runtime: Runtime, tell: Tell
+) -> dict[str, Measurement]:
     """All contestants in one session, with the fastest dense candidate doubled as its control."""
 
     def on_round(share: float) -> None:
@@ -122,7 +129,12 @@ def _measure(contest: Contest, x: Tensor, *, rounds: int, tell: Tell) -> dict[st
         dense = {one.name: partial(one.run, x) for one in contest.dense}
         runs = dense | {one.name: partial(one.run, x) for one in contest.methods}
         return measure(
-            runs, baseline=fastest(dense), rounds=rounds, limit_seconds=_LIMIT_SECONDS, progress=on_round
+            runs,
+            baseline=fastest(dense, runtime),
+            rounds=rounds,
+            limit_seconds=_LIMIT_SECONDS,
+            progress=on_round,
+            timer=runtime.timer(),
         )
 
 
@@ -162,15 +174,6 @@ def times_json(measured: Measurement) -> dict[str, Any]:
 
 def speedup_json(speedup: Speedup) -> dict[str, Any]:
     return {"value": speedup.value, "interval": list(speedup.interval), "verdict": speedup.verdict}
-
-
-def example_inputs(model: LoadedModel, batch: int) -> Tensor:
-    """float32 [batch, C, H, W], channels_last: the same normal random values each time.
-
-    The time of a float32 product does not depend on its values, as long as they are not denormal.
-    """
-    x = torch.randn(batch, *model.input_shape, generator=torch.Generator().manual_seed(0))
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def main() -> int:

@@ -57,6 +57,6 @@ def use_small_model(patch: pytest.MonkeyPatch, *, trained: bool = True) -> Loade
         patch.setattr(module, "load_model", lambda _name: model)
     patch.setattr(experiment, "load_images", small_images)
     patch.setattr(experiment, "run_timing", time_here)
-    patch.delitem(baselines.CANDIDATES, "compiled")
+    patch.delitem(baselines.CPU_FORMS, "compiled")
     assert contestants.dense_candidates is baselines.dense_candidates
     return model

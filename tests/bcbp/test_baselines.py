@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bcbp import baselines
-from bcbp.baselines import CANDIDATES, Declined, DenseCandidate, dense_candidates
+from bcbp.baselines import CPU_FORMS, Declined, DenseCandidate, dense_candidates
 from bcbp.intake.model import state_digest
 from bcbp.intake.residual import ResidualNet
 from tests.bcbp.networks import assert_same_function, randomise
@@ -26,11 +26,11 @@ def small_net() -> nn.Module:
 @lru_cache(maxsize=1)
 def candidates() -> tuple[dict[str, DenseCandidate], dict[str, str]]:
     """Made once: compiling takes seconds."""
-    ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=BATCH)
+    ready, declined = dense_candidates(small_net(), forms=CPU_FORMS, input_shape=SHAPE, batch=BATCH)
     return {one.name: one for one in ready}, dict(declined)
 
 
-@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("name", CPU_FORMS)
 def test_a_candidate_computes_the_dense_network(name: str) -> None:
     ready, declined = candidates()
     if name in declined:
@@ -44,7 +44,7 @@ def test_a_candidate_computes_the_dense_network(name: str) -> None:
 
 def test_every_name_is_ready_or_declined() -> None:
     ready, declined = candidates()
-    assert [name for name in CANDIDATES if name in ready or name in declined] == list(CANDIDATES)
+    assert [name for name in CPU_FORMS if name in ready or name in declined] == list(CPU_FORMS)
     assert not set(ready) & set(declined)
     assert {"eager", "channels_last", "prepacked"} <= set(ready)
 
@@ -60,17 +60,17 @@ def test_without_a_compiler_the_compiled_candidate_declines() -> None:
     import torch._inductor.config as settings
 
     with settings.patch({"cpp.cxx": (None, "no-such-compiler")}):
-        ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=1)
+        ready, declined = dense_candidates(small_net(), forms=CPU_FORMS, input_shape=SHAPE, batch=1)
     assert [one.name for one in ready] == ["eager", "channels_last", "prepacked"]
     assert declined[0][0] == "compiled"
     assert "C++ compiler" in declined[0][1]
 
 
-def test_one_declining_candidate_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_declining_candidate_leaves_the_others() -> None:
     def refuse(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> baselines.Run:
         raise Declined("not today")
 
-    monkeypatch.setattr(baselines, "CANDIDATES", {"eager": CANDIDATES["eager"], "compiled": refuse})
-    ready, declined = dense_candidates(small_net(), input_shape=SHAPE, batch=1)
+    forms = {"eager": CPU_FORMS["eager"], "compiled": refuse}
+    ready, declined = dense_candidates(small_net(), forms=forms, input_shape=SHAPE, batch=1)
     assert [one.name for one in ready] == ["eager"]
     assert declined == (("compiled", "not today"),)

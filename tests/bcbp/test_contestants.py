@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from bcbp.choice import LayerRun
 from bcbp.contestants import (
-    TOLERANCE,
     Contestant,
     _checked,
     dense_contestants,
@@ -14,6 +13,7 @@ from bcbp.contestants import (
     relative_error,
 )
 from bcbp.planning import make_plan
+from bcbp.runtime import CPU_TOLERANCE, CpuRuntime
 from bcbp.spec import PruneSpec
 from tests.bcbp.small import small_model, use_small_model
 
@@ -21,8 +21,10 @@ from tests.bcbp.small import small_model, use_small_model
 def test_a_network_that_computes_something_else_is_not_timed():
     """The negative control of the check: off by a hundredth of the largest output, and of another shape."""
     module, x = nn.Identity(), torch.ones(2, 3)
-    offered = {"right": lambda t: t + TOLERANCE / 2, "off": lambda t: t + 0.01, "cut": lambda t: t[:, :2]}
-    kept, wrong = _checked([Contestant(name, run, "x") for name, run in offered.items()], module, x)
+    offered = {"right": lambda t: t + CPU_TOLERANCE / 2, "off": lambda t: t + 0.01, "cut": lambda t: t[:, :2]}
+    kept, wrong = _checked(
+        [Contestant(name, run, "x") for name, run in offered.items()], module, x, CpuRuntime()
+    )
     assert [one.name for one in kept] == ["right"]
     assert set(wrong) == {"off", "cut"} and "0.01" in wrong["off"] and "not timed" in wrong["cut"]
 
@@ -31,7 +33,7 @@ def test_not_a_number_is_wrong():
     def broken(t: Tensor) -> Tensor:
         return t * torch.nan
 
-    kept, wrong = _checked([Contestant("nan", broken, "x")], nn.Identity(), torch.ones(2, 3))
+    kept, wrong = _checked([Contestant("nan", broken, "x")], nn.Identity(), torch.ones(2, 3), CpuRuntime())
     assert not kept and "nan" in wrong
 
 
@@ -41,7 +43,7 @@ def test_the_error_is_relative_to_the_largest_output():
 
 def test_every_dense_form_gives_the_same_output(monkeypatch):
     model = use_small_model(monkeypatch)
-    found, declined = dense_contestants(model, torch.randn(2, 1, 28, 28))
+    found, declined = dense_contestants(model, torch.randn(2, 1, 28, 28), CpuRuntime())
     assert {one.name for one in found} == {"eager", "channels_last", "prepacked"} and not declined
 
 
@@ -49,7 +51,7 @@ def test_filter_pruning_runs_as_a_smaller_network_and_the_others_on_engines(monk
     model, x = use_small_model(monkeypatch), torch.randn(1, 1, 28, 28)
     for method, words in (("filter", "physically smaller"), ("bcbp", "cpu-tiles"), ("block", "cpu-tiles")):
         plan = make_plan(model, PruneSpec(pattern=method, tile=16))
-        (contestant,), wrong = pruned_contestant(model, plan, x)
+        (contestant,), wrong = pruned_contestant(model, plan, x, CpuRuntime())
         assert not wrong and contestant.name == method
         assert words in contestant.engine or "dense" in contestant.engine
         assert contestant.layers and contestant.speed_claim

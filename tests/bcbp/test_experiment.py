@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from bcbp import experiment, timing
-from bcbp.contestants import NO_ENGINE
 from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
 from bcbp.planning import METHODS
 from bcbp.progress import Progress
+from bcbp.runtime import CpuRuntime
 from bcbp.spec import PruneSpec
 from bcbp.timing_process import TimingError
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
@@ -77,7 +77,7 @@ def test_each_method_is_timed_at_each_batch_or_says_why_not(whole):
     for row in whole[0]["rows"]:
         timed, reasons = row["latency_ms"].keys(), row["latency_reason"].keys()
         assert timed | reasons == {"1", "3"} and not timed & reasons
-        assert (row["method"] in NO_ENGINE) == (not timed)
+        assert (row["method"] in CpuRuntime.no_engine) == (not timed)
         assert timed == row["speedup"].keys()
 
 

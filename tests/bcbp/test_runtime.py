@@ -1,0 +1,41 @@
+"""Where networks run: what exists, what goes together, and what every runtime gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bcbp.errors import SpecError
+from bcbp.request import CompareRequest
+from bcbp.runtime import CpuRuntime, runtime
+
+
+def test_inputs_are_the_same_random_images_each_time() -> None:
+    x = CpuRuntime().inputs((3, 5, 4), 2)
+    assert x.shape == (2, 3, 5, 4) and x.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, CpuRuntime().inputs((3, 5, 4), 2))
+    assert x.unique().numel() == x.numel()
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [
+        ("tpu", "fp32", r"device out of cpu, cuda; got 'tpu'"),
+        ("cpu", "fp64", r"precision out of .*; got 'fp64'"),
+        ("cpu", "fp16", r"Expected fp32 on device cpu.*got fp16"),
+    ],
+)
+def test_a_device_that_does_not_exist_is_refused(device: str, precision: str, words: str) -> None:
+    for made in (runtime, lambda device, precision: CompareRequest(device=device, precision=precision)):
+        with pytest.raises(SpecError, match=words):
+            made(device, precision)
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bcbp.runtime.missing_reason", lambda: "torch sees no NVIDIA GPU")
+    with pytest.raises(SpecError, match=r"torch sees no NVIDIA GPU. Choose device cpu"):
+        runtime("cuda", "fp16")
+
+
+def test_the_processor_is_there() -> None:
+    assert isinstance(runtime("cpu", "fp32"), CpuRuntime)
