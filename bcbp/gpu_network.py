@@ -54,11 +54,10 @@ class GpuNetwork(nn.Module):
         self.by_torch: tuple[str, ...] = ()
         self.note = ""
 
-    @torch.inference_mode()
     def forward(self, x: Tensor) -> Tensor:
         return self.program(tuple(x.shape))(x)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def program(self, shape: tuple[int, ...]) -> Run:
         """What runs inputs of `shape`, made on the first call; `layers` and `note` speak of the last made."""
         if shape not in self._programs:

@@ -114,7 +114,9 @@ class _Lowering:
         pool = _pool(node)
         if shape_of(node) is None:
             return
-        if pool is not None:
+        if pool is not None and pool.is_identity:
+            self.values[node] = self._known(node.args[0], node.name)
+        elif pool is not None:
             self._step(node.name, pool, (node.args[0],), node)
         elif node.target in _FLATTENS or isinstance(module_of(node), nn.Flatten):
             self._add_flatten(node)
@@ -149,11 +151,13 @@ class _Lowering:
         return run
 
     def _step(self, name: str, operation: Operation, sources: tuple[Any, ...], node: fx.Node) -> None:
-        missing = [source for source in sources if source not in self.values]
-        if missing:
-            raise LoweringError(f"{name} reads {missing[0]}, which is no map")
-        known = tuple(self.values[source] for source in sources)
+        known = tuple(self._known(source, name) for source in sources)
         self.steps.append(Step(name, operation, known, self._value(node)))
+
+    def _known(self, source: Any, reader: str) -> Value:
+        if source not in self.values:
+            raise LoweringError(f"{reader} reads {source}, which is no map")
+        return self.values[source]
 
 
 def _has_kernel(fused: FusedLayer) -> bool:

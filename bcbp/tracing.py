@@ -72,7 +72,7 @@ def _purify(traced: fx.GraphModule) -> None:
     overwriting = _make_modules_pure(traced)
     for node in list(traced.graph.nodes):
         child = module_of(node)
-        if isinstance(child, nn.Identity | nn.modules.dropout._DropoutNd) or node.target is F.dropout:
+        if isinstance(child, nn.Identity | nn.modules.dropout._DropoutNd) or _is_dropout(node):
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
         elif node.target in overwriting or _make_pure(node):
@@ -83,6 +83,12 @@ def _purify(traced: fx.GraphModule) -> None:
             node.target = "reshape"
     traced.graph.lint()
     traced.recompile()
+
+
+def _is_dropout(node: fx.Node) -> bool:
+    """Whether a function call drops values, or whole branches, in training only."""
+    name = getattr(node.target, "__name__", "")
+    return node.op == "call_function" and (node.target is F.dropout or name == "stochastic_depth")
 
 
 def _make_modules_pure(traced: fx.GraphModule) -> set[str]:

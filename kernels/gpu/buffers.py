@@ -35,11 +35,11 @@ class Target:
 
 
 class Buffers:
-    """The maps of every value, allocated in the order of the steps; `allocated` counts their bytes."""
+    """The maps of every value, allocated in the order of the steps; `made` holds every buffer once."""
 
     def __init__(self, recipe: Recipe, *, images: int, device: torch.device) -> None:
         self.layout = choose_layout(recipe, images)
-        self.allocated = 0
+        self.made: list[FeatureMap] = []
         self._images, self._device, self._dtype = images, device, recipe.precision.dtype
         self._needs = needed_maps(recipe, self.layout)
         self._last = last_readers(recipe)
@@ -99,7 +99,7 @@ class Buffers:
             if same and (old.shift or PLAIN) == shift:
                 return self._free.pop(index)
         made = self._make(value, shift, halo)
-        self.allocated += made.buffer.nbytes
+        self.made.append(made)
         return made
 
     def _make(self, value: Value, shift: Shift, halo: Pair) -> FeatureMap:

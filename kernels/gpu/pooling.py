@@ -111,6 +111,11 @@ class Pool:
     count_padding: bool = True
     ceil: bool = False
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether every window is one value, and each value is in one."""
+        return self.kernel == self.stride == (1, 1) and self.padding == (0, 0)
+
     def output_size(self, height: int, width: int) -> Pair:
         return self._length(0, height), self._length(1, width)
 

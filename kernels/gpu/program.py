@@ -43,9 +43,14 @@ class Program:
 
     @property
     def buffer_bytes(self) -> int:
-        """Memory of all feature maps."""
-        return self._buffers.allocated
+        """Memory of all buffers."""
+        return sum(made.buffer.nbytes for made in self.maps())
 
+    def maps(self) -> tuple[FeatureMap, ...]:
+        """The buffers of the network."""
+        return tuple(self._buffers.made)
+
+    @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape != self._x.shape:
             raise ValueError(f"expected x of {tuple(self._x.shape)}, got {tuple(x.shape)}")
