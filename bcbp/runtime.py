@@ -122,6 +122,7 @@ class GpuRuntime:
 
         moved = copy.deepcopy(module).to(self.device)
 
+        @torch.no_grad()
         def run(x: Tensor) -> Tensor:
             with torch_products(FP32):
                 return moved(x)

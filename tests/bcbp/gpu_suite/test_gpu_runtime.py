@@ -1,0 +1,72 @@
+"""A comparison on the GPU, from the plan to the times of a session."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bcbp.intake.model import LoadedModel, adopt
+from bcbp.intake.residual import ResidualNet
+from bcbp.planning import make_plan
+from bcbp.request import CompareRequest
+from bcbp.runtime import GpuRuntime
+from bcbp.spec import PruneSpec
+from bcbp.timing import TimingJob, time_batch
+from kernels.gpu.engine import interpreted
+from kernels.precision import FP16, FP32, Precision
+from tests.bcbp.networks import randomise
+
+DEVICE = "cpu" if interpreted() else "cuda"
+SPEC = PruneSpec(tile=8)
+REQUEST = CompareRequest(
+    methods=("bcbp", "filter"), spec=SPEC, batches=(1,), rounds=5, device="cuda", precision="fp16"
+)
+
+
+def small_model() -> LoadedModel:
+    torch.manual_seed(0)
+    module = ResidualNet(in_channels=1, widths=(8, 16), blocks=(1, 1), classes=5)
+    return adopt(randomise(module), name="sample", input_shape=(1, 6, 6))
+
+
+class HostTimed(GpuRuntime):
+    """Where kernels are interpreted there are no events to time by, and nothing to compile for."""
+
+    def __init__(self, precision: Precision) -> None:
+        super().__init__(precision, DEVICE)
+        if interpreted():
+            self.forms = {name: form for name, form in self.forms.items() if "compiled" not in name}
+
+    def timer(self):
+        return None if interpreted() else super().timer()
+
+
+def test_a_session_times_dense_forms_and_pruned_networks_against_each_other() -> None:
+    model = small_model()
+    plans = {name: make_plan(model, REQUEST.spec_for(name)) for name in REQUEST.pruned_methods}
+    runtime = HostTimed(FP16)
+    told: list[str] = []
+    result = time_batch(
+        TimingJob(REQUEST, plans), model, 1, runtime=runtime, tell=lambda _, words: told.append(words)
+    )
+    assert set(result["dense"]) == set(runtime.forms) and result["declined"] == {}
+    assert {"eager", "eager + graph", "folded + graph"} <= set(result["dense"])
+    assert "physically smaller" in result["methods"]["filter"]["engine"]
+    bcbp = result["methods"]["bcbp"]
+    pruned = {layer["name"] for layer in bcbp["layers"] if layer["engine"] == "triton"}
+    if interpreted():  # nothing is timed there, so every layer runs in kernels, and no speed is claimed
+        assert {planned.name for planned in plans["bcbp"]} <= pruned
+        assert not bcbp["speed_claim"]
+    assert bcbp["speedup"]["verdict"] and told
+
+
+@pytest.mark.parametrize("precision", [FP32, FP16], ids=lambda one: one.name)
+def test_every_dense_form_computes_the_network(precision: Precision) -> None:
+    model, runtime = small_model(), HostTimed(precision)
+    x = runtime.inputs(model.input_shape, 2)
+    expected = runtime.reference(model.module)(x)
+    for build in runtime.forms.values():
+        found = build(model.module, model.input_shape, 2)(x)
+        assert found.dtype == torch.float32
+        error = float((found - expected).abs().max() / expected.abs().max())
+        assert error <= runtime.tolerance(len(model.layers) + len(model.skipped))
