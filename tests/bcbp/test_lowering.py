@@ -129,7 +129,9 @@ def test_what_does_nothing_is_no_step() -> None:
     assert recipe.steps == () and recipe.result is recipe.source
 
 
-@pytest.mark.parametrize("flat", [torch.flatten, lambda x, _: x.view(x.size(0), -1), Tensor.flatten])
+@pytest.mark.parametrize(
+    "flat", [torch.flatten, lambda x, _: x.view(x.size(0), -1), lambda x, first: x.flatten(first)]
+)
 def test_flattening_of_every_spelling(flat) -> None:
     assert kinds(shaped(lambda _, x: flat(x, 1))) == ["flatten"]
     assert kinds(recipe_of(nn.Sequential(nn.Flatten()), (3, 8, 8))) == ["flatten"]
