@@ -37,9 +37,10 @@ def assert_close(
     |x| + |bias| + |residual|) with g(n) = n u / (1 - n u), u = 2^-24 (Higham, Accuracy and Stability of
     Numerical Algorithms, section 3.1); n counts a column's kept weights, bias and residual, products
     included. Factors rounded on the way in (tf32) add 2 p + p^2 of |W| |x|; storing the result adds its
-    type's roundoff of it, and so do `stored_sums` partial sums that are stored in between. An activation enlarges an error at most by its steepest slope.
-    That is the limit of each element. Roundings hardly ever conspire: with independent ones sqrt(n) stands
-    for n (Higham and Mary 2019), and so the root mean square error may not exceed the same sum of squares.
+    type's roundoff of it, as do `stored_sums` partial sums that are stored in between. An activation
+    enlarges an error at most by its steepest slope. That is the limit of each element. Roundings hardly ever
+    conspire: with independent ones sqrt(n) stands for n (Higham and Mary 2019), and so the root mean square
+    error may not exceed the same sum of squares.
     """
     packed = _stored(packed, precision)
     x, residual = x.to(precision.dtype), None if residual is None else residual.to(precision.dtype)
