@@ -39,7 +39,7 @@ LAYERS = {
     "3x3 stride 2": Case(conv(8, 64, stride=(2, 2)), plane=(9, 9), images=3, tile=64),
 }
 # A layer of 9 blocks of 16 columns, so that splits by 2, 4, 5 and 16 are even, uneven and partly empty.
-DEEP = Case(conv(32, 64), plane=(4, 5), images=8, residual=True, tile=64)
+DEEP = Case(conv(32, 64), plane=(3, 4), images=8, residual=True, tile=64)
 LAUNCHES = {
     "rows of a tile in several blocks": replace(SMALL, width=64),
     "filters cut to a narrower launch": replace(SMALL, width=16, block_m=16),
