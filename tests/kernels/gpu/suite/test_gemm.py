@@ -17,7 +17,7 @@ from kernels.gpu.launch_tiles import ORDERS
 from kernels.pack import PackedWeight, pack
 from kernels.precision import FP16, FP32, PRECISIONS, Precision
 from kernels.testing import assert_close
-from tests.kernels.cases import CASES, Case, conv, make
+from tests.kernels.cases import CASES, Case, conv, layers, make
 from tests.kernels.gpu.suite.layers import (
     DEVICE,
     SMALL,
@@ -29,7 +29,6 @@ from tests.kernels.gpu.suite.layers import (
     read_by,
     run,
 )
-from tests.kernels.test_engines import layers
 
 # The contract of engines runs every case in CHWN; "large" is for the caches of CPUs.
 ONE_GROUP = {name: case for name, case in CASES.items() if case.geometry.groups == 1 and "large" not in name}

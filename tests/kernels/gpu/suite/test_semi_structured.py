@@ -8,7 +8,6 @@ from kernels.gpu.feature_map import chwn
 from kernels.gpu.semi_structured import SemiStructuredGemm, missing_reason
 from kernels.precision import BF16, FP16, Precision
 from kernels.testing import assert_close
-from tests.kernels.gpu.suite.layers import DEVICE
 from tests.kernels.gpu.test_semi_structured import two_of_four
 
 if (reason := missing_reason()) is not None:
@@ -20,13 +19,13 @@ if (reason := missing_reason()) is not None:
 def test_a_product_computes_the_masked_layer(images: int, precision: Precision) -> None:
     packed, epilogue, x, residual = two_of_four(images)
     maps = [
-        chwn(channels, (5, 6), images, dtype=precision.dtype, device=DEVICE)
+        chwn(channels, (5, 6), images, dtype=precision.dtype, device="cuda")
         for channels in (packed.geometry.columns, packed.geometry.rows, packed.geometry.rows)
     ]
     source, y, added = maps
-    source.write(x.to(DEVICE))
-    added.write(residual.to(DEVICE))
-    SemiStructuredGemm(packed, epilogue, precision=precision, device=DEVICE).bind(source, y, added)()
+    source.write(x.to("cuda"))
+    added.write(residual.to("cuda"))
+    SemiStructuredGemm(packed, epilogue, precision=precision, device="cuda").bind(source, y, added)()
     assert_close(
         y.read().cpu(),
         packed=packed,
