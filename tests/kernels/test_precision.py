@@ -24,7 +24,5 @@ def test_a_type_names_the_precision_that_multiplies_it_exactly() -> None:
 
 
 def test_other_types_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"expected one of .*float32, .*float16, .*bfloat16, got"
-    ):
+    with pytest.raises(ValueError, match=r"expected one of .*float32, .*float16, .*bfloat16, got"):
         for_dtype(torch.int8)
