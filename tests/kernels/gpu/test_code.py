@@ -168,17 +168,25 @@ def test_curved_activations_do_not_spill(capability: int, activation: str) -> No
 
 @pytest.mark.parametrize("capability", [80, 89, 90, 100])
 def test_unbalanced_tiles_and_shared_results(capability: int) -> None:
-    """The trip count is loaded, and four thread blocks share a result: their parts travel whole, too."""
+    """The trip count is loaded, and four thread blocks share a result: their parts travel whole, too.
+
+    On 10.0 Triton 3.6 puts four addresses aside before the loop.
+    """
     config = replace(HALF, split_k=4, **SHORT)
     code = gathered_code(capability, config, case=replace(PLAIN, balanced=False, ratio=0.6))
-    assert not faults(code, capability, product=tensor_core(capability, config))
+    spilled = 16 if capability == 100 else 0
+    assert not faults(code, capability, product=tensor_core(capability, config), spilled=spilled)
 
 
 @pytest.mark.parametrize("capability", [80, 89, 90, 100])
 def test_only_the_copies_for_a_next_layer_are_scattered(capability: int) -> None:
-    """Few images: x and y in whole units, the shifted copies value by value (their stride may be 2)."""
+    """Few images: x and y in whole units, the shifted copies value by value (their stride may be 2).
+
+    Blocks of 64 x 64 as few images want them: with 64 results a thread, Triton 3.6 puts the addresses of the
+    copies aside.
+    """
     packed, epilogue, _, _ = make(replace(PLAIN, images=1))
-    config = replace(HALF, **SHORT)
+    config = replace(HALF, block_n=64, **SHORT)
     product = gemm.GatheredGemm(packed, epilogue, config=config, precision=FP16, device="cpu")
     x = shifted(16, (8, 8), 1, halo_rows=1, shift=Shift(3, 1, 1), dtype=torch.float16)
     y = shifted(256, (8, 8), 1, dtype=torch.float16)
