@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 app: $(VENV)/.installed-app
 	@sh tools/open_dashboard.sh $(BIN) $(PORT)
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test $(VENV)/.installed-oldest-triton
 	@sh tools/find_chromium.sh $(BIN)
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -32,6 +32,13 @@ $(VENV)/.installed-app: requirements.txt tools/setup.sh
 $(VENV)/.installed-test: requirements.txt requirements-test.txt tools/setup.sh
 	@PYTHON="$(PYTHON)" sh tools/setup.sh $(VENV) requirements-test.txt
 	@touch $(VENV)/.installed-app $@
+
+# The GPU kernels are checked with the oldest Triton, too. Failing to install it is no reason to stop: those
+# checks are skipped then, and the next `make test` tries again.
+$(VENV)/.installed-oldest-triton: requirements-oldest-triton.txt $(VENV)/.installed-test
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps \
+		--target $(VENV)/triton-3.6 -r requirements-oldest-triton.txt && touch $@ || \
+		echo "Triton 3.6 does not install here; the checks with it will be skipped."
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts

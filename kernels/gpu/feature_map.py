@@ -118,7 +118,7 @@ class FeatureMap:
 
     def read(self) -> Tensor:
         """A contiguous copy [N, C, H, W]."""
-        return self.nchw().contiguous()
+        return self.nchw().clone(memory_format=torch.contiguous_format)
 
     def reading_grid(self, geometry: ConvGeometry) -> Grid:
         """Where the first tap of `geometry` reads. ValueError if halo or copies do not suit the layer."""

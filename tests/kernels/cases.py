@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels.engines import Epilogue
+from kernels.engines import ACTIVATIONS, Epilogue
 from kernels.layout import ConvGeometry, Pair
 from kernels.pack import PackedWeight, pack
 
@@ -97,3 +98,35 @@ def keep_columns(case: Case, random: torch.Generator) -> Tensor:
 
 def channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Case:
+    """Any small layer an engine may meet."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    groups = draw(st.sampled_from((1, 1, 1, 2)))
+    tile = draw(st.sampled_from((1, 8, 16, 32, 64, 128)))
+    per_group = draw(st.integers(1, 70)) if groups == 1 else tile
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    extra = draw(st.tuples(st.integers(0, 12), st.integers(0, 17)))
+    geometry = conv(
+        groups * draw(st.integers(1, 20)),
+        groups * per_group,
+        kernel,
+        stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        padding=draw(st.tuples(st.integers(0, kernel[0]), st.integers(0, kernel[1]))),
+        dilation=dilation,
+        groups=groups,
+    )
+    return Case(
+        geometry,
+        plane=(extra[0] + dilation[0] * (kernel[0] - 1) + 1, extra[1] + dilation[1] * (kernel[1] - 1) + 1),
+        images=draw(st.integers(1, 3)),
+        tile=tile,
+        ratio=draw(st.sampled_from((0.0, 0.3, 0.75, 1.0))),
+        balanced=draw(st.booleans()),
+        rows=draw(st.sampled_from((0.0, 0.0, 0.4))),
+        activation=draw(st.sampled_from(ACTIVATIONS)),
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+    )

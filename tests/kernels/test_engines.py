@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.cpu import engine as cpu
 from kernels.cpu.target import OVERRIDES
-from kernels.engines import ACTIVATIONS, ENGINE_NAMES, Epilogue, Operator, decline_reason, engine
+from kernels.engines import ENGINE_NAMES, Epilogue, Operator, decline_reason, engine
 from kernels.pack import PackedWeight, pack
 from kernels.testing import assert_close
-from tests.kernels.cases import CASES, Case, channels_last, conv, make
+from tests.kernels.cases import CASES, Case, channels_last, conv, layers, make
 
 # Every engine, and the CPU engine's register blockings of other machines.
 VARIANTS = (*ENGINE_NAMES, *(f"cpu-tiles on {target}" for target in OVERRIDES))
@@ -74,38 +73,6 @@ def test_a_permuted_layer_unpermutes_to_the_same_output(variant: str) -> None:
     by_filter = keep.repeat_interleave(16, 0)[:40][order.argsort()]
     plain = pack(weight, by_filter, everyone, 1, geometry)
     assert_close(channels_last(y), packed=plain, x=x, epilogue=Epilogue())
-
-
-@st.composite
-def layers(draw: st.DrawFn) -> Case:
-    """Any small layer an engine may meet."""
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    groups = draw(st.sampled_from((1, 1, 1, 2)))
-    tile = draw(st.sampled_from((1, 8, 16, 32, 64, 128)))
-    per_group = draw(st.integers(1, 70)) if groups == 1 else tile
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    extra = draw(st.tuples(st.integers(0, 12), st.integers(0, 17)))
-    geometry = conv(
-        groups * draw(st.integers(1, 20)),
-        groups * per_group,
-        kernel,
-        stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
-        padding=draw(st.tuples(st.integers(0, kernel[0]), st.integers(0, kernel[1]))),
-        dilation=dilation,
-        groups=groups,
-    )
-    return Case(
-        geometry,
-        plane=(extra[0] + dilation[0] * (kernel[0] - 1) + 1, extra[1] + dilation[1] * (kernel[1] - 1) + 1),
-        images=draw(st.integers(1, 3)),
-        tile=tile,
-        ratio=draw(st.sampled_from((0.0, 0.3, 0.75, 1.0))),
-        balanced=draw(st.booleans()),
-        rows=draw(st.sampled_from((0.0, 0.0, 0.4))),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
-        bias=draw(st.booleans()),
-        residual=draw(st.booleans()),
-    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
