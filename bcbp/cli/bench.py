@@ -15,6 +15,7 @@ from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.record import Record
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
+from bcbp.devices import CPU, DEVICES
 from bcbp.errors import SpecError
 from bcbp.experiment import compare
 from bcbp.jobs.device import hold_device
@@ -38,7 +39,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=names, default=("dense", "filter", "bcbp"), metavar="NAMES")
     parser.add_argument("--rounds", type=int, default=15, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
-    parser.add_argument("--device", choices=bench_layers.DEVICES, default="cpu", help="(%(default)s)")
+    parser.add_argument("--device", choices=tuple(DEVICES), default=CPU, help="(%(default)s)")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), help="on a GPU (fp16; ceilings: all)")
     bench_layers.add_arguments(parser)
     add_json(parser)
@@ -73,8 +74,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _check_device(chosen: argparse.Namespace) -> None:
-    if chosen.device != "cpu" and chosen.what not in _ON_A_GPU:
-        raise SpecError(f"Expected --device cpu for {chosen.what}; got {chosen.device}.")
+    if chosen.device != CPU and chosen.what not in _ON_A_GPU:
+        raise SpecError(f"Expected --device {CPU} for {chosen.what}; got {chosen.device}.")
 
 
 def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:

@@ -11,18 +11,14 @@ from typing import Any
 from bcbp.cli.console import Console
 from bcbp.cli.record import Record
 from bcbp.cli.table import table
+from bcbp.devices import CUDA, DEVICES, gpu_bench, rates_of
 from bcbp.errors import SpecError
 from bcbp.progress import Progress
 from bcbp.spec import DENSE
 from kernels.bench import BenchJob, DeviceBench, LayerRow, layer_rows
-from kernels.cpu.bench import CpuBench
-from kernels.cpu.target import choose_target
 from kernels.layers import LAYERS
-from kernels.precision import FP32, PRECISIONS, Precision
-from kernels.roofline import Ceiling
+from kernels.precision import FP32, PRECISIONS
 
-CPU, CUDA = "cpu", "cuda"
-DEVICES = (CPU, CUDA)
 _HEADER = ("layer", "batch", "tile", "ratio", "method", "median ms", "speed-up", "95 % interval", "limit", "")
 
 
@@ -49,7 +45,10 @@ def run_layers(
 
     Rows that the file of `record` holds are kept and not measured again; it is written after every layer.
     """
-    bench, patterns = device_bench(chosen), [method for method in chosen.methods if method != DENSE]
+    bench, patterns = (
+        device_bench(chosen, chosen.precision),
+        [method for method in chosen.methods if method != DENSE],
+    )
     unknown = set(patterns) - set(bench.patterns)
     if unknown:
         raise SpecError(f"Expected methods out of {', '.join(bench.patterns)}; got {', '.join(unknown)}.")
@@ -93,68 +92,42 @@ def chosen_jobs(chosen: argparse.Namespace) -> list[BenchJob]:
     return [BenchJob(shape, batch, chosen.tile, ratio) for shape, batch, ratio in every][index - 1 :: count]
 
 
-def device_bench(chosen: argparse.Namespace) -> DeviceBench:
+def device_bench(chosen: argparse.Namespace, precision: str | None) -> DeviceBench:
     """The device's side of the benchmark. Raises SpecError with the reason where it has none."""
+    check_device(chosen.device)
     if chosen.device == CUDA:
-        check_gpu("time layers on")
-        from kernels.gpu.bench import GpuBench
-
-        return GpuBench(PRECISIONS[chosen.precision or "fp16"])
-    check_cpu_precision(chosen)
-    try:
-        choose_target()
-    except RuntimeError as error:
-        raise SpecError(f"Expected an engine to time layers on; {error}. Time networks.") from None
-    return CpuBench()
+        return gpu_bench(precision or DEVICES[CUDA].dtype)
+    if precision not in (None, FP32.name):
+        raise SpecError(f"Expected --precision {FP32.name} on the CPU; got {precision}.")
+    return DEVICES[chosen.device].bench()
 
 
-def check_gpu(purpose: str) -> None:
-    """Raises SpecError where no Triton kernel can be timed, with the reason."""
-    from kernels.gpu.engine import interpreted, missing_reason
-
-    reason = missing_reason()
-    if interpreted():
-        reason = "TRITON_INTERPRET=1 runs kernels in an interpreter, whose times mean nothing"
-    if reason is not None:
-        raise SpecError(f"Expected a GPU to {purpose}; {reason}.")
-
-
-def check_cpu_precision(chosen: argparse.Namespace) -> None:
-    if chosen.precision not in (None, FP32.name):
-        raise SpecError(f"Expected --precision {FP32.name} on the CPU; got {chosen.precision}.")
+def check_device(name: str) -> None:
+    """Raises SpecError with the reason where this machine cannot be measured as that line of DEVICES."""
+    missing = DEVICES[name].missing()
+    if missing is not None:
+        raise SpecError(f"Expected a machine that can measure on {name}; {missing}.")
 
 
 def run_ceilings(
     chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
 ) -> None:
     """The device's rates, in every precision or the one asked for."""
+    names = list(PRECISIONS) if chosen.device == CUDA and not chosen.precision else [chosen.precision]
     cells = []
-    for number, (name, measure) in enumerate(ceilings(chosen), start=1):
-        console.show(Progress(number / (len(PRECISIONS) + 1), f"measuring ceilings, {name}"))
-        ceiling = measure()
+    for number, name in enumerate(names):
+        console.show(Progress(number / len(names), f"measuring ceilings {name or ''}"))
+        ceiling = device_bench(chosen, name).ceiling()
         record.rows.append(ceiling.to_json())
         record.save()
-        cache = "" if ceiling.cache_bytes is None else f"{ceiling.cache_bytes / 1e9:,.0f}"
-        cells.append([name, f"{ceiling.flops / 1e9:,.0f}", f"{ceiling.bytes / 1e9:,.1f}", cache])
+        cells += [
+            [ceiling.precision, rate.name, f"{rate.value / 1e9:,.0f} G{rate.unit}"]
+            for rate in rates_of(ceiling)
+        ]
         if should_stop():
             break
     console.close()
-    print(table(["precision", "GFLOP/s", "copy GB/s", "second cache GB/s"], cells))
-
-
-def ceilings(chosen: argparse.Namespace) -> list[tuple[str, Callable[[], Ceiling]]]:
-    """What measures each ceiling, by precision. Raises SpecError where the device has none."""
-    if chosen.device == CPU:
-        bench = device_bench(chosen)
-        return [(FP32.name, bench.ceiling)]
-    check_gpu("measure")
-    from kernels.gpu.ceiling import measure_ceiling
-
-    def measures(precision: Precision) -> Callable[[], Ceiling]:
-        return lambda: measure_ceiling(precision)
-
-    wanted = [chosen.precision] if chosen.precision else list(PRECISIONS)
-    return [(name, measures(PRECISIONS[name])) for name in wanted]
+    print(table(["rate", "measured"], cells))
 
 
 def _is_done(

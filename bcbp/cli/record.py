@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bcbp.errors import SpecError
-from bcbp.jobs.files import read_json, write_json
+from bcbp.files import read_json, write_json
 
 Json = dict[str, Any]
 SCHEMA = 1
