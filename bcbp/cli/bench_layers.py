@@ -72,7 +72,55 @@ def run_layers(
             record.rows = [row for row in record.rows if _place(row) != _place(measured[0].to_json())]
             record.rows += [row.to_json() for row in measured]
             record.save()
-            cells += [[rate.name, f"{rate.value / 1e9:,.0f} G{rate.unit}"] for rate in rates_of(ceiling)]
+            cells += [_cells(row) for row in measured]
+            if chosen.limit_seconds is not None and time.monotonic() - began > chosen.limit_seconds:
+                break
+    finally:
+        console.close()
+        print(table(list(_HEADER), cells))
+    if left:
+        console.say(f"time is up: {left} layers are left; the same command goes on with them")
+
+
+def chosen_jobs(chosen: argparse.Namespace) -> list[BenchJob]:
+    """The jobs of the part asked for. Raises SpecError for a set of layers that is not listed."""
+    name = chosen.model or "resnet18"
+    if name not in LAYERS:
+        raise SpecError(f"Expected layers out of {', '.join(LAYERS)}; got {name!r}.")
+    index, count = chosen.part
+    every = product(LAYERS[name], chosen.batch, chosen.ratio)
+    return [BenchJob(shape, batch, chosen.tile, ratio) for shape, batch, ratio in every][index - 1 :: count]
+
+
+def device_bench(chosen: argparse.Namespace, precision: str | None) -> DeviceBench:
+    """The device's side of the benchmark. Raises SpecError with the reason where it has none."""
+    check_device(chosen.device)
+    if chosen.device == CUDA:
+        return gpu_bench(precision or DEVICES[CUDA].dtype)
+    if precision not in (None, FP32.name):
+        raise SpecError(f"Expected --precision {FP32.name} on the CPU; got {precision}.")
+    return DEVICES[chosen.device].bench()
+
+
+def check_device(name: str) -> None:
+    """Raises SpecError with the reason where this machine cannot be measured as that line of DEVICES."""
+    missing = DEVICES[name].missing()
+    if missing is not None:
+        raise SpecError(f"Expected a machine that can measure on {name}; {missing}.")
+
+
+def run_ceilings(
+    chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
+) -> None:
+    """The device's rates, in every precision or the one asked for."""
+    names = list(PRECISIONS) if chosen.device == CUDA and not chosen.precision else [chosen.precision]
+    cells = []
+    for number, name in enumerate(names):
+        console.show(Progress(number / len(names), " ".join(filter(None, ("ceilings", name)))))
+        ceiling = device_bench(chosen, name).ceiling()
+        record.rows.append(ceiling.to_json())
+        record.save()
+        cells += [[rate.name, f"{rate.value / 1e9:,.0f} G{rate.unit}"] for rate in rates_of(ceiling)]
         if should_stop():
             break
     console.close()

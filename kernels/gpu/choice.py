@@ -42,9 +42,9 @@ def choose(
 ) -> Choice:
     """The launch of `layer` on `maps`, the fastest of `engines`; every layer gets one of OPERATORS.
 
-    Answers that are not remembered (or all, if `again`) are measured, on `maps` themselves: `y` is overwritten,
-    and inputs should hold random values, as zeros multiply faster. Raises ValueError where the maps do not
-    fit the layer, or none of `engines` takes it.
+    Answers that are not remembered (or all, if `again`) are measured, on `maps` themselves: `y` is
+    overwritten, and inputs should hold random values, as zeros multiply faster. Raises ValueError where the
+    maps do not fit the layer, or none of `engines` takes it.
     """
     if tuner is None and interpreted():
         return _untimed(layer, maps, engines)
