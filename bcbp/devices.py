@@ -11,14 +11,13 @@ from itertools import product
 from typing import Any
 
 from bcbp.passport import Rate
+from bcbp.runtime import CPU, GPU
 from kernels.bench import BenchJob, DeviceBench, LayerRow, layer_rows
 from kernels.cpu.bench import CpuBench
 from kernels.engines import engine
 from kernels.layers import LayerShape
 from kernels.precision import FP16, PRECISIONS
 from kernels.roofline import Ceiling
-
-CPU, CUDA = "cpu", "cuda"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def gpu_bench(precision: str = FP16.name) -> DeviceBench:
 DEVICES: dict[str, Device] = {
     device.name: device
     for device in (
-        Device(CUDA, "triton", FP16.name, gpu_bench),
+        Device(GPU, "triton", FP16.name, gpu_bench),
         Device(CPU, "cpu-tiles", "float32", CpuBench),
     )
 }

@@ -15,12 +15,13 @@ from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.record import Record
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
-from bcbp.devices import CPU, DEVICES
+from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
 from bcbp.experiment import compare
 from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
 from bcbp.request import CompareRequest
+from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment, load_average
 from kernels.measure import Stopped

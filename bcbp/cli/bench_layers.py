@@ -11,9 +11,10 @@ from typing import Any
 from bcbp.cli.console import Console
 from bcbp.cli.record import Record
 from bcbp.cli.table import table
-from bcbp.devices import CUDA, DEVICES, gpu_bench, rates_of
+from bcbp.devices import DEVICES, gpu_bench, rates_of
 from bcbp.errors import SpecError
 from bcbp.progress import Progress
+from bcbp.runtime import GPU
 from bcbp.spec import DENSE
 from kernels.bench import BenchJob, DeviceBench, LayerRow, layer_rows
 from kernels.layers import LAYERS
@@ -95,8 +96,8 @@ def chosen_jobs(chosen: argparse.Namespace) -> list[BenchJob]:
 def device_bench(chosen: argparse.Namespace, precision: str | None) -> DeviceBench:
     """The device's side of the benchmark. Raises SpecError with the reason where it has none."""
     check_device(chosen.device)
-    if chosen.device == CUDA:
-        return gpu_bench(precision or DEVICES[CUDA].dtype)
+    if chosen.device == GPU:
+        return gpu_bench(precision or DEVICES[GPU].dtype)
     if precision not in (None, FP32.name):
         raise SpecError(f"Expected --precision {FP32.name} on the CPU; got {precision}.")
     return DEVICES[chosen.device].bench()
@@ -113,7 +114,7 @@ def run_ceilings(
     chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
 ) -> None:
     """The device's rates, in every precision or the one asked for."""
-    names = list(PRECISIONS) if chosen.device == CUDA and not chosen.precision else [chosen.precision]
+    names = list(PRECISIONS) if chosen.device == GPU and not chosen.precision else [chosen.precision]
     cells = []
     for number, name in enumerate(names):
         console.show(Progress(number / len(names), " ".join(filter(None, ("ceilings", name)))))

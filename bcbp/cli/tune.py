@@ -13,7 +13,6 @@ from bcbp.cli.bench_layers import check_device
 from bcbp.cli.command import Command, add_json, add_model, check_json, numbers, shares, write_json
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.table import table
-from bcbp.devices import CUDA
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
@@ -22,6 +21,7 @@ from bcbp.jobs.store import default_root
 from bcbp.planning import check_names, make_plan
 from bcbp.progress import Progress
 from bcbp.request import MAX_BATCH, check_whole
+from bcbp.runtime import GPU
 from bcbp.spec import PruneSpec
 from kernels.gpu.answers import Answer, Answers, known_cards, table_of
 from kernels.measure import Stopped
@@ -49,7 +49,7 @@ def _run(chosen: argparse.Namespace) -> int:
         write_json(chosen.json, {"tables": [table_of(key, Answers(key).all()) for key in known_cards()]})
         return 0
     specs, model = _specs(chosen), load_model(chosen.model)
-    check_device(CUDA)
+    check_device(GPU)
     console = Console(sys.stderr)
     with Interrupt(console) as interrupt:
         wait = "waiting for another measurement on this machine to end"
@@ -102,7 +102,7 @@ def _tune(
         make_plan(model, spec),
         images=batch,
         precision=PRECISIONS[chosen.precision],
-        device=torch.device(CUDA),
+        device=torch.device(GPU),
         on_layer=lambda done, count, name: console.show(Progress(done / count, stage, name)),
         should_stop=asked,
         again=chosen.again,

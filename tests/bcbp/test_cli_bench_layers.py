@@ -11,7 +11,8 @@ import pytest
 from bcbp.cli import bench_layers, main
 from bcbp.cli.bench_layers import part
 from bcbp.cli.record import Record
-from bcbp.devices import CPU, CUDA, DEVICES, present_devices, rates_of
+from bcbp.devices import DEVICES, present_devices, rates_of
+from bcbp.runtime import CPU, GPU
 from kernels.bench import Candidate
 from kernels.layers import LAYERS, square
 from kernels.measure import Stopped
@@ -188,8 +189,8 @@ def test_what_this_machine_cannot_measure_is_refused(line: str, words: str, caps
 
 def test_the_interpreter_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert "its times mean nothing" in str(DEVICES[CUDA].missing())
-    assert CUDA not in present_devices()
+    assert "its times mean nothing" in str(DEVICES[GPU].missing())
+    assert GPU not in present_devices()
 
 
 def test_a_ceiling_is_named_rate_by_rate() -> None:

@@ -34,7 +34,7 @@ def fake_choose(layer, maps, *, again=False) -> Choice:
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command's own work, with nothing launched: a chooser that is given binds layers on the CPU."""
     monkeypatch.setattr(tune, "check_device", lambda name: None)
-    monkeypatch.setattr(tune, "CUDA", "cpu")
+    monkeypatch.setattr(tune, "GPU", "cpu")
     monkeypatch.setattr(tuning, "choose", fake_choose)
     monkeypatch.setattr(
         gpu_tuning, "this_tuner", lambda: SimpleNamespace(answers=Answers("nvidia-h200-sm90-triton3.8.0"))
