@@ -23,7 +23,7 @@ from bcbp.jobs.store import default_root
 from bcbp.request import CompareRequest
 from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
-from kernels.device import environment, load_average
+from kernels.device import environment, gpu_state, load_average
 from kernels.measure import Stopped
 from kernels.precision import PRECISIONS
 
@@ -67,7 +67,7 @@ def _run(chosen: argparse.Namespace) -> int:
             console.say("stopped")
         finally:
             console.close()
-            record.environment["load_after"] = load_average()
+            record.environment |= {"load_after": load_average(), "gpu_state": gpu_state()}
             if record.rows:
                 print(machine_text(record.environment))
                 record.save()

@@ -53,7 +53,7 @@ def run_layers(
     unknown = set(patterns) - set(bench.patterns)
     if unknown:
         raise SpecError(f"Expected methods out of {', '.join(bench.patterns)}; got {', '.join(unknown)}.")
-    kept = record.resume()
+    kept = record.resume(chosen.device)
     jobs = [job for job in chosen_jobs(chosen) if not _is_done(job, bench, patterns, record.rows)]
     if kept:
         console.say(f"{kept} rows kept from {record.path}, {len(jobs)} layers left to measure")

@@ -7,11 +7,12 @@ from typing import Any
 
 from bcbp.errors import SpecError
 from bcbp.files import read_json, write_json
+from bcbp.runtime import CPU, GPU
 
 Json = dict[str, Any]
 SCHEMA = 1
-# What two runs must share for their rows to stand in one file.
-_CONDITIONS = ("cpu", "gpu", "threads", "versions")
+# What two runs on a device must share for their rows to stand in one file.
+_CONDITIONS = {CPU: ("cpu", "threads", "versions"), GPU: ("gpu", "versions")}
 
 
 class Record:
@@ -22,8 +23,8 @@ class Record:
         self.rows: list[Json] = []
         self._earlier: list[Json] = []
 
-    def resume(self) -> int:
-        """Take over the rows that the file holds already; gives their number.
+    def resume(self, device: str) -> int:
+        """Take over the rows that the file holds already, measured on `device`; gives their number.
 
         Raises SpecError for a file that is no record of this kind, or of another machine or version.
         """
@@ -35,7 +36,7 @@ class Record:
             raise SpecError(
                 f"Expected {self.path} to hold rows of {self.kind}; it does not. Name another file."
             )
-        for name in _CONDITIONS:
+        for name in _CONDITIONS[device]:
             if environment.get(name) != self.environment[name]:
                 raise SpecError(
                     f"Expected rows measured with {name} {self.environment[name]} in {self.path}; "

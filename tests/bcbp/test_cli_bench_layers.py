@@ -12,6 +12,7 @@ from bcbp.cli import bench_layers, main
 from bcbp.cli.bench_layers import part
 from bcbp.cli.record import Record
 from bcbp.devices import DEVICES, present_devices, rates_of
+from bcbp.errors import SpecError
 from bcbp.runtime import CPU, GPU
 from kernels.bench import Candidate
 from kernels.layers import LAYERS, square
@@ -134,10 +135,23 @@ def test_rows_of_another_kind_or_machine_are_not_mixed_in(
     assert path.read_text() == content and bench.jobs == []
 
 
+def test_rows_of_one_gpu_may_come_from_two_machines_but_not_from_two_gpus(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    here = {"cpu": "abacus", "gpu": "H200", "threads": 1, "versions": {"torch": "2.15"}}
+    first = Record(path, "layers", here)
+    first.rows.append({"layer": "3x3"})
+    first.save()
+    assert Record(path, "layers", here | {"cpu": "slide rule", "threads": 2}).resume(GPU) == 1
+    with pytest.raises(SpecError, match="gpu H100"):
+        Record(path, "layers", here | {"gpu": "H100"}).resume(GPU)
+    with pytest.raises(SpecError, match="threads 2"):
+        Record(path, "layers", here | {"threads": 2}).resume(CPU)
+
+
 def test_an_empty_file_is_no_record_yet(tmp_path: Path) -> None:
     (tmp_path / "rows.json").touch()
     record = Record(tmp_path / "rows.json", "layers", {})
-    assert record.resume() == 0
+    assert record.resume(CPU) == 0
     record.save()
     assert (tmp_path / "rows.json").read_text() == ""  # nothing found, nothing written
 
