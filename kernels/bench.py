@@ -1,39 +1,22 @@
-"""The layer benchmark: pruned layers on the CPU engine beside the best dense layer and the smaller one.
+"""The layer benchmark: pruned layers on their engines beside the best dense layer and the smaller one.
 
-Every candidate is checked against the exact product before it is timed. All candidates of a layer, batch and
-ratio are timed in one session, round by round; speed-ups are against the prepacked dense layer of the same
-session.
+Every candidate is checked against the exact product before it is timed; one that is wrong gets a row without
+a time. All candidates of a layer, batch, tile and ratio are timed in one session, round by round; speed-ups
+are against the fastest dense form of the same session. What the candidates are is each device's own matter:
+kernels.cpu.bench and kernels.gpu.bench.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
-from kernels import dense
-from kernels.cpu import ceiling as cpu_ceiling
-from kernels.engines import Epilogue, decline_reason, engine
-from kernels.layers import LayerShape
-from kernels.layout import ConvGeometry
-from kernels.measure import Measurement, compare, measure
-from kernels.memory import keep_freed_memory
-from kernels.pack import PackedWeight, pack, pack_dense
+from kernels.measure import Measurement, Timer, compare, measure
+from kernels.pruned_layer import PATTERNS, BenchJob, PrunedLayer
 from kernels.roofline import Ceiling
-from kernels.testing import assert_close
 
-BASELINE, PLAIN = "dense prepacked", "dense plain"
-DENSE_FORMS = (BASELINE, PLAIN)
-# bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean.
-# block: rows and columns. filter: a smaller layer of fewer filters, with equal arithmetic, on oneDNN.
-PATTERNS = ("bcbp", "column", "block", "filter")
-SPARSE_ENGINE = "cpu-tiles"
-_SMALLEST_AND_LARGEST = (0.5, 1.5)
+__all__ = ["PATTERNS", "BenchJob", "Candidate", "DeviceBench", "LayerRow", "checked", "layer_rows"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +25,8 @@ class LayerRow:
 
     `gflops` counts those it keeps only; `peak_share` sets them against the machine's measured multiply-add
     rate. `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as
-    a share of the time taken. `speedup` is over the faster of DENSE_FORMS in the same session, which
-    `yardstick` names (for a single layer torch.compile calls the same prepacked product). `note` says why
-    a candidate has no time, or which call stood in.
+    a share of the time taken. `speedup` is over the fastest of the device's dense forms in the same session,
+    which `yardstick` names. `note` says why a candidate has no time, or how it was run.
     """
 
     layer: str
@@ -75,154 +57,120 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to time: the call, or the reason (`note`) there is none."""
+    """Something to time: the call, or the reason (`note`) there is none. `density`: its share of the MACs."""
 
     pattern: str
     engine: str
     density: float
-    run: Callable[[], Tensor] | None
+    run: Callable[[], object] | None
     note: str = ""
 
 
+class DeviceBench(Protocol):
+    """A device's side of the benchmark.
+
+    `dense_forms` are the candidates that do the same work densely; the fastest is the yardstick. The
+    `baseline`, one of them, is doubled as the control. `patterns` are those it can time,
+    `residual` says whether one is added, `itemsize` is the bytes of a value. A sample takes `sample_seconds`.
+    """
+
+    baseline: str
+    dense_forms: tuple[str, ...]
+    patterns: tuple[str, ...]
+    dtype: str
+    itemsize: int
+    residual: bool
+    sample_seconds: float
+
+    def ceiling(self) -> Ceiling: ...
+
+    def timer(self) -> Timer | None:
+        """The clock of one session; None for the host's."""
+        ...
+
+    def candidates(self, layer: PrunedLayer, patterns: Sequence[str]) -> list[Candidate]:
+        """The dense candidates, then `patterns`, each checked."""
+        ...
+
+
+def checked(candidate: Candidate, check: Callable[[], None]) -> Candidate:
+    """The candidate, without its call if `check` raises AssertionError: what is wrong is not timed."""
+    try:
+        check()
+    except AssertionError as error:
+        return replace(candidate, run=None, note=f"not timed, its result is wrong: {error}")
+    return candidate
+
+
 def layer_rows(
-    shapes: Sequence[LayerShape],
+    jobs: Sequence[BenchJob],
+    bench: DeviceBench,
     *,
-    ratios: Sequence[float] = (0.5, 0.75),
-    batches: Sequence[int] = (1, 8),
-    tile: int = 64,
     patterns: Sequence[str] = PATTERNS,
     rounds: int = 15,
     progress: Callable[[float, str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Iterator[LayerRow]:
-    """Rows as they are measured: for each layer, batch and ratio dense (plain, prepacked), then `patterns`.
+) -> Iterator[tuple[LayerRow, ...]]:
+    """The rows of each job as it is measured: first the dense candidates, then `patterns`.
 
-    Frees no memory to the system from here on (see keep_freed_memory). Raises Stopped when `should_stop`
-    says so.
+    Raises Stopped when `should_stop` says so; the job under way is then lost, those before it are not.
     """
-    keep_freed_memory()
-    ceiling = cpu_ceiling.measure_ceiling()
-    jobs = list(product(shapes, batches, ratios))
-    for number, (shape, batch, ratio) in enumerate(jobs):
+    ceiling = bench.ceiling() if jobs else None
+    for number, job in enumerate(jobs):
         if progress:
-            progress(number / len(jobs), f"{shape.name}, batch {batch}, ratio {ratio:g}")
-        layer = _Layer(shape, batch, min(tile, shape.geometry.rows), ratio)
-        candidates = layer.candidates(patterns)
+            progress(number / len(jobs), str(job))
+        layer = PrunedLayer(job)
+        candidates = bench.candidates(layer, patterns)
         runs = {candidate.pattern: candidate.run for candidate in candidates if candidate.run is not None}
-        taken = measure(runs, baseline=BASELINE, rounds=rounds, should_stop=should_stop)
-        yardstick = min(DENSE_FORMS, key=lambda name: taken[name].median)
-        for candidate in candidates:
-            yield _row(layer, candidate, taken, yardstick=yardstick, ceiling=ceiling)
+        taken: dict[str, Measurement] = {}
+        if bench.baseline in runs:
+            taken = measure(
+                runs,
+                baseline=bench.baseline,
+                rounds=rounds,
+                sample_seconds=bench.sample_seconds,
+                should_stop=should_stop,
+                timer=bench.timer(),
+            )
+        assert ceiling is not None
+        yield tuple(_row(layer, candidate, taken, bench=bench, ceiling=ceiling) for candidate in candidates)
     if progress:
         progress(1.0, "done")
 
 
-class _Layer:
-    """One layer at one batch and ratio, with random weights and input."""
-
-    def __init__(self, shape: LayerShape, batch: int, tile: int, ratio: float) -> None:
-        self.shape, self.batch, self.tile, self.ratio = shape, batch, tile, ratio
-        self._random = torch.Generator().manual_seed(0)
-        geometry = shape.geometry
-        self.weight = torch.randn(geometry.rows, geometry.columns, generator=self._random)
-        self.bias = torch.randn(geometry.rows, generator=self._random)
-        x = torch.randn(batch, geometry.in_channels, *shape.plane, generator=self._random)
-        self.x = x.contiguous(memory_format=torch.channels_last)
-
-    def candidates(self, patterns: Sequence[str]) -> list[Candidate]:
-        everything = pack_dense(self.weight, self.shape.geometry)
-        found = [self._plain(), self._checked(BASELINE, dense.ENGINE.name, everything)]
-        return found + [self._pruned(pattern) for pattern in patterns]
-
-    def _plain(self) -> Candidate:
-        """What a torch user calls: conv2d in channels_last, then ReLU."""
-        g = self.shape.geometry
-        weight = self.weight.view(g.weight_shape).contiguous(memory_format=torch.channels_last)
-
-        def run() -> Tensor:
-            y = F.conv2d(self.x, weight, self.bias, g.stride, g.padding, g.dilation, g.groups)
-            return F.relu_(y)
-
-        return Candidate(PLAIN, "torch conv2d", 1.0, run)
-
-    def _pruned(self, pattern: str) -> Candidate:
-        if pattern == "filter":
-            return self._checked("filter", dense.ENGINE.name, self._fewer_filters())
-        make = {"bcbp": self._balanced, "column": self._unbalanced, "block": self._block}[pattern]
-        packed = make()
-        reason = decline_reason(SPARSE_ENGINE, packed)
-        if reason is not None:
-            return Candidate(pattern, SPARSE_ENGINE, packed.density, None, reason)
-        return self._checked(pattern, SPARSE_ENGINE, packed)
-
-    def _checked(self, pattern: str, name: str, packed: PackedWeight) -> Candidate:
-        """The candidate, after its result was compared with the exact one."""
-        epilogue = Epilogue(self.bias[: packed.geometry.rows].contiguous(), "relu")
-        operator = engine(name).build(packed, epilogue)
-        assert_close(operator(self.x), packed=packed, x=self.x, epilogue=epilogue)
-        kept = packed.kept / self.weight.numel()
-        return Candidate(pattern, name, kept, lambda: operator(self.x), getattr(operator, "note", ""))
-
-    # ---------------------------------------------------------------------------------------- the patterns
-    def _balanced(self) -> PackedWeight:
-        return self._pack(torch.full((self._tiles,), self._kept(1 - self.ratio)))
-
-    def _unbalanced(self) -> PackedWeight:
-        """Tiles keep evenly spread shares between half and one and a half times the mean."""
-        spread = torch.linspace(*_SMALLEST_AND_LARGEST, self._tiles) if self._tiles > 1 else torch.ones(1)
-        spread = spread[torch.randperm(self._tiles, generator=self._random)]
-        return self._pack(torch.tensor([self._kept((1 - self.ratio) * float(s)) for s in spread]))
-
-    def _block(self) -> PackedWeight:
-        """Rows and columns lose equal shares: (1 - rows)(1 - columns) = 1 - ratio."""
-        share = (1 - self.ratio) ** 0.5
-        height = round(share * self.tile)
-        chance = torch.rand(self._tiles, self.tile, generator=self._random)
-        rows = (chance.argsort(1).argsort(1) < height).flatten()[: self.shape.geometry.rows]
-        return self._pack(torch.full((self._tiles,), self._kept(share)), rows)
-
-    def _fewer_filters(self) -> PackedWeight:
-        g = self.shape.geometry
-        filters = max(g.groups, round(g.rows * (1 - self.ratio) / g.groups) * g.groups)
-        smaller = ConvGeometry(g.in_channels, filters, g.kernel, g.stride, g.padding, g.dilation, g.groups)
-        return pack_dense(self.weight[:filters], smaller)
-
-    @property
-    def _tiles(self) -> int:
-        return -(-self.shape.geometry.rows // self.tile)
-
-    def _kept(self, share: float) -> int:
-        return min(self.shape.geometry.columns, max(1, round(share * self.shape.geometry.columns)))
-
-    def _pack(self, counts: Tensor, rows: Tensor | None = None) -> PackedWeight:
-        """Random columns, counts[t] of them in tile t."""
-        geometry = self.shape.geometry
-        order = torch.rand(self._tiles, geometry.columns, generator=self._random).argsort(1).argsort(1)
-        everyone = torch.ones(geometry.rows, dtype=torch.bool)
-        keep = order < counts[:, None]
-        return pack(self.weight, keep, everyone if rows is None else rows, self.tile, geometry)
-
-
 def _row(
-    layer: _Layer,
+    layer: PrunedLayer,
     candidate: Candidate,
     taken: dict[str, Measurement],
     *,
-    yardstick: str,
+    bench: DeviceBench,
     ceiling: Ceiling,
 ) -> LayerRow:
-    of = (layer.shape.name, layer.batch, "float32", layer.tile, layer.ratio)
-    row = LayerRow(*of, candidate.pattern, candidate.engine, candidate.density, note=candidate.note)
-    if candidate.run is None:
-        return row
-    time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[yardstick])
-    flops = layer.shape.flops(layer.batch, candidate.density)
-    least = ceiling.seconds(flops=flops, moved=layer.shape.moved(layer.batch, candidate.density))
-    return LayerRow(
-        *of,
+    row = LayerRow(
+        layer.shape.name,
+        layer.batch,
+        bench.dtype,
+        layer.tile,
+        layer.ratio,
         candidate.pattern,
         candidate.engine,
         candidate.density,
+        note=candidate.note,
+    )
+    if candidate.run is None:
+        return row
+    if not taken:
+        return replace(row, note=f"not timed, as {bench.baseline} has no time to compare with; {row.note}")
+    yardstick = min(
+        (name for name in bench.dense_forms if name in taken), key=lambda name: taken[name].median
+    )
+    time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[yardstick])
+    flops = layer.shape.flops(layer.batch, candidate.density)
+    moved = layer.shape.moved(
+        layer.batch, candidate.density, itemsize=bench.itemsize, residual=bench.residual
+    )
+    return replace(
+        row,
         median_ms=1e3 * time.median,
         q1_ms=1e3 * time.q1,
         q3_ms=1e3 * time.q3,
@@ -232,8 +180,7 @@ def _row(
         verdict=gain.verdict,
         gflops=flops / time.median / 1e9,
         peak_share=flops / time.median / ceiling.flops,
-        limit_share=least / time.median,
+        limit_share=ceiling.seconds(flops=flops, moved=moved) / time.median,
         noisy=time.noisy,
         yardstick=yardstick,
-        note=candidate.note,
     )

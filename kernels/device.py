@@ -43,6 +43,20 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
+def gpu_state() -> dict[str, str] | None:
+    """Driver, clocks and power of the GPU as its own tool reports them now; None where there is none."""
+    if not torch.cuda.is_available():
+        return None
+    fields = ("driver_version", "clocks.sm", "clocks.mem", "power.draw", "temperature.gpu")
+    try:
+        answer = _output_of(
+            "nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader", "--id=0"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return dict(zip(fields, (value.strip() for value in answer.split(",")), strict=False))
+
+
 def load_average() -> float | None:
     """Processes that wanted to run, averaged over the last minute; None where the system does not say."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

@@ -19,12 +19,13 @@ class LayerShape:
         """Operations of `batch` images, two per multiply-accumulate, at the share `density` of weights."""
         return 2.0 * batch * self.geometry.macs(*self.plane) * density
 
-    def moved(self, batch: int, density: float = 1.0) -> float:
-        """Bytes of float32 input, kept weights and output, each moved once."""
+    def moved(self, batch: int, density: float = 1.0, *, itemsize: int = 4, residual: bool = False) -> float:
+        """Bytes of input, kept weights, output and, if there is one, residual, each moved once."""
         height, width = self.geometry.output_size(*self.plane)
         images = self.geometry.in_channels * self.plane[0] * self.plane[1]
-        outputs = self.geometry.rows * height * width
-        return 4.0 * (batch * (images + outputs) + density * self.geometry.rows * self.geometry.columns)
+        outputs = self.geometry.rows * height * width * (2 if residual else 1)
+        weights = density * self.geometry.rows * self.geometry.columns
+        return itemsize * (batch * (images + outputs) + weights)
 
 
 def named(geometry: ConvGeometry, plane: Pair) -> LayerShape:
@@ -66,6 +67,30 @@ def square(channels: int, filters: int, *, kernel: int = 3, stride: int = 1, siz
     return named(geometry, (size, size))
 
 
+def bottlenecks(wide: int = 1) -> tuple[LayerShape, ...]:
+    """Every distinct convolution of ResNet-50, or of Wide-ResNet-50-2 (`wide` 2), at 224 px."""
+    shapes, channels = [square(3, 64, kernel=7, stride=2, size=224)], 64
+    for stage, size in enumerate((56, 28, 14, 7)):
+        inner, outer = 64 * wide * 2**stage, 256 * 2**stage
+        stride = 1 if stage == 0 else 2
+        before = size * stride
+        shapes += [
+            square(channels, inner, kernel=1, size=before),
+            square(inner, inner, stride=stride, size=before),
+            square(inner, outer, kernel=1, size=size),
+            square(channels, outer, kernel=1, stride=stride, size=before),
+            square(outer, inner, kernel=1, size=size),
+            square(inner, inner, size=size),
+        ]
+        channels = outer
+    return distinct(tuple(shapes))
+
+
+def distinct(*groups: tuple[LayerShape, ...]) -> tuple[LayerShape, ...]:
+    """The layers of several groups, each once."""
+    return tuple({shape.name: shape for group in groups for shape in group}.values())
+
+
 # Each distinct prunable layer once. The ImageNet networks run at 224 px.
 LAYERS: dict[str, tuple[LayerShape, ...]] = {
     "resnet18": (
@@ -81,6 +106,12 @@ LAYERS: dict[str, tuple[LayerShape, ...]] = {
         square(3, 64, kernel=7, stride=2, size=224),
         named(ConvGeometry(512, 1000), (1, 1)),
     ),
+    "resnet18-1x1": (
+        square(64, 128, kernel=1, stride=2, size=56),
+        square(128, 256, kernel=1, stride=2, size=28),
+        square(256, 512, kernel=1, stride=2, size=14),
+    ),
+    "resnet50": bottlenecks(),
     "resnet50-1x1": (
         square(64, 256, kernel=1, size=56),
         square(256, 64, kernel=1, size=56),
@@ -90,6 +121,18 @@ LAYERS: dict[str, tuple[LayerShape, ...]] = {
         square(512, 2048, kernel=1, size=7),
         square(256, 512, kernel=1, stride=2, size=56),
     ),
+    "vgg16": (
+        square(3, 64, size=224),
+        square(64, 64, size=224),
+        square(64, 128, size=112),
+        square(128, 128, size=112),
+        square(128, 256, size=56),
+        square(256, 256, size=56),
+        square(256, 512, size=28),
+        square(512, 512, size=28),
+        square(512, 512, size=14),
+    ),
+    "wide_resnet50_2": bottlenecks(wide=2),
     "sample": (
         square(64, 64, size=28),
         square(64, 128, stride=2, size=28),
@@ -105,3 +148,7 @@ LAYERS: dict[str, tuple[LayerShape, ...]] = {
         square(64, 64, size=8),
     ),
 }
+# Every convolution of the four networks that pruning papers report on most.
+LAYERS["imagenet"] = distinct(
+    *(LAYERS[name] for name in ("resnet18", "resnet18-1x1", "resnet50", "vgg16", "wide_resnet50_2"))
+)

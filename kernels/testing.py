@@ -85,8 +85,8 @@ def layer(packed: PackedWeight, epilogue: Epilogue, x: Tensor, residual: Tensor 
     geometry, bias = packed.geometry, epilogue.bias
     y = F.conv2d(
         x.double(),
-        unpack(packed).double().view(geometry.weight_shape),
-        None if bias is None else bias.double(),
+        unpack(packed).double().view(geometry.weight_shape).to(x.device),
+        None if bias is None else bias.double().to(x.device),
         stride=geometry.stride,
         padding=geometry.padding,
         dilation=geometry.dilation,

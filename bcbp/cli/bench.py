@@ -5,30 +5,30 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from bcbp.benchmarks import planning_rows
-from bcbp.cli.command import Command, add_json, check_json, names, numbers, shares, write_json
+from bcbp.cli import bench_layers
+from bcbp.cli.command import Command, add_json, check_json, names, numbers, shares
 from bcbp.cli.console import Console, Interrupt
+from bcbp.cli.record import Record
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
+from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
 from bcbp.experiment import compare
 from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
-from bcbp.progress import Progress
 from bcbp.request import CompareRequest
+from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
-from kernels.bench import PATTERNS, LayerRow, layer_rows
-from kernels.cpu.target import choose_target
-from kernels.device import environment, load_average
-from kernels.layers import LAYERS
+from kernels.device import environment, gpu_state, load_average
 from kernels.measure import Stopped
+from kernels.precision import PRECISIONS
 
 INTERRUPTED = 130
-Json = dict[str, Any]
+_ON_A_GPU = ("layers", "ceilings")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,17 +40,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=names, default=("dense", "filter", "bcbp"), metavar="NAMES")
     parser.add_argument("--rounds", type=int, default=15, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
+    parser.add_argument("--device", choices=tuple(DEVICES), default=CPU, help="(%(default)s)")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), help="on a GPU (fp16; ceilings: all)")
+    bench_layers.add_arguments(parser)
     add_json(parser)
 
 
 def _run(chosen: argparse.Namespace) -> int:
     """Run one benchmark alone on the device; what was found before an interruption is printed and written."""
     check_json(chosen.json)
+    _check_device(chosen)
     requests_of(chosen)  # refuses what is out of range, whichever benchmark it is for
-    console, found = Console(sys.stderr), list[Json]()
+    console = Console(sys.stderr)
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
-    conditions = environment()
+    record = Record(chosen.json, chosen.what, environment())
     with Interrupt(console) as interrupt:
         wait = "waiting for another measurement on this machine to end"
         alone = hold_device(default_root(), on_wait=lambda: console.say(wait), give_up=interrupt.asked)
@@ -58,29 +62,35 @@ def _run(chosen: argparse.Namespace) -> int:
             with alone:
                 if interrupt.asked():  # while waiting
                     raise Stopped
-                BENCHMARKS[chosen.what](chosen, found, console, interrupt.asked)
+                BENCHMARKS[chosen.what](chosen, record, console, interrupt.asked)
         except Stopped:
             console.say("stopped")
         finally:
             console.close()
-            conditions["load_after"] = load_average()
-            if found:
-                print(machine_text(conditions))
-                record = {"schema": 1, "kind": chosen.what, "environment": conditions, "rows": found}
-                write_json(chosen.json, record)
+            record.environment |= {"load_after": load_average(), "gpu_state": gpu_state()}
+            if record.rows:
+                print(machine_text(record.environment))
+                record.save()
     return INTERRUPTED if interrupt.asked() else 0
+
+
+def _check_device(chosen: argparse.Namespace) -> None:
+    if chosen.device != CPU and chosen.what not in _ON_A_GPU:
+        raise SpecError(f"Expected --device {CPU} for {chosen.what}; got {chosen.device}.")
 
 
 def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:
     """What the arguments ask for, a comparison without accuracy per ratio. Raises SpecError, ModelError."""
     if not chosen.ratio or not chosen.batch:
         raise SpecError("Expected at least one ratio and one batch size; got none.")
-    # Sets of layers have names of their own, which that benchmark looks up itself.
-    model = chosen.model if chosen.model and chosen.what != "layers" else "resnet18"
+    # Layers and their patterns have names of their own, which that benchmark looks up itself.
+    own_names = chosen.what in ("layers", "ceilings")
+    model = chosen.model if chosen.model and not own_names else "resnet18"
+    methods = (DENSE,) if own_names else chosen.methods
     return [
         CompareRequest(
             model=model,
-            methods=chosen.methods,
+            methods=methods,
             spec=PruneSpec(ratio=ratio, tile=chosen.tile),
             batches=chosen.batch,
             threads=chosen.threads,
@@ -92,13 +102,14 @@ def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:
 
 
 def _networks(
-    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
+    chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
 ) -> None:
     """Whole networks, all methods interleaved, one report per ratio; no accuracy."""
     for request in requests_of(chosen):
         report = compare(request, on_event=lambda now, _: console.show(now), should_stop=should_stop)
         console.close()
-        found.append(report)
+        record.rows.append(report)
+        record.save()
         what = f"{request.model}, tile {request.spec.tile}, ratio {request.spec.ratio:g}"
         for batch in report["latency"]:
             print(f"{what}. {latency_text(report, batch)}\n")
@@ -106,64 +117,13 @@ def _networks(
             raise Stopped
 
 
-def _layers(
-    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
-) -> None:
-    """The distinct layers of a network one by one, each against its best dense form."""
-    name = chosen.model or "resnet18"
-    patterns = [method for method in chosen.methods if method != DENSE]
-    unknown = set(patterns) - set(PATTERNS)
-    if name not in LAYERS:
-        raise SpecError(f"Expected layers out of {', '.join(LAYERS)}; got {name!r}.")
-    if unknown:
-        raise SpecError(f"Expected methods out of {', '.join(PATTERNS)}; got {', '.join(unknown)}.")
-    try:
-        choose_target()
-    except RuntimeError as error:
-        raise SpecError(f"Expected an engine to time layers on; {error}. Time networks.") from None
-    rows = layer_rows(
-        LAYERS[name],
-        ratios=chosen.ratio,
-        batches=chosen.batch,
-        tile=chosen.tile,
-        patterns=patterns,
-        rounds=chosen.rounds,
-        progress=lambda share, what: console.show(Progress(share, what)),
-        should_stop=should_stop,
-    )
-    cells: list[list[str]] = []
-    try:
-        for row in rows:
-            found.append(row.to_json())
-            cells.append(_layer_cells(row))
-    finally:
-        console.close()
-        print(
-            table(["layer", "batch", "ratio", "method", "median ms", "speed-up", "95 % interval", ""], cells)
-        )
-
-
-def _layer_cells(row: LayerRow) -> list[str]:
-    low, high = row.interval or (None, None)
-    return [
-        row.layer,
-        str(row.batch),
-        f"{row.ratio:g}",
-        row.pattern,
-        "" if row.median_ms is None else f"{row.median_ms:.3f}",
-        "" if row.speedup is None else f"{row.speedup:.2f}",
-        "" if low is None else f"{low:.2f} to {high:.2f}",
-        ", ".join(filter(None, (row.verdict, "noisy" if row.noisy else "", row.note))),
-    ]
-
-
 def _planning(
-    chosen: argparse.Namespace, found: list[Json], console: Console, should_stop: Callable[[], bool]
+    chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
 ) -> None:
     """Scoring a model once, and planning new ratios on it."""
     name = chosen.model or "resnet50"
     rows = planning_rows(name, tile=chosen.tile, rounds=chosen.rounds)
-    found += [row.to_json() for row in rows]
+    record.rows += [row.to_json() for row in rows]
     cells = [
         [
             row.task,
@@ -178,9 +138,19 @@ def _planning(
     print(table(["task", "median ms", "quartiles", "limit", ""], cells))
 
 
-Benchmark = Callable[[argparse.Namespace, list[Json], Console, Callable[[], bool]], None]
-BENCHMARKS: dict[str, Benchmark] = {"networks": _networks, "layers": _layers, "planning": _planning}
-_HELP = ("networks: whole, against dense", "layers: one by one", "planning: what a slider waits for")
+Benchmark = Callable[[argparse.Namespace, Record, Console, Callable[[], bool]], None]
+BENCHMARKS: dict[str, Benchmark] = {
+    "networks": _networks,
+    "layers": bench_layers.run_layers,
+    "ceilings": bench_layers.run_ceilings,
+    "planning": _planning,
+}
+_HELP = (
+    "networks: whole, against dense",
+    "layers: one by one; a file named by --json is taken up again",
+    "ceilings: what the device could do at best",
+    "planning: what a slider waits for",
+)
 
 COMMAND = Command(
     name="bench",

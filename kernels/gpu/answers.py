@@ -126,6 +126,12 @@ class Answers:
         return self._shipped
 
 
+def known_cards(folder: Path | None = None, tables: Path = TABLES) -> list[str]:
+    """The keys of all kinds of card that anything is known of."""
+    own = {path.name for path in (folder or default_folder()).glob("*") if path.is_dir()}
+    return sorted(own | {path.stem for path in tables.glob("*.json")})
+
+
 def table_of(key: str, answers: Iterator[Answer]) -> dict[str, Any]:
     """Answers as one JSON-able table, fit to be shipped as TABLES / f"{key}.json"."""
     return {"schema": SCHEMA, "card": key, "answers": [answer.to_json() for answer in answers]}

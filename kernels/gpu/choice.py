@@ -33,17 +33,22 @@ class Choice:
 
 
 def choose(
-    layer: MapLayer, maps: Maps, *, tuner: Tuner | None = None, engines: frozenset[str] = frozenset(OPERATORS)
+    layer: MapLayer,
+    maps: Maps,
+    *,
+    tuner: Tuner | None = None,
+    engines: frozenset[str] = frozenset(OPERATORS),
+    again: bool = False,
 ) -> Choice:
     """The launch of `layer` on `maps`, the fastest of `engines`; every layer gets one of OPERATORS.
 
-    Answers that are not remembered are measured, on `maps` themselves: `y` is overwritten, and inputs should
-    hold random values, as zeros multiply faster. Raises ValueError where the maps do not fit the layer, or
-    none of `engines` takes it.
+    Answers that are not remembered (or all, if `again`) are measured, on `maps` themselves: `y` is
+    overwritten, and inputs should hold random values, as zeros multiply faster. Raises ValueError where the
+    maps do not fit the layer, or none of `engines` takes it.
     """
     if tuner is None and interpreted():
         return _untimed(layer, maps, engines)
-    answer, warning = (tuner or this_tuner(maps.x.device.index or 0)).answer(layer, maps)
+    answer, warning = (tuner or this_tuner(maps.x.device.index or 0)).answer(layer, maps, again=again)
     fastest = answer.fastest(engines)
     if fastest is None:
         raise ValueError(f"expected a layer that {', '.join(sorted(engines))} takes, got {answer.problem}")

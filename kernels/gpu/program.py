@@ -27,10 +27,18 @@ class Program:
     one by one.
     """
 
-    def __init__(self, recipe: Recipe, *, images: int, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        images: int,
+        device: torch.device | str,
+        choose: Callable[[MapLayer, Maps], Choice] = choose,
+    ) -> None:
         device = torch.device(device)
         self.choices: dict[str, Choice] = {}
         self.by_torch: list[str] = []
+        self._choose = choose
         self._recipe, self._buffers = recipe, Buffers(recipe, images=images, device=device)
         self._x = torch.zeros(images, *recipe.source.shape, device=device)
         self._y = torch.zeros(images, *recipe.result.shape, device=device)
@@ -108,7 +116,7 @@ class Program:
         x = buffers.read_by(layer.packed.geometry, source)
         if self._x.is_cuda:  # where candidates are timed: on zeros they would run faster
             _fill_with_noise(x, residual)
-        choice = self.choices[step.name] = choose(layer, Maps(x, target.plain, residual, target.expand))
+        choice = self.choices[step.name] = self._choose(layer, Maps(x, target.plain, residual, target.expand))
         yield choice.run
         if target.copies:
             yield _writer(target.copies, buffers.reader(step.result))

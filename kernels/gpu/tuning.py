@@ -156,9 +156,9 @@ def runnable(candidate: Candidate, layer: MapLayer, maps: Maps) -> Run | None:
 
 
 def _rank(candidate: Candidate) -> tuple[float, int]:
-    """By predicted time; where the model sees no difference, deeper pipelines first."""
+    """By predicted time; where the model sees no difference, more columns in flight first."""
     assert candidate.config is not None
-    return round(candidate.predicted, 9), -candidate.config.stages
+    return round(candidate.predicted, 9), -candidate.config.stages * candidate.config.block_k
 
 
 def _width(candidate: Candidate) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from bcbp.intake.model import adopt
 from bcbp.plan import PruningPlan
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
-from kernels.cpu import target as cpu_target
+from kernels.cpu import engine as cpu_engine
 from tests.bcbp.small import use_small_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_a_tile_that_fits_no_layer_is_refused(capsys, monkeypatch, line: str):
 
 
 def test_layers_are_not_timed_on_a_cpu_without_wide_vectors(capsys, monkeypatch):
-    monkeypatch.setattr(cpu_target, "host_target", lambda: "this CPU (abacus) has none")
+    monkeypatch.setattr(cpu_engine, "_host", lambda: "this CPU (abacus) has none")
     code, message = refusal(capsys, "bench", "layers")
     assert code == 2 and "abacus" in message
 

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 import torch
 
 from kernels import device
@@ -52,3 +53,23 @@ def test_writing_the_record_imports_no_optional_library():
     command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=device.ROOT)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_the_state_of_the_gpu_is_what_its_own_tool_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(device, "_output_of", lambda *command: "580.65, 1980 MHz, 3201 MHz, 512 W, 61")
+    assert device.gpu_state() == {
+        "driver_version": "580.65",
+        "clocks.sm": "1980 MHz",
+        "clocks.mem": "3201 MHz",
+        "power.draw": "512 W",
+        "temperature.gpu": "61",
+    }
+
+    def missing(*command: str) -> str:
+        raise FileNotFoundError(command[0])
+
+    monkeypatch.setattr(device, "_output_of", missing)
+    assert device.gpu_state() is None
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert device.gpu_state() is None
