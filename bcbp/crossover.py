@@ -60,7 +60,7 @@ class CrossoverMap:
             row, tile = measured.row, min(chosen.tile, measured.shape.geometry.rows)
             if (row.tile, row.dtype) != (tile, chosen.dtype):
                 continue
-            at = (measured.place, row.batch)
+            at = (measured.shape.place, row.batch)
             if row.pattern == PATTERN:
                 self._rows.setdefault(at, {})[row.ratio] = measured
             elif row.median_ms is not None and row.pattern == row.yardstick:
@@ -131,7 +131,7 @@ def slices(passport: Passport, places: Iterable[Place]) -> tuple[Slice, ...]:
     tiles: dict[str, set[int]] = {}
     clipped: dict[str, set[int]] = {}
     for one in passport:
-        if one.place in wanted and one.row.pattern == PATTERN:
+        if one.shape.place in wanted and one.row.pattern == PATTERN:
             whole = one.row.tile < one.shape.geometry.rows
             (tiles if whole else clipped).setdefault(one.row.dtype, set()).add(one.row.tile)
     for dtype, found in clipped.items():
@@ -169,7 +169,7 @@ class Tally:
 
 def tallies(chart: CrossoverMap, layers: Mapping[LayerShape, int], batch: int) -> tuple[Tally, ...]:
     """One tally per measured ratio, ascending; layers count as often as the network has them."""
-    places = {(shape.geometry, shape.plane): count for shape, count in layers.items()}
+    places = {shape.place: count for shape, count in layers.items()}
     found = [_tally(chart, places, batch, ratio) for ratio in chart.ratios(places)]
     return tuple(tally for tally in found if tally.measured)
 

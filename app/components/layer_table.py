@@ -18,8 +18,10 @@ from bcbp.plan import PruningPlan
 _COLUMN = st.column_config
 
 
-def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
-    """Every prunable layer in the order of execution."""
+def table(
+    model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]
+) -> pd.DataFrame:
+    """Every prunable layer in the order of execution; `break_evens` are words by layer, where measured."""
     planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
     total = sum(info.macs for info in model.layers)
     lines = []
@@ -37,6 +39,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
                 "wit": wording.percent(layer.wit_before) if layer else "",
+                "break_even": break_evens.get(info.name, wording.NOT_MEASURED),
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
@@ -47,9 +50,9 @@ def _engine(sparse: bool, reason: str | None) -> str:
     return "sparse" if sparse else f"dense: {reason}" if reason else "dense"
 
 
-def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
+def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]) -> None:
     """Show the table; edits go into session state before the page runs again."""
-    lines = table(model, plan, edits)
+    lines = table(model, plan, edits, break_evens)
     key = f"layer_table_{model.name}_{state.table_version()}"
     st.data_editor(
         lines,
@@ -57,7 +60,7 @@ def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
         hide_index=True,
         height=min(38 + 35 * len(lines), 560),
         column_config=_columns(),
-        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "engine"],
+        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "break_even", "engine"],
         on_change=_take_edits,
         args=(key, lines, edits),
         alt="Layers with their ratios, locks and sizes",
@@ -86,6 +89,7 @@ def _columns() -> dict[str, Any]:
         "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),
         "grid": _COLUMN.TextColumn("Tile grid", help=words["grid"]),
         "wit": _COLUMN.TextColumn("WIT before", help=words["wit"]),
+        "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "engine": _COLUMN.TextColumn("○ Expected", help=words["engine"]),
     }
 

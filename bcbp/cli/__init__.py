@@ -12,11 +12,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, models, plan, train
+from bcbp.cli import bench, compare, device, models, plan, train
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
-COMMANDS: tuple[Command, ...] = (compare.COMMAND, plan.COMMAND, bench.COMMAND, train.COMMAND, models.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    compare.COMMAND,
+    plan.COMMAND,
+    bench.COMMAND,
+    device.COMMAND,
+    train.COMMAND,
+    models.COMMAND,
+)
 BAD_INPUT, MISSING_DATA, INTERRUPTED = 2, 3, 130
 
 

@@ -13,7 +13,7 @@ from tests.browser.conftest import SIZES, Screen, launched
 pytestmark = pytest.mark.browser
 Make = Callable[..., Screen]
 
-PAGES = ("model", "tune", "masks", "run", "compare")
+PAGES = ("model", "tune", "masks", "run", "compare", "device")
 # A rerun sends at most this much; steady where milliseconds are not.
 RERUN_BYTES = 64 * 1024
 
