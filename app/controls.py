@@ -179,7 +179,7 @@ def device_settings(device: str) -> DeviceRequest:
     """What to measure of a device. Raises SpecError for settings that cannot be carried out."""
     default, scope = DeviceRequest(), state.scope()
     batches = st.pills(
-        "Batch sizes",
+        "Batch sizes to time",
         BATCHES,
         default=default.batches,
         selection_mode="multi",
@@ -189,7 +189,7 @@ def device_settings(device: str) -> DeviceRequest:
     )
     with st.expander("More settings", icon=":material/tune:"):
         ratios = st.pills(
-            "Ratios",
+            "Ratios to time",
             (0.1, *RATIOS),
             default=RATIOS,
             format_func=wording.ratio_percent,

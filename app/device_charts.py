@@ -13,7 +13,7 @@ from bcbp.crossover import DECLINED, LOSES, NOT_MEASURED, UNCLEAR, WINS, Spot
 
 # White text has at least 4.5:1 on each. Blue and orange stay apart in every kind of colour-blindness; the
 # signs tell them apart without any colour.
-FILLS = {WINS: "#1D5FD1", UNCLEAR: "#6B7280", LOSES: "#B45309", DECLINED: "#3F4650"}
+FILLS = {WINS: "#1D5FD1", UNCLEAR: "#737373", LOSES: "#B45309", DECLINED: "#3F4650"}
 SIGNS = {WINS: "▲", UNCLEAR: "≈", LOSES: "▼", DECLINED: "✕", NOT_MEASURED: "–"}
 _ROW_PIXELS, _FRAME_PIXELS = 28, 70
 # With more columns, a cell on a phone has no room for sign and number: the sign stays.

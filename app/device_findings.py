@@ -168,7 +168,7 @@ def environment_lines(environment: Mapping[str, Any]) -> list[dict[str, str]]:
         "Commit": environment.get("commit"),
         "Load": environment.get("load"),
     }
-    return [{"What": what, "": str(value)} for what, value in named.items() if value not in (None, "")]
+    return [{"What": what, "Value": str(value)} for what, value in named.items() if value not in (None, "")]
 
 
 def engine_lines(engines: Sequence[tuple[str, str, str | None]]) -> list[dict[str, str]]:

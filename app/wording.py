@@ -53,9 +53,8 @@ MAP_NOTE = (
 LAYER_NAMES = (
     "Layers are named kernel/stride, channels in-out, @ input plane; ×3 means that the model has three of it."
 )
-MEASURE_NOTE = (
-    "Minutes for a small model, longer for large batches. What is measured already is left out."
-)
+MEASURE_NOTE = "Minutes for a small model, longer for large batches. What is measured already is left out."
+WHERE, MEASURE = "Where sparse wins", "Measure this machine"
 THIS_MACHINE, THAT_MACHINE = "What this machine is", "What that machine is"
 
 STATE_WORDS = {
@@ -314,7 +313,7 @@ def literal(text: str) -> str:
     >>> print(literal("Xeon(R) ![x](y) :red[z]"))
     Xeon\(R\) \!\[x\]\(y\) \:red\[z\]
     """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([!-+\--/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def break_even(ratio: float | None, highest: float | None, *, declined: bool = False) -> str:
@@ -334,9 +333,13 @@ def break_evens(found: Sequence[tuple[int, float | None, float | None, bool]]) -
 
     >>> break_evens([(1, 0.5, 0.9, False), (8, None, 0.9, False)])
     'from 50 % at batch 1, none up to 90 % at batch 8'
+    >>> break_evens([(1, 0.5, 0.9, False), (8, 0.5, 0.9, False)])
+    'from 50 %'
     """
-    words = [f"{break_even(ratio, high, declined=no)} at batch {batch}" for batch, ratio, high, no in found]
-    return ", ".join(words) or NOT_MEASURED
+    words = [(break_even(ratio, highest, declined=no), batch) for batch, ratio, highest, no in found]
+    if len({word for word, _ in words}) == 1:
+        return words[0][0]
+    return ", ".join(f"{word} at batch {batch}" for word, batch in words) or NOT_MEASURED
 
 
 def rate(value: float, unit: str) -> str:

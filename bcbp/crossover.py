@@ -66,6 +66,11 @@ class CrossoverMap:
             elif row.median_ms is not None and row.pattern == row.yardstick:
                 self._dense[at] = min(row.median_ms, self._dense.get(at, row.median_ms))
 
+    @property
+    def places(self) -> frozenset[Place]:
+        """Every layer that was measured in this slice, at whatever batch size."""
+        return frozenset(place for place, _ in self._rows)
+
     def spot(self, place: Place, batch: int, ratio: float) -> Spot:
         """What is known of a layer at a batch size and ratio."""
         measured = self._rows.get((place, batch), {}).get(ratio)
@@ -137,6 +142,16 @@ def slices(passport: Passport, places: Iterable[Place]) -> tuple[Slice, ...]:
     for dtype, found in clipped.items():
         tiles.setdefault(dtype, {max(found)})
     return tuple(Slice(tile, dtype) for dtype in sorted(tiles) for tile in sorted(tiles[dtype]))
+
+
+def covers(passport: Passport, chosen: Slice, places: Iterable[Place]) -> bool:
+    """Whether the layers were measured in that slice, and not just some whose few filters fit any tile."""
+    there = slices(passport, places)
+    if chosen in there:
+        return True
+    widest = [one for one in there if one.dtype == chosen.dtype]
+    wanted, found = set(places), CrossoverMap(passport, chosen).places
+    return bool(widest) and all(wanted & CrossoverMap(passport, one).places <= found for one in widest)
 
 
 def distinct_layers(model: LoadedModel) -> dict[LayerShape, int]:

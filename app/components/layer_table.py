@@ -34,12 +34,12 @@ def table(
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
+                "break_even": break_evens.get(info.name, wording.NOT_MEASURED),
                 "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
                 "wit": wording.percent(layer.wit_before) if layer else "",
-                "break_even": break_evens.get(info.name, wording.NOT_MEASURED),
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
@@ -84,12 +84,12 @@ def _columns() -> dict[str, Any]:
         "lock": _COLUMN.CheckboxColumn("Lock", help=words["lock"]),
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
         "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
+        "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
         "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),
         "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),
         "grid": _COLUMN.TextColumn("Tile grid", help=words["grid"]),
         "wit": _COLUMN.TextColumn("WIT before", help=words["wit"]),
-        "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "engine": _COLUMN.TextColumn("○ Expected", help=words["engine"]),
     }
 

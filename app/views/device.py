@@ -13,7 +13,7 @@ from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.device_charts import crossover_map
 from app.device_findings import View
 from app.help_texts import HELP
-from bcbp.crossover import CrossoverMap, Slice, slices
+from bcbp.crossover import CrossoverMap, Slice, covers, slices
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
@@ -92,19 +92,24 @@ def view_of(passport: Passport) -> View | None:
     """What is shown of it; None, with what there is instead, where nothing is measured."""
     scope = state.scope()
     layers = services.layer_shapes(scope.model)
-    there = slices(passport, [shape.place for shape in layers])
+    places = [shape.place for shape in layers]
+    there = slices(passport, places)
+    if not there:
+        return None
     dtypes = sorted({one.dtype for one in there})
+    st.subheader(wording.WHERE, help=HELP["break_even"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        dtype = dtypes[0] if dtypes else ""
+        dtype = dtypes[0]
         if len(dtypes) > 1:
             dtype = st.segmented_control(
                 "Numbers", dtypes, default=dtype, key="device_dtype", required=True, help=HELP["dtype"]
             )
-        found = CrossoverMap(passport, Slice(scope.tile, dtype))
-        batches = found.batches(shape.place for shape in layers)
-        if not batches:
+        wanted = Slice(scope.tile, dtype)
+        if not covers(passport, wanted, places):
             other_tiles([one.tile for one in there if one.dtype == dtype])
             return None
+        found = CrossoverMap(passport, wanted)
+        batches = found.batches(places)
         batch = st.segmented_control(
             "Batch", batches, default=batches[0], key=f"device_batch_{batches}", required=True
         )
@@ -113,9 +118,9 @@ def view_of(passport: Passport) -> View | None:
 
 def other_tiles(tiles: list[int]) -> None:
     """Where the layers were measured in tiles of another width, say so and offer to go there."""
-    if tiles:
-        st.caption(wording.other_tiles(state.scope().tile, tiles))
-        wanted = tiles[-1]
+    st.caption(wording.other_tiles(state.scope().tile, tiles))
+    wanted = next((tile for tile in reversed(tiles) if tile in services.TILES), None)
+    if wanted is not None:
         st.button(wording.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
 
 
@@ -135,6 +140,7 @@ def verdict(shown: Shown, view: View | None) -> None:
 def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
     """Measure, or Stop while a measurement is active; how far it is, or how the last one ended."""
     missing = DEVICES[device].missing()
+    st.subheader(wording.MEASURE)
     if run is not None and run.active:
         stop_button(run, key="stop_measuring")
     elif missing is not None:
@@ -161,7 +167,6 @@ def measure_button(device: str) -> None:
 
 def measured(view: View) -> None:
     """The map, then the table."""
-    st.subheader("Where sparse wins", help=HELP["break_even"])
     figure = crossover_map(device_findings.lines(view), view.ratios)
     controls.show_chart(figure, key="crossover", alt=wording.MAP_ALT)
     st.caption(f"{wording.MAP_NOTE}  \n{wording.LAYER_NAMES}")
@@ -247,13 +252,16 @@ def live() -> None:
     """The part that repeats while a measurement is active; when it ends, the whole page runs once more."""
     run = services.measurement()
     answer, shown = st.container(), chosen(choices())
-    view = None if shown.passport is None else view_of(shown.passport)
+    first, figures, last = st.container(), st.container(), st.container()
+    with figures:
+        view = None if shown.passport is None else view_of(shown.passport)
+        if view is not None:
+            measured(view)
     with answer:
         verdict(shown, view)
-    if shown.device:
-        measuring(shown.device, run)
-    if view is not None:
-        measured(view)
+    with first if view is None or was_active else last:
+        if shown.device:
+            measuring(shown.device, run)
     if was_active and not (run and run.active):
         st.rerun()
 

@@ -99,7 +99,7 @@ def model_passport(
     dtype: str = "float32",
     odd_one: str | None = None,
 ) -> Passport:
-    """Every layer of a model in the same state at each ratio; the first layer in state `odd_one`, if given."""
+    """Every layer of a model in one state at each ratio; the first layer in state `odd_one`, if given."""
     rows: list[MeasuredLayer] = []
     for number, shape in enumerate(distinct_layers(load_model(model))):
         for batch in batches:
