@@ -9,10 +9,13 @@ from typing import Any
 from app import wording
 from app.device_charts import MapLine
 from app.findings import Verdict
-from bcbp.crossover import DECLINED, CrossoverMap, Spot, Tally, paying_ratio, tallies
+from bcbp.crossover import DECLINED, CrossoverMap, Spot, Tally, measured_work, paying_ratio, tallies
 from kernels.layers import LayerShape
 
 PAYS, PARTLY, NO, UNCLEAR, UNKNOWN = "pays", "in part", "no", "cannot tell", "not measured"
+
+# Layers with less of the network's work than this do not speak for it.
+_WORK_TO_ANSWER = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,13 @@ def answer(view: View) -> Verdict:
     if not found:
         return Verdict(UNKNOWN, f"Not measured at batch {view.batch}.", "")
     mood, sentence = _answer(found, view.batch)
-    return Verdict(mood, sentence, _cause(view, found, mood))
+    measured, total = max(tally.measured for tally in found), sum(view.layers.values())
+    so_far = f"So far {measured} of {total} layers are measured. " if measured < total else ""
+    work = measured_work(view.found, view.layers, view.batch)
+    if work < _WORK_TO_ANSWER:
+        short = f"They hold {wording.percent(work, 0)} of the multiply-adds, too little for an answer."
+        return Verdict(UNKNOWN, so_far + short, "")
+    return Verdict(mood, so_far + sentence, _cause(view, found, mood))
 
 
 def _answer(found: Sequence[Tally], batch: int) -> tuple[str, str]:
@@ -89,9 +98,6 @@ def _cause(view: View, found: Sequence[Tally], mood: str) -> str:
         parts.append("There is no ratio from which on winning layers take half of the time or more.")
     if mood == UNCLEAR:
         parts.append("More rounds or a quieter machine would narrow the intervals.")
-    measured, total = max(tally.measured for tally in found), sum(view.layers.values())
-    if measured < total:
-        parts.append(f"{measured} of {total} layers are measured.")
     spots = [spot for line in lines(view) for spot in line.spots if spot.row is not None]
     noisy = sum(spot.row.row.noisy for spot in spots if spot.row is not None)
     if noisy:

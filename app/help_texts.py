@@ -109,7 +109,10 @@ HELP = {
     "device_batches": "Images run at once. Each batch size is a column of its own in the table.",
     "device_ratios": "Shares of weights removed at which every layer is timed.",
     "again": "Also what the passport has already; the newer figure takes the place of the older one.",
-    "ceiling": "Measured on this device, not looked up: the best of many short runs.",
+    "ceiling": (
+        "Measured on the device, not looked up: the best of many short runs. A multiply-add is two FLOP; a "
+        "copy counts what it reads and what it writes."
+    ),
     # compare
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "points": "Percentage points of accuracy against dense.",

@@ -201,6 +201,13 @@ def _tally(chart: CrossoverMap, places: Mapping[Place, int], batch: int, ratio: 
     return Tally(ratio, counts[WINS], counts[LOSES], counts[UNCLEAR], counts[DECLINED], share)
 
 
+def measured_work(chart: CrossoverMap, layers: Mapping[LayerShape, int], batch: int) -> float:
+    """Share of the network's multiply-adds in layers that were measured at that batch size, at any ratio."""
+    work = {shape: count * shape.flops(batch) for shape, count in layers.items()}
+    known = [work[shape] for shape in layers if chart.break_even(shape.place, batch).highest is not None]
+    return sum(known) / sum(work.values())
+
+
 def paying_ratio(found: Sequence[Tally]) -> float | None:
     """The smallest ratio from which on, up to the highest measured, winning layers hold most of the time.
 

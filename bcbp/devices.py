@@ -35,8 +35,8 @@ class Device:
 def _cpu_rates() -> tuple[Rate, ...]:
     ceiling = measure_ceiling()
     return (
-        Rate("multiply-adds, float32", ceiling.flops, "FLOP/s"),
-        Rate("memory copy, read and written", ceiling.bytes, "B/s"),
+        Rate("float32 peak", ceiling.flops, "FLOP/s"),
+        Rate("memory copy", ceiling.bytes, "B/s"),
     )
 
 

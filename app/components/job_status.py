@@ -18,6 +18,8 @@ STEP_ICONS = {
     "done": ":material/check_circle:",
     "failed": ":material/error:",
 }
+# A longer list would push everything else off the screen.
+_MOST_STEPS = 10
 
 
 def job_status(run: RunView[Any]) -> None:
@@ -34,7 +36,9 @@ def job_status(run: RunView[Any]) -> None:
     if run.error:
         st.error(run.error, icon=":material/error:")
     if progress.steps:
-        with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
+        with st.expander(
+            "Steps", expanded=run.active and len(progress.steps) <= _MOST_STEPS, icon=":material/checklist:"
+        ):
             st.markdown("  \n".join(f"{STEP_ICONS[step.state]} {step.label}" for step in progress.steps))
 
 

@@ -49,12 +49,17 @@ def test_the_cause_is_work_and_rate_of_the_costliest_layer() -> None:
 
 
 def test_what_is_missing_and_what_was_noisy_are_said() -> None:
-    made = passport([row for shape in list(SAMPLE)[:2] for row in measured(shape, WINS)])
+    made = passport([row for shape in list(SAMPLE)[:5] for row in measured(shape, WINS)])
     noisy = made.rows[1]
     object.__setattr__(noisy.row, "noisy", True)
-    cause = device_findings.answer(view(made)).cause
-    assert "3 of 10 layers are measured." in cause
-    assert "unsteady in 1 of 2 measurements" in cause
+    found = device_findings.answer(view(made))
+    assert found.sentence.startswith("So far 6 of 10 layers are measured. Yes")
+    assert "unsteady in 1 of 5 measurements" in found.cause
+
+
+def test_a_few_small_layers_do_not_speak_for_the_network() -> None:
+    found = device_findings.answer(view(passport(measured(next(iter(SAMPLE)), WINS))))
+    assert found.mood == UNKNOWN and "0 % of the multiply-adds, too little" in found.sentence
 
 
 def test_without_figures_there_is_no_answer() -> None:

@@ -98,7 +98,7 @@ def test_no_is_an_answer_here_too(open_page: Open, passports: PassportStore) -> 
 def test_a_recording_is_labelled_and_leaves_live_figures_alone(
     open_page: Open, passports: PassportStore, recorded: Path
 ) -> None:
-    write_live(passports, {0.5: LOSES})
+    write_live(passports, {0.5: LOSES}, tile=64)
     app = open_page("device", passport="recorded:gpu", tile="64")
     said = healthy(app).success[0].value
     assert said.startswith("Recorded\\: NVIDIA Test GPU, 2026\\-11\\-23, commit 0123456")
@@ -107,7 +107,7 @@ def test_a_recording_is_labelled_and_leaves_live_figures_alone(
     assert label in app.selectbox(key="passport_of_recorded:gpu").options
     assert app.query_params["passport"] in ("recorded:gpu", ["recorded:gpu"])
     app.switch_page("views/tune.py").run()
-    assert set(edited_table(healthy(app))["break_even"]) == {wording.NOT_MEASURED}
+    assert set(edited_table(healthy(app))["break_even"]) == {"none up to 50 %"}
 
 
 def test_this_machine_is_shown_unless_a_recording_is_asked_for(open_page: Open, recorded: Path) -> None:

@@ -20,6 +20,7 @@ from bcbp.crossover import (
     break_even,
     covers,
     distinct_layers,
+    measured_work,
     paying_ratio,
     slices,
     tallies,
@@ -135,9 +136,10 @@ def test_tallies_count_every_layer_once_and_shares_stay_shares(states: list[str]
         if state != NOT_MEASURED
         for row in measured(shape, state)
     ]
-    found = tallies(CrossoverMap(passport(rows), Slice(32, "float32")), SAMPLE, 1)
+    chart = CrossoverMap(passport(rows), Slice(32, "float32"))
+    found = tallies(chart, SAMPLE, 1)
     if not rows:
-        assert not found
+        assert not found and measured_work(chart, SAMPLE, 1) == 0
         return
     (tally,) = found
     measured_layers = sum(
@@ -146,6 +148,7 @@ def test_tallies_count_every_layer_once_and_shares_stay_shares(states: list[str]
     assert tally.measured == measured_layers
     assert 0 <= tally.time_share <= 1
     assert (tally.wins > 0) == (tally.time_share > 0)
+    assert (measured_work(chart, SAMPLE, 1) == pytest.approx(1)) == (tally.measured == 10)
 
 
 @pytest.mark.parametrize(
