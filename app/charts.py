@@ -32,7 +32,7 @@ MARKERS = {
     "unstructured": "star",
     "2:4": "hexagon",
 }
-_OTHER = "#7A7F87"
+OTHER = "#7A7F87"
 _GRID = "rgba(128, 132, 140, 0.25)"
 
 # Beyond this many tiles, pairs of bars are thinner than a pixel or two: steps read better.
@@ -43,7 +43,7 @@ HEATMAP_BINS = 480
 
 
 def method_color(method: str) -> str:
-    return COLORS.get(method, _OTHER)
+    return COLORS.get(method, OTHER)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 def trade_off(points: Sequence[Point]) -> go.Figure:
     """Accuracy over latency with intervals; filled markers, since all of it is measured."""
-    figure = _figure(height=380)
+    figure = blank_figure(height=380)
     front = sorted((p for p in points if p.on_front), key=lambda p: p.latency)
     figure.add_scatter(
         x=[p.latency for p in front],
         y=[100 * p.accuracy for p in front],
         mode="lines",
-        line={"color": _OTHER, "width": 1.5, "dash": "dot"},
+        line={"color": OTHER, "width": 1.5, "dash": "dot"},
         name="best trade-offs",
         hoverinfo="skip",
     )
@@ -116,7 +116,7 @@ def _marker(point: Point) -> dict[str, object]:
 
 def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> go.Figure:
     """Latency per (method, title, median ms, quartiles), when there is no accuracy to set it against."""
-    figure = _figure(height=60 + 44 * max(1, len(rows)))
+    figure = blank_figure(height=60 + 44 * max(1, len(rows)))
     for method, title, median, (low, high) in rows:
         figure.add_bar(
             x=[median],
@@ -140,7 +140,7 @@ def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) ->
 
 def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
     """Columns kept by each tile, bars (or steps) per (method, title, mask): equal heights mean balance."""
-    figure = _figure(height=210)
+    figure = blank_figure(height=210)
     for method, title, mask in masks:
         kept = mask.kept_per_tile.tolist()
         common = {
@@ -163,7 +163,7 @@ def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
 def mask_heatmap(mask: Mask, method: str) -> go.Figure:
     """The share kept in equal bins of columns, for browsers where the canvas is not wanted."""
     share, high, wide = _binned_share(mask)
-    figure = _figure(height=260)
+    figure = blank_figure(height=260)
     figure.add_heatmap(
         z=share,
         x0=wide / 2,
@@ -192,7 +192,7 @@ def _binned_share(mask: Mask) -> tuple[np.ndarray, int, int]:
     return np.round(100 * sums / ones).astype(np.uint8), high, wide
 
 
-def _figure(*, height: int) -> go.Figure:
+def blank_figure(*, height: int) -> go.Figure:
     """Transparent, quiet, and readable at 390 px; Streamlit's theme supplies fonts and text colours."""
     figure = go.Figure()
     figure.update_layout(

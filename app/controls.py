@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import services, state
+from app import services, state, wording
 from app.help_texts import HELP
 from app.state import Edits
+from bcbp.device_request import RATIOS, DeviceRequest
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -169,17 +170,57 @@ def _more_settings() -> dict[str, Any]:
         required=True,
         help=HELP["images"],
     )
-    rounds = st.segmented_control(
+    rounds = _rounds("run_rounds")
+    data = st.text_input("Folder with images", key="run_data", persist_state="session", help=HELP["data"])
+    return {"recovery": recovery, "images": images, "rounds": rounds, "data": data.strip() or None}
+
+
+def device_settings(device: str) -> DeviceRequest:
+    """What to measure of a device. Raises SpecError for settings that cannot be carried out."""
+    default, scope = DeviceRequest(), state.scope()
+    batches = st.pills(
+        "Batch sizes to time",
+        BATCHES,
+        default=default.batches,
+        selection_mode="multi",
+        key="device_batches",
+        persist_state="session",
+        help=HELP["device_batches"],
+    )
+    with st.expander("More settings", icon=":material/tune:"):
+        ratios = st.pills(
+            "Ratios to time",
+            (0.1, *RATIOS),
+            default=RATIOS,
+            format_func=wording.ratio_percent,
+            selection_mode="multi",
+            key="device_ratios",
+            persist_state="session",
+            help=HELP["device_ratios"],
+        )
+        rounds = _rounds("device_rounds")
+        again = st.toggle("Measure again", key="device_again", persist_state="session", help=HELP["again"])
+    return DeviceRequest(
+        model=scope.model,
+        device=device,
+        tile=scope.tile,
+        ratios=tuple(sorted(ratios)),
+        batches=tuple(sorted(batches)),
+        rounds=rounds,
+        again=again,
+    )
+
+
+def _rounds(key: str) -> int:
+    return st.segmented_control(
         "Timing rounds",
         ROUNDS,
         default=CompareRequest().rounds,
-        key="run_rounds",
+        key=key,
         persist_state="session",
         required=True,
         help=HELP["rounds"],
     )
-    data = st.text_input("Folder with images", key="run_data", persist_state="session", help=HELP["data"])
-    return {"recovery": recovery, "images": images, "rounds": rounds, "data": data.strip() or None}
 
 
 def figures(*shown: tuple[str, str, str | None]) -> None:

@@ -11,6 +11,7 @@ PAGES = {
     "Masks": "The same layer pruned by each method, on the same axes.",
     "Run": "Prune, recover, test and time every method on this machine.",
     "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
+    "Device": "Where pruning pays on this machine: layer by layer, ratio by ratio.",
 }
 
 HELP = {
@@ -42,6 +43,11 @@ HELP = {
     "work": "The layer's share of the network's multiply-adds.",
     "grid": "Tiles × columns: each cell is one decision to keep or remove.",
     "engine": "What is expected to run the layer. The measured choice stands in the results of a run.",
+    "break_even": (
+        f"{OURS}: the smallest ratio measured on this machine from which on the layer, pruned by BCBP, beats "
+        "the best dense one, by verdict and up to the highest ratio measured. Nothing is interpolated. "
+        "*Not measured*: press Measure on the Device page, for this model and this tile."
+    ),
     "bound": (
         "Estimate, not measured: if the multiply-adds that are left took as long as before. "
         "Run measures what remains of it."
@@ -90,6 +96,23 @@ HELP = {
     ),
     "stop": "Stops within a second or two; what has been measured is kept.",
     "environment": "Times hold for this machine, with this load and these versions.",
+    # device
+    "passport": (
+        "Live figures are this machine's. Recorded ones ship with the product, imported ones come from a "
+        "file, earlier ones were measured with other versions or on another machine. They never mix."
+    ),
+    "dtype": "The number format that both sparse and dense were timed in.",
+    "import": (
+        "A passport that the Device page of another machine exported. It is checked, never executed, and "
+        "stays apart from live figures."
+    ),
+    "device_batches": "Images run at once. Each batch size is a column of its own in the table.",
+    "device_ratios": "Shares of weights removed at which every layer is timed.",
+    "again": "Also what the passport has already; the newer figure takes the place of the older one.",
+    "ceiling": (
+        "Measured on the device, not looked up: the best of many short runs. A multiply-add is two FLOP; a "
+        "copy counts what it reads and what it writes."
+    ),
     # compare
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "points": "Percentage points of accuracy against dense.",

@@ -22,6 +22,7 @@ def pages() -> list[st.Page]:
         "masks": "grid_on",
         "run": "play_circle",
         "compare": "balance",
+        "device": "memory",
     }
     return [
         st.Page(

@@ -15,10 +15,15 @@ import streamlit as st
 from app import wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
+from bcbp.crossover import CrossoverMap, Slice, distinct_layers
+from bcbp.device_request import DeviceRequest
+from bcbp.devices import DEVICES, present_devices
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
-from bcbp.jobs import JobQueue, RunStore, RunView
+from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
+from bcbp.passport import Passport, PassportError
+from bcbp.passport_store import PassportStore
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
@@ -26,7 +31,8 @@ from bcbp.recovery import RECOVERIES
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment
-from kernels.engines import decline_reason
+from kernels.engines import ENGINE_NAMES, decline_reason, engine
+from kernels.layers import LayerShape
 from kernels.pack import pack
 
 CRITERION = "l2"
@@ -110,14 +116,71 @@ def queue() -> JobQueue:
     return JobQueue(store())
 
 
-def submit(request: CompareRequest) -> str:
-    """Queue a comparison; gives its run id."""
+def submit(request: CompareRequest | DeviceRequest) -> str:
+    """Queue a comparison or a measurement; gives its run id."""
     return queue().submit(request)
 
 
-def runs() -> tuple[RunView, ...]:
-    """All runs on this machine, newest first."""
-    return store().list()
+def runs() -> tuple[RunView[CompareRequest], ...]:
+    """All comparisons on this machine, newest first."""
+    return store().of_kind(CompareRequest)
+
+
+def run(run_id: str) -> RunView[CompareRequest]:
+    """One comparison as it stands now. Raises RunNotFound."""
+    found = store().read(run_id)
+    if not isinstance(found.request, CompareRequest):
+        raise RunNotFound(f"Expected the id of a comparison; {run_id} is a measurement of the device.")
+    return found
+
+
+def measurement() -> RunView[DeviceRequest] | None:
+    """The newest measurement of this machine, whichever session started it."""
+    return next(iter(store().of_kind(DeviceRequest)), None)
+
+
+@st.cache_resource(show_spinner=False)
+def passports() -> PassportStore:
+    return PassportStore(store().root)
+
+
+def live_devices() -> tuple[str, ...]:
+    """What can be measured on this machine, the first one first; the CPU where nothing can."""
+    return present_devices() or tuple(DEVICES)[-1:]
+
+
+def live_passport(device: str) -> Passport | None:
+    """What was measured on this machine under its present conditions. Raises PassportError."""
+    return passports().live(device, machine())
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def layer_shapes(name: str) -> dict[LayerShape, int]:
+    """The distinct layers of a model, with how many there are of each."""
+    return distinct_layers(model(name))
+
+
+def break_evens(name: str, tile: int) -> dict[str, str]:
+    """What this machine's own passport says of every layer of a model, in words."""
+    device = live_devices()[0]
+    try:
+        passport = live_passport(device)
+    except PassportError:  # the Device page says what is wrong with it
+        passport = None
+    if passport is None:
+        return {}
+    found = CrossoverMap(passport, Slice(tile, DEVICES[device].dtype))
+    words = {}
+    for info in model(name).layers:
+        place = (info.geometry, info.plane)
+        evens = [(batch, found.break_even(place, batch)) for batch in found.batches([place])]
+        words[info.name] = wording.break_evens([(b, e.ratio, e.highest, bool(e.reason)) for b, e in evens])
+    return words
+
+
+def engines() -> tuple[tuple[str, str, str | None], ...]:
+    """Every engine: name, title, and why it cannot run here (None: it can)."""
+    return tuple((name, engine(name).title, engine(name).available()) for name in ENGINE_NAMES)
 
 
 @st.cache_data(ttl=5, max_entries=1, show_spinner=False)

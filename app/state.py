@@ -16,10 +16,11 @@ MODEL, TILE, RATIO, METHOD, LAYER = "model", "tile", "ratio", "method", "layer"
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
-# Ours: session keys, and (for the last three) names in the link.
+# Ours: session keys, and (for the last four) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
-ALLOCATION, LAYERS, RUN = "allocation", "layers", "run"
-_LINK = (ALLOCATION, LAYERS, RUN)
+_UPLOADER = "uploader_version"
+ALLOCATION, LAYERS, RUN, PASSPORT = "allocation", "layers", "run", "passport"
+_LINK = (ALLOCATION, LAYERS, RUN, PASSPORT)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -192,6 +193,36 @@ def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
 
 
+def passport_id(known: Sequence[str], default: str) -> str:
+    """The passport in focus, from the link or chosen here; `default` if `known` does not have it."""
+    held = st.session_state.get(PASSPORT)
+    if held in known:
+        return str(held)
+    if held is not None:
+        _note(wording.bad_link(PASSPORT, held, default))
+        set_passport(None)
+    return default
+
+
+def set_passport(passport: str | None) -> None:
+    """Show this passport; None for this machine's own."""
+    st.session_state[PASSPORT] = passport
+
+
+def choose_tile(tile: int) -> None:
+    """Only from a callback: the scope bar shows the widget TILE on every page."""
+    st.session_state[TILE] = tile
+
+
+def uploader_version() -> int:
+    """Part of the uploader's key: a new number empties it."""
+    return st.session_state.setdefault(_UPLOADER, 0)
+
+
+def empty_uploader() -> None:
+    st.session_state[_UPLOADER] = uploader_version() + 1
+
+
 def ask_for_run() -> None:
     """Have the Run page start at once."""
     st.session_state[_START] = True
@@ -209,6 +240,7 @@ def write_link(layers: Sequence[str]) -> None:
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
+        PASSPORT: st.session_state.get(PASSPORT),
     }
     for key, value in wanted.items():
         if value is None:

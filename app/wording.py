@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 PAGE_TITLE = "BCBP: does pruning pay here?"
@@ -42,6 +43,19 @@ NO_ACCURACY = "No accuracy: the weights are random, or there are no images at ha
 NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here."
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
+
+NOT_MEASURED = "not measured"
+MAP_ALT = "Layer by ratio: where sparse beats the best dense on this device"
+MAP_NOTE = (
+    "▲ sparse wins · ▼ sparse loses · ≈ cannot tell · ✕ the engine cannot run it · – not measured. "
+    "The number is the time of the best dense layer / the time of the sparse one."
+)
+LAYER_NAMES = (
+    "Layers are named kernel/stride, channels in-out, @ input plane; ×3 means that the model has three of it."
+)
+MEASURE_NOTE = "Minutes for a small model, longer for large batches. What is measured already is left out."
+WHERE, MEASURE = "Where sparse wins", "Measure this machine"
+THIS_MACHINE, THAT_MACHINE = "What this machine is", "What that machine is"
 
 STATE_WORDS = {
     "queued": "Waiting",
@@ -291,3 +305,97 @@ def start_caption(*, with_accuracy: bool) -> str:
     """What the first button does, for a model with or without an accuracy."""
     test = "tests it on real images and times it" if with_accuracy else "times it (no accuracy: see below)"
     return f"Prunes the model above by each method, {test}, in the background. Stop works at any time."
+
+
+def literal(text: str) -> str:
+    r"""Words out of a file that somebody else wrote, as Markdown that makes no picture and no colour of them.
+
+    >>> print(literal("Xeon(R) ![x](y) :red[z]"))
+    Xeon\(R\) \!\[x\]\(y\) \:red\[z\]
+    """
+    return re.sub(r"([!-+\--/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def break_even(ratio: float | None, highest: float | None, *, declined: bool = False) -> str:
+    """
+    >>> break_even(0.5, 0.9), break_even(None, 0.9), break_even(None, None)
+    ('from 50 %', 'none up to 90 %', 'not measured')
+    """
+    if highest is None:
+        return NOT_MEASURED
+    if declined:
+        return "cannot run"
+    return f"none up to {ratio_percent(highest)}" if ratio is None else f"from {ratio_percent(ratio)}"
+
+
+def break_evens(found: Sequence[tuple[int, float | None, float | None, bool]]) -> str:
+    """Per batch size: ratio, highest measured, whether the engine declined.
+
+    >>> break_evens([(1, 0.5, 0.9, False), (8, None, 0.9, False)])
+    'from 50 % at batch 1, none up to 90 % at batch 8'
+    >>> break_evens([(1, 0.5, 0.9, False), (8, 0.5, 0.9, False)])
+    'from 50 %'
+    """
+    words = [(break_even(ratio, highest, declined=no), batch) for batch, ratio, highest, no in found]
+    if len({word for word, _ in words}) == 1:
+        return words[0][0]
+    return ", ".join(f"{word} at batch {batch}" for word, batch in words) or NOT_MEASURED
+
+
+def rate(value: float, unit: str) -> str:
+    """
+    >>> rate(4.61e11, "FLOP/s"), rate(2.13e10, "B/s")
+    ('461 GFLOP/s', '21.3 GB/s')
+    """
+    for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= limit:
+            return f"{value / limit:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
+def layer_count(name: str, count: int) -> str:
+    """
+    >>> layer_count("3x3 64-64 @56", 4), layer_count("linear 512-1000", 1)
+    ('3x3 64-64 @56 ×4', 'linear 512-1000')
+    """
+    return f"{name} ×{count}" if count > 1 else name
+
+
+def passport_label(origin: str, device: str, dates: tuple[str, str], commits: Sequence[str]) -> str:
+    """
+    >>> passport_label("recorded", "NVIDIA H200", ("2026-11-25T10", "2026-11-25T11"), ["0123456789ab"])
+    'recorded: NVIDIA H200, 2026-11-25, commit 0123456'
+    """
+    days = " to ".join(dict.fromkeys(date[:10] for date in dates))
+    at = ", ".join(commit[:7] for commit in commits) or "unknown"
+    return f"{origin}: {device}, {days}, commit {at}"
+
+
+def live_label(device: str) -> str:
+    """
+    >>> live_label("Xeon")
+    'This machine (live): Xeon'
+    """
+    return f"This machine (live): {device}"
+
+
+def other_tiles(tile: int, measured: Sequence[int]) -> str:
+    """
+    >>> other_tiles(32, [64])
+    'Nothing is measured in tiles of 32 filters; it is in tiles of 64.'
+    """
+    return (
+        f"Nothing is measured in tiles of {tile} filters; it is in tiles of {', '.join(map(str, measured))}."
+    )
+
+
+def measure_label(model: str, tile: int) -> str:
+    return f"Measure the layers of {model} in tiles of {tile}"
+
+
+def show_tile(tile: int) -> str:
+    return f"Show tiles of {tile}"
+
+
+def cannot_measure(reason: str) -> str:
+    return f"Nothing can be measured here: {reason}."

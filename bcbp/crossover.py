@@ -60,11 +60,16 @@ class CrossoverMap:
             row, tile = measured.row, min(chosen.tile, measured.shape.geometry.rows)
             if (row.tile, row.dtype) != (tile, chosen.dtype):
                 continue
-            at = (measured.place, row.batch)
+            at = (measured.shape.place, row.batch)
             if row.pattern == PATTERN:
                 self._rows.setdefault(at, {})[row.ratio] = measured
             elif row.median_ms is not None and row.pattern == row.yardstick:
                 self._dense[at] = min(row.median_ms, self._dense.get(at, row.median_ms))
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """Every layer that was measured in this slice, at whatever batch size."""
+        return frozenset(place for place, _ in self._rows)
 
     def spot(self, place: Place, batch: int, ratio: float) -> Spot:
         """What is known of a layer at a batch size and ratio."""
@@ -131,12 +136,22 @@ def slices(passport: Passport, places: Iterable[Place]) -> tuple[Slice, ...]:
     tiles: dict[str, set[int]] = {}
     clipped: dict[str, set[int]] = {}
     for one in passport:
-        if one.place in wanted and one.row.pattern == PATTERN:
+        if one.shape.place in wanted and one.row.pattern == PATTERN:
             whole = one.row.tile < one.shape.geometry.rows
             (tiles if whole else clipped).setdefault(one.row.dtype, set()).add(one.row.tile)
     for dtype, found in clipped.items():
         tiles.setdefault(dtype, {max(found)})
     return tuple(Slice(tile, dtype) for dtype in sorted(tiles) for tile in sorted(tiles[dtype]))
+
+
+def covers(passport: Passport, chosen: Slice, places: Iterable[Place]) -> bool:
+    """Whether the layers were measured in that slice, and not just some whose few filters fit any tile."""
+    there = slices(passport, places)
+    if chosen in there:
+        return True
+    widest = [one for one in there if one.dtype == chosen.dtype]
+    wanted, found = set(places), CrossoverMap(passport, chosen).places
+    return bool(widest) and all(wanted & CrossoverMap(passport, one).places <= found for one in widest)
 
 
 def distinct_layers(model: LoadedModel) -> dict[LayerShape, int]:
@@ -169,7 +184,7 @@ class Tally:
 
 def tallies(chart: CrossoverMap, layers: Mapping[LayerShape, int], batch: int) -> tuple[Tally, ...]:
     """One tally per measured ratio, ascending; layers count as often as the network has them."""
-    places = {(shape.geometry, shape.plane): count for shape, count in layers.items()}
+    places = {shape.place: count for shape, count in layers.items()}
     found = [_tally(chart, places, batch, ratio) for ratio in chart.ratios(places)]
     return tuple(tally for tally in found if tally.measured)
 
@@ -184,6 +199,13 @@ def _tally(chart: CrossoverMap, places: Mapping[Place, int], batch: int, ratio: 
     total = sum(times.values()) - times[NOT_MEASURED]
     share = times[WINS] / total if total else 0.0
     return Tally(ratio, counts[WINS], counts[LOSES], counts[UNCLEAR], counts[DECLINED], share)
+
+
+def measured_work(chart: CrossoverMap, layers: Mapping[LayerShape, int], batch: int) -> float:
+    """Share of the network's multiply-adds in layers that were measured at that batch size, at any ratio."""
+    work = {shape: count * shape.flops(batch) for shape, count in layers.items()}
+    known = [work[shape] for shape in layers if chart.break_even(shape.place, batch).highest is not None]
+    return sum(known) / sum(work.values())
 
 
 def paying_ratio(found: Sequence[Tally]) -> float | None:

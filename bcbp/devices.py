@@ -63,11 +63,11 @@ class Device:
 def rates_of(ceiling: Ceiling) -> tuple[Rate, ...]:
     """The rates of a roofline, named."""
     found = [
-        Rate(f"multiply-adds, {ceiling.precision}", ceiling.flops, "FLOP/s"),
-        Rate("memory copy, read and written", ceiling.bytes, "B/s"),
+        Rate(f"{ceiling.precision} peak", ceiling.flops, "FLOP/s"),
+        Rate("memory copy", ceiling.bytes, "B/s"),
     ]
     if ceiling.cache_bytes is not None:
-        found.append(Rate("second cache, read", ceiling.cache_bytes, "B/s"))
+        found.append(Rate("second cache", ceiling.cache_bytes, "B/s"))
     return tuple(found)
 
 

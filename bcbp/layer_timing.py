@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -56,7 +55,7 @@ def time_layers(job: LayerJob, emit: Emit) -> None:
     """Time every group of the job, telling `emit` what happens as it happens.
 
     Events: {"event": "started", "environment", "rates"} with the measured ceilings, {"event": "progress",
-    "group", "share", "message"}, and {"event": "row", "group", "row"} after each timed candidate.
+    "group", "share"}, and {"event": "row", "group", "row"} after each timed candidate.
     """
     torch.set_num_threads(job.threads)
     device = DEVICES[job.device]
@@ -76,8 +75,8 @@ def time_layers(job: LayerJob, emit: Emit) -> None:
             emit({"event": "row", "group": number, "row": row.to_json()})
 
 
-def _tell(emit: Callable[[dict[str, Any]], None], group: int, share: float, message: str) -> None:
-    emit({"event": "progress", "group": group, "share": share, "message": message})
+def _tell(emit: Emit, group: int, share: float, _what: str) -> None:
+    emit({"event": "progress", "group": group, "share": share})
 
 
 def main() -> int:

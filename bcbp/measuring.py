@@ -68,7 +68,7 @@ def missing_groups(
     for shape in layers:
         tile = min(request.tile, shape.geometry.rows)
         for batch in request.batches:
-            at = (shape.geometry, shape.plane, batch, dtype, tile)
+            at = (*shape.place, batch, dtype, tile)
             ratios = tuple(ratio for ratio in sorted(request.ratios) if (*at, ratio, PATTERN) not in has)
             if ratios:
                 groups.append(LayerGroup(shape.geometry, shape.plane, batch, tile, ratios))
@@ -104,7 +104,7 @@ class _Measuring:
             self._group += 1
             self.tracker.begin()
         if event["event"] == "progress":
-            self.tracker.update(event["share"], event["message"])
+            self.tracker.update(event["share"])
         else:
             self._add(self.groups[event["group"]], event["row"])
 

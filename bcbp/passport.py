@@ -55,15 +55,10 @@ class MeasuredLayer:
     commit: str | None
 
     @property
-    def place(self) -> Place:
-        """What makes two layers the same to a device, whatever model they are in and whatever their name."""
-        return self.shape.geometry, self.shape.plane
-
-    @property
     def key(self) -> tuple[object, ...]:
         """What it is a measurement of."""
         row = self.row
-        return (*self.place, row.batch, row.dtype, row.tile, row.ratio, row.pattern)
+        return (*self.shape.place, row.batch, row.dtype, row.tile, row.ratio, row.pattern)
 
     def to_json(self) -> Json:
         where = {"geometry": asdict(self.shape.geometry), "plane": list(self.shape.plane)}

@@ -15,6 +15,11 @@ class LayerShape:
     geometry: ConvGeometry
     plane: Pair
 
+    @property
+    def place(self) -> tuple[ConvGeometry, Pair]:
+        """What makes two layers the same to a device, whatever their name and their network."""
+        return self.geometry, self.plane
+
     def flops(self, batch: int, density: float = 1.0) -> float:
         """Operations of `batch` images, two per multiply-accumulate, at the share `density` of weights."""
         return 2.0 * batch * self.geometry.macs(*self.plane) * density

@@ -18,8 +18,10 @@ from bcbp.plan import PruningPlan
 _COLUMN = st.column_config
 
 
-def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
-    """Every prunable layer in the order of execution."""
+def table(
+    model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]
+) -> pd.DataFrame:
+    """Every prunable layer in the order of execution; `break_evens` are words by layer, where measured."""
     planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
     total = sum(info.macs for info in model.layers)
     lines = []
@@ -32,6 +34,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> pd.DataFrame:
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
+                "break_even": break_evens.get(info.name, wording.NOT_MEASURED),
                 "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
@@ -47,9 +50,9 @@ def _engine(sparse: bool, reason: str | None) -> str:
     return "sparse" if sparse else f"dense: {reason}" if reason else "dense"
 
 
-def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
+def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]) -> None:
     """Show the table; edits go into session state before the page runs again."""
-    lines = table(model, plan, edits)
+    lines = table(model, plan, edits, break_evens)
     key = f"layer_table_{model.name}_{state.table_version()}"
     st.data_editor(
         lines,
@@ -57,7 +60,7 @@ def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits) -> None:
         hide_index=True,
         height=min(38 + 35 * len(lines), 560),
         column_config=_columns(),
-        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "engine"],
+        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "break_even", "engine"],
         on_change=_take_edits,
         args=(key, lines, edits),
         alt="Layers with their ratios, locks and sizes",
@@ -81,6 +84,7 @@ def _columns() -> dict[str, Any]:
         "lock": _COLUMN.CheckboxColumn("Lock", help=words["lock"]),
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
         "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
+        "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
         "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),
         "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),

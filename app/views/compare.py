@@ -11,6 +11,7 @@ from app import charts, controls, findings, services, state, wording
 from app.components.results_table import results_table
 from app.findings import Finding
 from bcbp.jobs import RunView
+from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
 
 MOODS = {
@@ -23,7 +24,7 @@ MOODS = {
 }
 
 
-def chosen_run(runs: tuple[RunView, ...]) -> RunView | None:
+def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequest] | None:
     """The run of the link, else the newest with results."""
     by_id = {run.id: run for run in runs}
     asked = state.run_id()
@@ -35,7 +36,7 @@ def chosen_run(runs: tuple[RunView, ...]) -> RunView | None:
     return next((run for run in runs if run.report and run.report.get("rows")), None)
 
 
-def focus(run: RunView) -> tuple[str | None, str]:
+def focus(run: RunView[CompareRequest]) -> tuple[str | None, str]:
     """Batch size and method that the verdict is about."""
     measured = findings.batches(run.report or {})
     methods = [row["method"] for row in (run.report or {}).get("rows", ()) if row["method"] != DENSE]
@@ -62,7 +63,7 @@ def verdict(rows: tuple[Finding, ...], *, method: str, batch: str | None) -> Non
     show(f"**{answer.sentence}** {answer.cause}", icon=icon)
 
 
-def caption(run: RunView) -> None:
+def caption(run: RunView[CompareRequest]) -> None:
     """Which run this is, where and when; and whether the scope bar has moved on since."""
     environment = (run.report or {}).get("environment") or {}
     st.caption(wording.run_caption(run.title, run.created, run.state, environment))
@@ -126,7 +127,7 @@ def layers(rows: tuple[Finding, ...], method: str) -> None:
         st.dataframe(pd.DataFrame(findings.layer_lines(row)), hide_index=True, alt="Layers of this method")
 
 
-def downloads(run: RunView, method: str) -> None:
+def downloads(run: RunView[CompareRequest], method: str) -> None:
     """The report and the plan, as files for other programs."""
     with st.container(horizontal=True):
         st.download_button(
@@ -147,7 +148,7 @@ def downloads(run: RunView, method: str) -> None:
         )
 
 
-def history(runs: tuple[RunView, ...], shown: RunView | None) -> None:
+def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareRequest] | None) -> None:
     """Every run on this machine; a click on a line opens it."""
     st.subheader("Runs on this machine")
     lines = [

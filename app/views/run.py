@@ -5,29 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from app import controls, findings, services, state, wording
+from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.results_table import results_table
 from app.help_texts import HELP
 from bcbp.errors import SpecError
 from bcbp.jobs import RunNotFound, RunView
 from bcbp.request import CompareRequest
 
-# Timing shares the machine with this page, so the page looks rarely.
-LOOK_SECONDS = 2.0
-STEP_ICONS = {
-    "waiting": ":material/radio_button_unchecked:",
-    "running": ":material/pending:",
-    "done": ":material/check_circle:",
-    "failed": ":material/error:",
-}
 
-
-def current_run() -> RunView | None:
+def current_run() -> RunView[CompareRequest] | None:
     """The run of the link or of this session; a link to a run that is not here is said and dropped."""
     run_id = state.run_id()
     if run_id is None:
         return None
     try:
-        return services.store().read(run_id)
+        return services.run(run_id)
     except RunNotFound:
         st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
         state.set_run(None)
@@ -51,17 +43,10 @@ def start(request: CompareRequest) -> None:
     state.set_run(services.submit(request))
 
 
-def button(run: RunView | None, request: CompareRequest | None) -> None:
+def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) -> None:
     """Run, or Stop while the run in focus is active."""
     if run is not None and run.active:
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key="stop_run",
-            on_click=services.queue().stop,
-            args=(run.id,),
-            help=HELP["stop"],
-        )
+        stop_button(run, key="stop_run")
         return
     pressed = st.button(
         wording.run_label(len(request.pruned_methods) if request else 0),
@@ -75,25 +60,7 @@ def button(run: RunView | None, request: CompareRequest | None) -> None:
         st.rerun()
 
 
-def status(run: RunView) -> None:
-    """State, queue position, steps, progress and time left."""
-    progress = run.progress
-    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
-    if run.state == "queued":
-        st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
-    elif run.active:
-        st.progress(
-            min(1.0, progress.fraction),
-            text=wording.progress_text(progress.stage, progress.message, progress.seconds_left),
-        )
-    if run.error:
-        st.error(run.error, icon=":material/error:")
-    if progress.steps:
-        with st.expander("Steps", expanded=run.active, icon=":material/checklist:"):
-            st.markdown("  \n".join(f"{STEP_ICONS[step.state]} {step.label}" for step in progress.steps))
-
-
-def partial_results(run: RunView) -> None:
+def partial_results(run: RunView[CompareRequest]) -> None:
     """Rows as they arrive."""
     report = run.report or {}
     if not report.get("rows"):
@@ -113,7 +80,7 @@ def live() -> None:
     run = current_run()
     if run is None:
         return
-    status(run)
+    job_status(run)
     partial_results(run)
     if not run.active and was_active:
         st.rerun()

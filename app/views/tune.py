@@ -66,7 +66,9 @@ planned = controls.current_plan()
 totals(planned)
 left, right = st.columns([3, 2], gap="medium")
 with left:
-    layer_table(services.model(state.scope().model), planned, controls.current_edits())
+    scope = state.scope()
+    break_evens = services.break_evens(scope.model, scope.tile)
+    layer_table(services.model(scope.model), planned, controls.current_edits(), break_evens)
     st.caption(wording.TABLE_NOTE)
 with right:
     chosen_layer(planned)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, models, plan, train, tune
+from bcbp.cli import bench, compare, device, models, plan, train, tune
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -20,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     compare.COMMAND,
     plan.COMMAND,
     bench.COMMAND,
+    device.COMMAND,
     tune.COMMAND,
     train.COMMAND,
     models.COMMAND,

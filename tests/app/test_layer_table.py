@@ -47,10 +47,13 @@ def test_the_table_has_every_layer_with_what_the_plan_makes_of_it() -> None:
     model = load_model("sample")
     name = model.layers[1].name
     edits = Edits(ratios={name: 0.3})
-    lines = table(model, make_plan(model, PruneSpec(ratios=((name, 0.3),))), edits).set_index("layer")
+    lines = table(
+        model, make_plan(model, PruneSpec(ratios=((name, 0.3),))), edits, {name: "from 50 %"}
+    ).set_index("layer")
     assert list(lines.index) == [layer.name for layer in model.layers]
     assert lines.loc[name, "ratio"] == pytest.approx(30)
     assert lines.loc[name, "lock"]
     assert lines.loc["conv1", "keep"]
+    assert lines.loc[[name, "conv1"], "break_even"].tolist() == ["from 50 %", "not measured"]
     assert lines["macs"].sum() == pytest.approx(100)
     assert lines.loc["conv1", "engine"].startswith("dense: ")

@@ -14,7 +14,7 @@ from bcbp.intake.architectures import MODELS
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
 
-PAGES = ("model", "tune", "masks", "run", "compare")
+PAGES = ("model", "tune", "masks", "run", "compare", "device")
 Open = Callable[..., AppTest]
 
 

@@ -8,21 +8,26 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from bcbp.cli import COMMANDS, bench, compare, main, make_parser, plan
+from bcbp.cli import COMMANDS, bench, compare, device, main, make_parser, plan
 from bcbp.cli.command import layer_ratio, numbers, shares
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.table import table
+from bcbp.crossover import DECLINED, LOSES, WINS
 from bcbp.errors import DataError
 from bcbp.intake.model import adopt
+from bcbp.passport_store import PassportStore
 from bcbp.plan import PruningPlan
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 from kernels.cpu import engine as cpu_engine
+from kernels.device import environment
+from tests.bcbp.passports import model_passport
 from tests.bcbp.small import use_small_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +79,11 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("bench planning --model lenet", "lenet"),
         ("bench networks --ratio 1.5", "[0, 1)"),
         ("bench networks --tile 33", "33"),
+        ("device --model lenet", "lenet"),
+        ("device --device tpu", "tpu"),
+        ("device --ratio 0", "between 0 and 1"),
+        ("device --measure --import x.json", "got both"),
+        ("device --import /nowhere.json", "nowhere"),
         ("train-sample --model resnet18", "resnet18"),
         ("train-sample --epochs 0", "epoch"),
         ("train-sample --out .", "--out"),
@@ -236,6 +246,45 @@ def test_bench_networks_gives_a_report_per_ratio(capsys, monkeypatch, tmp_path: 
     rows = json.loads(path.read_text())["rows"]
     assert [report["request"]["spec"]["ratio"] for report in rows] == [0.5, 0.75]
     assert capsys.readouterr().out.count("Latency at batch 1") == 2
+
+
+def test_device_shows_this_machine_and_how_to_measure_it(capsys):
+    assert main(["device"]) == 0
+    out = capsys.readouterr().out
+    assert "cpu-tiles" in out and "add --measure" in out
+    assert main(["device", "--json", "passport.json"]) == 2
+    assert "Add --measure" in capsys.readouterr().err
+
+
+def test_a_measured_passport_is_shown_written_and_read_by_another_machine(capsys, monkeypatch, tmp_path):
+    def measure(request, *, root, on_event, should_stop) -> None:
+        made = model_passport({0.5: LOSES, 0.75: WINS}, tile=request.tile, odd_one=DECLINED)
+        PassportStore(root).write_live(replace(made, environment=environment()))
+
+    monkeypatch.setattr(device, "measure_device", measure)
+    path = tmp_path / "passport.json"
+    assert main(["device", "--measure", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "batch 1" in out and "0.75" in out and "cannot run: no wide vectors" in out
+    monkeypatch.setenv("BCBP_HOME", str(tmp_path / "elsewhere"))
+    assert main(["device", "--import", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "Imported" in out and "0.75" in out
+    (stored,) = PassportStore(tmp_path / "elsewhere").others(environment())
+    assert stored.origin == "imported"
+
+
+def test_an_interrupted_measurement_shows_what_it_has(capsys, monkeypatch):
+    monkeypatch.setattr(device, "measure_device", lambda *_args, **_options: None)
+    monkeypatch.setattr(Interrupt, "asked", lambda _self: True)
+    assert main(["device", "--measure"]) == 130
+    assert "Nothing is measured" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_passport_is_refused(capsys, tmp_path: Path):
+    (tmp_path / "x.json").write_text("{}")
+    code, message = refusal(capsys, "device", "--import", str(tmp_path / "x.json"))
+    assert code == 2 and "another kind" in message
 
 
 def test_every_benchmark_is_explained():

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from bcbp.device_request import DeviceRequest
 from bcbp.files import write_json
 from bcbp.jobs import RunNotFound, RunStore, StoreError
 from bcbp.jobs.lock import FileLock
@@ -120,6 +122,30 @@ def test_readers_never_see_half_a_report(store: RunStore):
     done.set()
     reader.join()
     assert seen == sorted(seen)
+
+
+def test_runs_of_each_kind_are_told_apart(store: RunStore):
+    compared, measured = store.create(CompareRequest()), store.create(DeviceRequest(batches=(4,)))
+    assert [view.id for view in store.of_kind(CompareRequest)] == [compared]
+    (view,) = store.of_kind(DeviceRequest)
+    assert (view.id, view.request) == (measured, DeviceRequest(batches=(4,)))
+    assert len(store.list()) == 2 and store.read(measured).title == "layers of sample on cpu · tile 32"
+
+
+def test_a_run_stored_before_there_were_kinds_is_a_comparison(store: RunStore):
+    run_id = store.create(CompareRequest())
+    path = store.folder(run_id) / "request.json"
+    record = json.loads(path.read_text())
+    assert record.pop("kind") == "compare"
+    write_json(path, record)
+    assert store.of_kind(CompareRequest)[0].id == run_id
+
+
+def test_a_run_of_a_kind_that_is_not_known_is_passed_over(store: RunStore):
+    run_id = store.create(CompareRequest())
+    path = store.folder(run_id) / "request.json"
+    write_json(path, json.loads(path.read_text()) | {"kind": "brew"})
+    assert store.list() == ()
 
 
 def test_a_folder_that_is_no_run_or_of_another_version_is_passed_over(store: RunStore):

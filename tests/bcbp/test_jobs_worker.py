@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bcbp.device_request import DeviceRequest
 from bcbp.errors import DataError
-from bcbp.jobs import JobQueue, RunStore
+from bcbp.jobs import JobQueue, RunStore, kinds
 from bcbp.jobs.kinds import KINDS, Kind
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.worker import work
@@ -261,3 +262,26 @@ def test_a_run_waits_for_the_device_and_can_be_stopped_there(store: RunStore, st
         store.ask_to_stop(run_id)
         assert process.wait(timeout=60) == 0
     assert store.read(run_id).state == "stopped"
+
+
+def test_each_kind_of_run_is_carried_out_by_its_own_line_of_the_table(store: RunStore):
+    taken: list[tuple[str, object, Path]] = []
+
+    def taker(name: str) -> Kind:
+        def run(request, *, root, on_event, should_stop) -> None:
+            taken.append((name, request, root))
+
+        return replace(KINDS[name], run=run)
+
+    requests = {"compare": CompareRequest(), "device": DeviceRequest(ratios=(0.5,))}
+    assert list(requests) == list(KINDS)
+    for request in requests.values():
+        work(store.folder(store.create(request)), kinds={name: taker(name) for name in KINDS})
+    assert taken == [(name, request, store.root) for name, request in requests.items()]
+
+
+def test_a_comparison_is_handed_on_as_it_is(monkeypatch):
+    asked = []
+    monkeypatch.setattr(kinds, "compare", lambda request, **options: asked.append((request, set(options))))
+    KINDS["compare"].run(CompareRequest(), root=Path(), on_event=print, should_stop=bool)
+    assert asked == [(CompareRequest(), {"on_event", "should_stop"})]

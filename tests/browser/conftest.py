@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
@@ -17,7 +18,11 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, sync_playwright
 
+from bcbp.crossover import DECLINED, LOSES, UNCLEAR, WINS
+from bcbp.passport_store import PassportStore
+from kernels.device import environment
 from tests.app.stored_runs import report, store_run
+from tests.bcbp.passports import model_passport
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "artifacts" / "screenshots"
@@ -26,6 +31,7 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "phone": (390, 844)}
 LOCAL = {"127.0.0.1", "localhost", ""}
 COLD_START_SECONDS = 60
+SERVER_THREADS = 2  # so that passports made here are those of the server's machine
 
 
 def find_chromium() -> str | None:
@@ -59,9 +65,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server's run store, with one finished run in it."""
+    """The server's run store, with one finished run in it and this machine's passport of the sample."""
     home = tmp_path_factory.mktemp("runs")
     store_run(home, made=report())
+    states = {0.25: LOSES, 0.5: UNCLEAR, 0.75: WINS, 0.9: WINS}
+    made = model_passport(states, batches=(1, 8), odd_one=DECLINED)
+    conditions = environment() | {"threads": SERVER_THREADS}
+    PassportStore(home).write_live(replace(made, environment=conditions))
     return home
 
 
@@ -76,7 +86,7 @@ def server(run_home: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
             cwd=ROOT,
-            env={**os.environ, "BCBP_HOME": str(run_home)},
+            env={**os.environ, "BCBP_HOME": str(run_home), "OMP_NUM_THREADS": str(SERVER_THREADS)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

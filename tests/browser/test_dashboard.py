@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error
 
 from app import wording
+from bcbp.crossover import LOSES
+from tests.bcbp.passports import model_passport
 from tests.browser.conftest import SIZES, Screen, launched
 
 pytestmark = pytest.mark.browser
 Make = Callable[..., Screen]
 
-PAGES = ("model", "tune", "masks", "run", "compare")
+PAGES = ("model", "tune", "masks", "run", "compare", "device")
 # A rerun sends at most this much; steady where milliseconds are not.
 RERUN_BYTES = 64 * 1024
 
@@ -172,3 +176,62 @@ def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
     verdict.click()
     screen.arrived("compare").shot("compare-measured")
     assert screen.page.get_by_text("best dense").first.is_visible()
+
+
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_the_answer_of_the_device_page_is_visible_without_scrolling(open_screen: Make, size: str) -> None:
+    screen = open_screen(size, "dark").open("device").shot(f"device-live-{size}")
+    answer = screen.page.get_by_text("Yes, from 75 % removed on")
+    box = answer.bounding_box()
+    assert box is not None and box["y"] + box["height"] <= SIZES[size][1]
+
+
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_signs_and_numbers_of_the_map_fit_their_cells(open_screen: Make, size: str) -> None:
+    screen = open_screen(size).open("device")
+    labels = screen.page.locator(".heatmap-label text")
+    labels.first.wait_for()
+    texts = labels.all_text_contents()
+    assert {text[0] for text in texts} == set("▲▼≈✕")
+    cells = screen.page.evaluate(
+        "document.querySelector('.heatmaplayer image').getBoundingClientRect().width"
+    )
+    widest = labels.evaluate_all("all => Math.max(...all.map(one => one.getBoundingClientRect().width))")
+    assert 0 < widest < cells / 4
+
+
+def test_a_measurement_of_the_device_survives_reload_stops_and_keeps_its_layers(open_screen: Make) -> None:
+    screen = open_screen("laptop").open("device", "model=cifar-resnet20&tile=16")
+    screen.page.get_by_role("button", name=wording.measure_label("cifar-resnet20", 16)).click()
+    stop = screen.page.get_by_role("button", name="Stop")
+    stop.wait_for(timeout=30_000)
+    screen.page.reload()
+    stop.wait_for(timeout=30_000)
+    screen.page.get_by_role("heading", name=wording.WHERE).wait_for(
+        timeout=120_000
+    )  # the first layer is there
+    screen.shot("device-active")
+    stop.click()
+    screen.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
+    screen.settled().shot("device-stopped")
+    assert screen.page.get_by_text("of 22 layers are measured").is_visible()
+
+
+def test_a_passport_from_elsewhere_is_taken_in_and_a_damaged_one_is_not(
+    open_screen: Make, tmp_path: Path
+) -> None:
+    screen = open_screen("phone").open("device")
+    made = model_passport({0.5: LOSES, 0.75: LOSES}, batches=(1, 128), gpu=True, dtype="float16")
+    (tmp_path / "damaged.json").write_text("{}")
+    (tmp_path / "gpu.json").write_text(json.dumps(made.to_json()))
+    chosen = screen.page.locator("input[type=file]")
+    chosen.set_input_files(tmp_path / "damaged.json")
+    screen.page.get_by_text("got another kind of JSON file").wait_for()
+    screen.shot("device-damaged")
+    chosen.set_input_files(tmp_path / "gpu.json")
+    screen.page.get_by_text("Imported: NVIDIA Test GPU").wait_for()
+    assert "passport=imported" in screen.settled().page.url
+    screen.shot("device-imported").page.reload()
+    screen.page.get_by_text("No, not on this device").wait_for(timeout=60_000)
+    screen.page.get_by_role("button", name="Forget this import").click()
+    screen.page.get_by_text("Yes, from 75 % removed on").wait_for()

@@ -1,0 +1,54 @@
+"""How far a background job is, the same for every kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import services, wording
+from app.help_texts import HELP
+from bcbp.jobs import RunView
+
+# Timing shares the machine with the page, so the page looks rarely.
+LOOK_SECONDS = 2.0
+STEP_ICONS = {
+    "waiting": ":material/radio_button_unchecked:",
+    "running": ":material/pending:",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+}
+# A longer list would push everything else off the screen.
+_MOST_STEPS = 10
+
+
+def job_status(run: RunView[Any]) -> None:
+    """State, queue position, steps, progress and time left."""
+    progress = run.progress
+    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
+    if run.state == "queued":
+        st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
+    elif run.active:
+        st.progress(
+            min(1.0, progress.fraction),
+            text=wording.progress_text(progress.stage, progress.message, progress.seconds_left),
+        )
+    if run.error:
+        st.error(run.error, icon=":material/error:")
+    if progress.steps:
+        with st.expander(
+            "Steps", expanded=run.active and len(progress.steps) <= _MOST_STEPS, icon=":material/checklist:"
+        ):
+            st.markdown("  \n".join(f"{STEP_ICONS[step.state]} {step.label}" for step in progress.steps))
+
+
+def stop_button(run: RunView[Any], *, key: str) -> None:
+    """Stop the job; what it has finished is kept."""
+    st.button(
+        "Stop",
+        icon=":material/stop_circle:",
+        key=key,
+        on_click=services.queue().stop,
+        args=(run.id,),
+        help=HELP["stop"],
+    )

@@ -1,0 +1,275 @@
+"""Device: whether pruning pays here, where, and from which ratio on. Live and recorded never mix."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from app import controls, device_findings, services, state, wording
+from app.components.job_status import LOOK_SECONDS, job_status, stop_button
+from app.device_charts import crossover_map
+from app.device_findings import View
+from app.help_texts import HELP
+from bcbp.crossover import CrossoverMap, Slice, covers, slices
+from bcbp.device_request import DeviceRequest
+from bcbp.devices import DEVICES
+from bcbp.errors import SpecError
+from bcbp.jobs import RunView
+from bcbp.passport import HARDWARE, MAX_BYTES, Passport, PassportError
+from bcbp.passport_store import IMPORTED, LIVE, Stored
+
+MOODS = {
+    device_findings.PAYS: (st.success, ":material/check_circle:"),
+    device_findings.PARTLY: (st.warning, ":material/balance:"),
+    device_findings.NO: (st.error, ":material/cancel:"),
+    device_findings.UNCLEAR: (st.warning, ":material/help:"),
+    device_findings.UNKNOWN: (st.info, ":material/hourglass_empty:"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One line of the selector: this machine's own `device` (a line of DEVICES), or what is `stored`."""
+
+    id: str
+    label: str
+    passport: Passport | None
+    problem: str | None = None
+    device: str | None = None
+    stored: Stored | None = None
+
+
+def choices() -> dict[str, Shown]:
+    """Everything that can be looked at, this machine's own first."""
+    every = [_live(device) for device in services.live_devices()]
+    every += [_stored(stored) for stored in services.passports().others(services.machine())]
+    return {shown.id: shown for shown in every}
+
+
+def _live(device: str) -> Shown:
+    name, label = f"{LIVE}:{device}", wording.live_label(str(services.machine()[HARDWARE[device]]))
+    try:
+        return Shown(name, label, services.live_passport(device), device=device)
+    except PassportError as error:
+        return Shown(name, label, None, str(error), device=device)
+
+
+def _stored(stored: Stored) -> Shown:
+    passport = stored.passport
+    if passport is None:
+        return Shown(stored.id, f"{stored.origin}: {stored.path.name}", None, stored.problem, stored=stored)
+    label = wording.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
+    return Shown(stored.id, label, passport, stored=stored)
+
+
+def in_focus(known: dict[str, Shown]) -> Shown:
+    """The passport of the link or chosen here; this machine's own unless asked otherwise."""
+    return known[state.passport_id(tuple(known), next(iter(known)))]
+
+
+def chosen(known: dict[str, Shown]) -> Shown:
+    """The passport in focus, with a selector where there are several."""
+    current = in_focus(known)
+    if len(known) > 1:
+        picked = st.selectbox(
+            "Device",
+            tuple(known),
+            index=tuple(known).index(current.id),
+            format_func=lambda name: known[name].label,
+            key=f"passport_of_{current.id}",
+            help=HELP["passport"],
+        )
+        if picked != current.id:
+            state.set_passport(picked)
+            st.rerun()
+    return current
+
+
+def view_of(passport: Passport) -> View | None:
+    """What is shown of it; None, with what there is instead, where nothing is measured."""
+    scope = state.scope()
+    layers = services.layer_shapes(scope.model)
+    places = [shape.place for shape in layers]
+    there = slices(passport, places)
+    if not there:
+        return None
+    dtypes = sorted({one.dtype for one in there})
+    st.subheader(wording.WHERE, help=HELP["break_even"])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        dtype = dtypes[0]
+        if len(dtypes) > 1:
+            dtype = st.segmented_control(
+                "Numbers", dtypes, default=dtype, key="device_dtype", required=True, help=HELP["dtype"]
+            )
+        wanted = Slice(scope.tile, dtype)
+        if not covers(passport, wanted, places):
+            other_tiles([one.tile for one in there if one.dtype == dtype])
+            return None
+        found = CrossoverMap(passport, wanted)
+        batches = found.batches(places)
+        batch = st.segmented_control(
+            "Batch", batches, default=batches[0], key=f"device_batch_{batches}", required=True
+        )
+    return View(found, layers, batch)
+
+
+def other_tiles(tiles: list[int]) -> None:
+    """Where the layers were measured in tiles of another width, say so and offer to go there."""
+    st.caption(wording.other_tiles(state.scope().tile, tiles))
+    wanted = next((tile for tile in reversed(tiles) if tile in services.TILES), None)
+    if wanted is not None:
+        st.button(wording.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
+
+
+def verdict(shown: Shown, view: View | None) -> None:
+    """The answer in one sentence, with its cause; whose figures these are comes first."""
+    if shown.problem is not None:
+        st.error(wording.literal(shown.problem), icon=":material/error:")
+        return
+    scope = state.scope()
+    unknown = device_findings.not_measured(scope.model, scope.tile)
+    answer = unknown if view is None else device_findings.answer(view)
+    show, icon = MOODS[answer.mood]
+    whose = "" if shown.device else f"{wording.literal(wording.capital(shown.label))}.  \n"
+    show(f"{whose}**{answer.sentence}** {answer.cause}", icon=icon)
+
+
+def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
+    """Measure, or Stop while a measurement is active; how far it is, or how the last one ended."""
+    missing = DEVICES[device].missing()
+    st.subheader(wording.MEASURE)
+    if run is not None and run.active:
+        stop_button(run, key="stop_measuring")
+    elif missing is not None:
+        st.caption(wording.cannot_measure(missing))
+    else:
+        measure_button(device)
+    if run is not None:
+        job_status(run)
+
+
+def measure_button(device: str) -> None:
+    """One button, and what it will do."""
+    try:
+        request = controls.device_settings(device)
+    except SpecError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    label = wording.measure_label(request.model, request.tile)
+    if st.button(label, type="primary", icon=":material/speed:", key="measure"):
+        services.submit(request)
+        st.rerun()
+    st.caption(wording.MEASURE_NOTE)
+
+
+def measured(view: View) -> None:
+    """The map, then the table."""
+    figure = crossover_map(device_findings.lines(view), view.ratios)
+    controls.show_chart(figure, key="crossover", alt=wording.MAP_ALT)
+    st.caption(f"{wording.MAP_NOTE}  \n{wording.LAYER_NAMES}")
+    st.dataframe(
+        pd.DataFrame(device_findings.break_even_lines(view)),
+        hide_index=True,
+        height="content",
+        column_config={"Layer": st.column_config.TextColumn(pinned=True)},
+        alt="Break-even ratio of every layer",
+    )
+
+
+def facts(shown: Shown) -> None:
+    """The device, its ceilings, and for this machine the engines it has."""
+    st.subheader(wording.THIS_MACHINE if shown.device else wording.THAT_MACHINE)
+    passport = shown.passport
+    environment = services.machine() if shown.device or passport is None else passport.environment
+    if passport is not None:
+        rates = [
+            (
+                wording.literal(wording.capital(rate.name)),
+                wording.rate(rate.value, rate.unit),
+                HELP["ceiling"],
+            )
+            for rate in passport.rates
+        ]
+        controls.figures(*rates)
+    lines = device_findings.environment_lines(environment)
+    st.dataframe(pd.DataFrame(lines), hide_index=True, height="content", alt="Device and versions")
+    if shown.device:
+        engines = device_findings.engine_lines(services.engines())
+        st.dataframe(pd.DataFrame(engines), hide_index=True, height="content", alt="Engines of this machine")
+
+
+def exchange(shown: Shown) -> None:
+    """Export, forget, import."""
+    st.subheader("Export and import")
+    with st.container(horizontal=True):
+        if shown.passport is not None:
+            export(shown.passport)
+        if shown.stored is not None and shown.stored.origin == IMPORTED:
+            st.button(
+                "Forget this import",
+                icon=":material/delete:",
+                on_click=services.passports().forget,
+                args=(shown.stored,),
+            )
+    uploaded = st.file_uploader(
+        "Import a passport",
+        type="json",
+        max_upload_size=MAX_BYTES >> 20,
+        key=f"passport_file_{state.uploader_version()}",
+        help=HELP["import"],
+    )
+    if uploaded is not None:
+        take_in(uploaded.getvalue())
+
+
+def export(passport: Passport) -> None:
+    st.download_button(
+        "Export this passport (JSON)",
+        lambda: json.dumps(passport.to_json(), indent=1),
+        file_name=f"bcbp-passport-{passport.device}-{passport.dates[1][:10]}.json",
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def take_in(content: bytes) -> None:
+    """Keep what was uploaded and show it, or say in a sentence why not."""
+    try:
+        stored = services.passports().take_in(content)
+    except PassportError as error:
+        st.error(wording.literal(str(error)), icon=":material/error:")
+        return
+    state.set_passport(stored.id)
+    state.empty_uploader()
+    st.rerun()
+
+
+def live() -> None:
+    """The part that repeats while a measurement is active; when it ends, the whole page runs once more."""
+    run = services.measurement()
+    answer, shown = st.container(), chosen(choices())
+    first, figures, last = st.container(), st.container(), st.container()
+    with figures:
+        view = None if shown.passport is None else view_of(shown.passport)
+        if view is not None:
+            measured(view)
+    with answer:
+        verdict(shown, view)
+    with first if view is None or was_active else last:
+        if shown.device:
+            measuring(shown.device, run)
+    if was_active and not (run and run.active):
+        st.rerun()
+
+
+newest = services.measurement()
+was_active = newest is not None and newest.active
+st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
+focus = in_focus(choices())
+if focus.problem is None:
+    facts(focus)
+exchange(focus)
