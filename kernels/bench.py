@@ -57,13 +57,17 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to time: the call, or the reason (`note`) there is none. `density`: its share of the MACs."""
+    """Something to time: the call, or the reason (`note`) there is none.
+
+    `density` is its share of the multiply-accumulates; `residual` says whether it adds one.
+    """
 
     pattern: str
     engine: str
     density: float
     run: Callable[[], object] | None
     note: str = ""
+    residual: bool = False
 
 
 class DeviceBench(Protocol):
@@ -71,7 +75,7 @@ class DeviceBench(Protocol):
 
     `dense_forms` are the candidates that do the same work densely; the fastest is the yardstick. The
     `baseline`, one of them, is doubled as the control. `patterns` are those it can time,
-    `residual` says whether one is added, `itemsize` is the bytes of a value. A sample takes `sample_seconds`.
+    `itemsize` is the bytes of a value. A sample takes `sample_seconds`.
     """
 
     baseline: str
@@ -79,7 +83,6 @@ class DeviceBench(Protocol):
     patterns: tuple[str, ...]
     dtype: str
     itemsize: int
-    residual: bool
     sample_seconds: float
 
     def ceiling(self) -> Ceiling: ...
@@ -167,7 +170,7 @@ def _row(
     time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[yardstick])
     flops = layer.shape.flops(layer.batch, candidate.density)
     moved = layer.shape.moved(
-        layer.batch, candidate.density, itemsize=bench.itemsize, residual=bench.residual
+        layer.batch, candidate.density, itemsize=bench.itemsize, residual=candidate.residual
     )
     return replace(
         row,

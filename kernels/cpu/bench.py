@@ -32,7 +32,7 @@ class CpuBench:
     baseline = BASELINE
     dense_forms: tuple[str, ...] = (BASELINE, PLAIN)
     patterns: tuple[str, ...] = PATTERNS
-    dtype, itemsize, residual, sample_seconds = "float32", 4, False, 0.01
+    dtype, itemsize, sample_seconds = "float32", 4, 0.01
 
     def __init__(self) -> None:
         keep_freed_memory()

@@ -45,7 +45,7 @@ _MOST_SETS, _CACHES = 8, 2
 class GpuBench:
     """One precision on the current GPU; in Triton's interpreter on the CPU, with the host's clock."""
 
-    baseline, residual, sample_seconds = EAGER, True, 0.002
+    baseline, sample_seconds = EAGER, 0.002
     dense_forms: tuple[str, ...] = (EAGER, FUSED)
     patterns: tuple[str, ...] = PATTERNS
 
@@ -84,7 +84,9 @@ class GpuBench:
     ) -> Candidate:
         """A dense layer in one of cuDNN's forms."""
         calls = [dense_call(form, packed, layer.bias, one, precision=self.precision) for one in inputs]
-        candidate = Candidate(form, LIBRARY, layer.share(packed), rotated(calls), "channels_last")
+        candidate = Candidate(
+            form, LIBRARY, layer.share(packed), rotated(calls), "channels_last", residual=form != ALONE
+        )
         try:
             y = calls[0]()
         except (RuntimeError, NotImplementedError) as error:
@@ -118,7 +120,7 @@ class GpuBench:
         y.write(torch.full_like(inputs[0].residual, torch.nan))  # or what was not written might pass
         runs[0]()
         note = choice.reason if choice.config is None else f"{choice.reason}; {choice.config}"
-        candidate = Candidate(pattern, choice.engine, layer.share(packed), rotated(runs), note)
+        candidate = Candidate(pattern, choice.engine, layer.share(packed), rotated(runs), note, residual=True)
         return checked(candidate, lambda: self._check(layer, packed, inputs[0], y.nchw()))
 
     def _bound(self, layer: MapLayer, maps: Maps, choice: Choice, *, longest_first: bool) -> Run:

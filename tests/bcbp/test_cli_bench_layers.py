@@ -25,7 +25,7 @@ SHAPES = (square(16, 32, size=6), square(32, 32, size=6))
 class QuickBench:
     """A device of two layers whose candidates do nothing; `jobs` are those it was asked for."""
 
-    baseline, dtype, itemsize, residual, sample_seconds = "dense", "float32", 4, False, 1e-9
+    baseline, dtype, itemsize, sample_seconds = "dense", "float32", 4, 1e-9
     dense_forms = ("dense",)
     patterns = ("bcbp", "filter")
 
