@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kernels.engines import Epilogue
+from kernels.gpu.checks import check_maps
 from kernels.gpu.feature_map import PLAIN, FeatureMap
-from kernels.gpu.gemm import check_maps
 from kernels.layout import ConvGeometry
 from kernels.pack import PackedWeight, unpack
 from kernels.precision import Precision, torch_products
