@@ -8,7 +8,8 @@ from typing import Any
 from bcbp.crossover import DECLINED, LOSES, UNCLEAR, WINS, distinct_layers
 from bcbp.intake.architectures import load_model
 from bcbp.passport import MeasuredLayer, Passport, Rate
-from kernels.bench import BASELINE, LayerRow
+from kernels.bench import LayerRow
+from kernels.cpu.bench import BASELINE
 from kernels.layers import LayerShape
 
 ENVIRONMENT: dict[str, Any] = {

@@ -33,11 +33,19 @@ NET = adopt(nn.Sequential(*LAYERS), name="small", input_shape=(16, 6, 6))
 
 
 class Clock:
-    """Stands in for the layer benchmark: every cell ends in `state`; counts what it timed."""
+    """Stands in for a line of DEVICES: every cell ends in `state`; counts what it timed."""
+
+    dtype = DEVICES["cpu"].dtype
 
     def __init__(self, state: str = WINS) -> None:
         self.state = state
         self.timed: list[tuple[str, int, float]] = []
+
+    def missing(self) -> None:
+        """It is always there."""
+
+    def rates(self) -> tuple[Rate, ...]:
+        return (Rate("copy", 2e10, "B/s"),)
 
     def rows(self, shapes, *, ratios, batches, tile, patterns, rounds, progress) -> Iterator[LayerRow]:
         assert patterns == ("bcbp",) and rounds == REQUEST.rounds
@@ -55,10 +63,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The CPU with an invented clock and ceilings, measured in this process."""
     made = Clock()
-    device = replace(
-        DEVICES["cpu"], engine="reference", rates=lambda: (Rate("copy", 2e10, "B/s"),), rows=made.rows
-    )
-    monkeypatch.setitem(DEVICES, "cpu", device)
+    monkeypatch.setitem(DEVICES, "cpu", made)
     monkeypatch.setattr(measuring, "load_model", lambda _name: NET)
     monkeypatch.setattr(measuring, "run_timing", time_here)
     return made
@@ -162,7 +167,7 @@ def test_a_damaged_passport_is_not_written_over(tmp_path: Path, clock: Clock) ->
     ("change", "words"),
     [
         ({"model": "lenet"}, "a model out of"),
-        ({"device": "tpu"}, "a device out of cpu"),
+        ({"device": "tpu"}, "a device out of cuda, cpu"),
         ({"tile": 33}, "a tile of"),
         ({"ratios": ()}, "at least one ratio"),
         ({"batches": ()}, "at least one ratio and one batch"),
