@@ -206,7 +206,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     case=layers(),
     precision=st.sampled_from(list(PRECISIONS.values())),
