@@ -83,7 +83,7 @@ def chosen(known: dict[str, Shown]) -> Shown:
             help=HELP["passport"],
         )
         if picked != current.id:
-            state.set_passport(picked)
+            state.set_passport(None if picked == next(iter(known)) else picked)
             st.rerun()
     return current
 
@@ -102,7 +102,12 @@ def view_of(passport: Passport) -> View | None:
         dtype = dtypes[0]
         if len(dtypes) > 1:
             dtype = st.segmented_control(
-                "Numbers", dtypes, default=dtype, key="device_dtype", required=True, help=HELP["dtype"]
+                "Numbers",
+                dtypes,
+                default=dtype,
+                key=f"device_dtype_{dtypes}",
+                required=True,
+                help=HELP["dtype"],
             )
         wanted = Slice(scope.tile, dtype)
         if not covers(passport, wanted, places):
@@ -211,7 +216,7 @@ def exchange(shown: Shown) -> None:
             st.button(
                 "Forget this import",
                 icon=":material/delete:",
-                on_click=services.passports().forget,
+                on_click=forget,
                 args=(shown.stored,),
             )
     uploaded = st.file_uploader(
@@ -223,6 +228,12 @@ def exchange(shown: Shown) -> None:
     )
     if uploaded is not None:
         take_in(uploaded.getvalue())
+
+
+def forget(stored: Stored) -> None:
+    """Delete an import, and show this machine again."""
+    services.passports().forget(stored)
+    state.set_passport(None)
 
 
 def export(passport: Passport) -> None:
