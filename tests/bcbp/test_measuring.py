@@ -127,7 +127,7 @@ def test_what_crashed_keeps_its_rows(tmp_path: Path, clock: Clock, monkeypatch: 
 
 def test_a_row_that_could_not_be_read_again_is_not_written(tmp_path: Path, clock: Clock, monkeypatch) -> None:
     timed = LayerRow.to_json
-    monkeypatch.setattr(LayerRow, "to_json", lambda row: timed(row) | {"note": "x" * 501})
+    monkeypatch.setattr(LayerRow, "to_json", lambda row: timed(row) | {"note": "x" * 2001})
     with pytest.raises(FieldError, match="note as text"):
         measure(tmp_path)
     assert live(tmp_path).rows == ()
