@@ -11,7 +11,7 @@ PAGES = {
     "Masks": "The same layer pruned by each method, on the same axes.",
     "Run": "Prune, recover, test and time every method on this machine.",
     "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
-    "Device": "Where pruning pays on this machine: layer by layer, ratio by ratio.",
+    "Device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
 }
 
 HELP = {

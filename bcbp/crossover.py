@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bcbp.intake.model import LoadedModel
-from bcbp.passport import MeasuredLayer, Passport, Place
+from bcbp.passport import PATTERN, MeasuredLayer, Passport, Place
 from kernels.layers import LayerShape, named
 from kernels.measure import BETTER, CANNOT_TELL, WORSE
 
 WINS, LOSES, UNCLEAR = "sparse wins", "sparse loses", "cannot tell"
 DECLINED, NOT_MEASURED = "cannot run", "not measured"
-PATTERN = "bcbp"
 _STATES = {BETTER: WINS, WORSE: LOSES, CANNOT_TELL: UNCLEAR}
 
 

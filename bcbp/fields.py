@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
-_LONGEST_TEXT = 500
+_LONGEST_TEXT = 2000  # reasons can quote the message of a library
 _MOST_ENTRIES = 64
 _LARGEST_WHOLE = 2**53  # beyond it JSON numbers lose digits elsewhere
 

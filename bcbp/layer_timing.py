@@ -11,6 +11,7 @@ import torch
 
 from bcbp.devices import DEVICES
 from bcbp.fields import read_fields
+from bcbp.passport import PATTERN
 from bcbp.timing_child import Emit, serve
 from kernels.device import environment
 from kernels.layers import named
@@ -67,7 +68,7 @@ def time_layers(job: LayerJob, emit: Emit) -> None:
             ratios=group.ratios,
             batches=(group.batch,),
             tile=group.tile,
-            patterns=("bcbp",),
+            patterns=(PATTERN,),
             rounds=job.rounds,
             progress=partial(_tell, emit, number),
         )

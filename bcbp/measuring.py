@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bcbp.crossover import PATTERN, distinct_layers
+from bcbp.crossover import distinct_layers
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
 from bcbp.layer_timing import LayerGroup, LayerJob
-from bcbp.passport import MeasuredLayer, Passport, Rate
+from bcbp.passport import PATTERN, MeasuredLayer, Passport, Rate
 from bcbp.passport_store import PassportStore
 from bcbp.progress import Progress, Tracker
 from bcbp.timing_process import run_timing
-from kernels.bench import LayerRow
 from kernels.device import environment, load_average, now
-from kernels.layers import LayerShape, named
+from kernels.layers import LayerShape
 from kernels.measure import Stopped
 
 COMMAND = (sys.executable, "-m", "bcbp.layer_timing")
@@ -89,8 +88,8 @@ class _Measuring:
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         self.tracker.begin("starting a process to time in")
-        groups = self.groups
-        job = LayerJob(self.request.device, torch.get_num_threads(), self.request.rounds, groups)
+        request = self.request
+        job = LayerJob(request.device, torch.get_num_threads(), request.rounds, self.groups)
         run_timing(job, on_event=self._on_event, should_stop=should_stop, command=COMMAND)
         conditions = {**self.passport.environment, "load_after": load_average()}
         self._keep(replace(self.passport, environment=conditions))
@@ -116,11 +115,10 @@ class _Measuring:
         self._keep(Passport(self.request.device, dict(conditions), measured, rows))
 
     def _add(self, group: LayerGroup, row: dict[str, Any]) -> None:
-        interval = row["interval"] and (row["interval"][0], row["interval"][1])
-        timed = LayerRow(**{**row, "interval": interval})
-        shape = named(group.geometry, group.plane)
-        commit = self.passport.environment["commit"]
-        self._keep(self.passport.with_row(MeasuredLayer(shape, timed, now(), commit)))
+        """Keep a row as it will be read: one that could not be read again must not be written."""
+        where = {"geometry": asdict(group.geometry), "plane": group.plane}
+        when = {"date": now(), "commit": self.passport.environment["commit"]}
+        self._keep(self.passport.with_row(MeasuredLayer.from_json(where | when | row)))
 
     def _keep(self, passport: Passport) -> None:
         self.passport = passport

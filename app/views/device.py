@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
@@ -13,13 +12,14 @@ from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.device_charts import crossover_map
 from app.device_findings import View
 from app.help_texts import HELP
+from app.passport_choice import Shown, choices, in_focus
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
 from bcbp.jobs import RunView
-from bcbp.passport import HARDWARE, MAX_BYTES, Passport, PassportError
-from bcbp.passport_store import IMPORTED, LIVE, Stored
+from bcbp.passport import MAX_BYTES, Passport, PassportError
+from bcbp.passport_store import IMPORTED, Stored
 
 MOODS = {
     device_findings.PAYS: (st.success, ":material/check_circle:"),
@@ -28,46 +28,6 @@ MOODS = {
     device_findings.UNCLEAR: (st.warning, ":material/help:"),
     device_findings.UNKNOWN: (st.info, ":material/hourglass_empty:"),
 }
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One line of the selector: this machine's own `device` (a line of DEVICES), or what is `stored`."""
-
-    id: str
-    label: str
-    passport: Passport | None
-    problem: str | None = None
-    device: str | None = None
-    stored: Stored | None = None
-
-
-def choices() -> dict[str, Shown]:
-    """Everything that can be looked at, this machine's own first."""
-    every = [_live(device) for device in services.live_devices()]
-    every += [_stored(stored) for stored in services.passports().others(services.machine())]
-    return {shown.id: shown for shown in every}
-
-
-def _live(device: str) -> Shown:
-    name, label = f"{LIVE}:{device}", wording.live_label(str(services.machine()[HARDWARE[device]]))
-    try:
-        return Shown(name, label, services.live_passport(device), device=device)
-    except PassportError as error:
-        return Shown(name, label, None, str(error), device=device)
-
-
-def _stored(stored: Stored) -> Shown:
-    passport = stored.passport
-    if passport is None:
-        return Shown(stored.id, f"{stored.origin}: {stored.path.name}", None, stored.problem, stored=stored)
-    label = wording.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
-    return Shown(stored.id, label, passport, stored=stored)
-
-
-def in_focus(known: dict[str, Shown]) -> Shown:
-    """The passport of the link or chosen here; this machine's own unless asked otherwise."""
-    return known[state.passport_id(tuple(known), next(iter(known)))]
 
 
 def chosen(known: dict[str, Shown]) -> Shown:
@@ -83,7 +43,7 @@ def chosen(known: dict[str, Shown]) -> Shown:
             help=HELP["passport"],
         )
         if picked != current.id:
-            state.set_passport(picked)
+            state.set_passport(None if picked == next(iter(known)) else picked)
             st.rerun()
     return current
 
@@ -102,7 +62,12 @@ def view_of(passport: Passport) -> View | None:
         dtype = dtypes[0]
         if len(dtypes) > 1:
             dtype = st.segmented_control(
-                "Numbers", dtypes, default=dtype, key="device_dtype", required=True, help=HELP["dtype"]
+                "Numbers",
+                dtypes,
+                default=dtype,
+                key=f"device_dtype_{dtypes}",
+                required=True,
+                help=HELP["dtype"],
             )
         wanted = Slice(scope.tile, dtype)
         if not covers(passport, wanted, places):
@@ -211,7 +176,7 @@ def exchange(shown: Shown) -> None:
             st.button(
                 "Forget this import",
                 icon=":material/delete:",
-                on_click=services.passports().forget,
+                on_click=forget,
                 args=(shown.stored,),
             )
     uploaded = st.file_uploader(
@@ -223,6 +188,12 @@ def exchange(shown: Shown) -> None:
     )
     if uploaded is not None:
         take_in(uploaded.getvalue())
+
+
+def forget(stored: Stored) -> None:
+    """Delete an import, and show this machine again."""
+    services.passports().forget(stored)
+    state.set_passport(None)
 
 
 def export(passport: Passport) -> None:

@@ -120,6 +120,18 @@ def test_this_machine_is_shown_unless_a_recording_is_asked_for(open_page: Open, 
     assert app.selectbox(key="tile").value == 64
 
 
+def test_number_formats_are_looked_at_one_at_a_time(open_page: Open, tmp_path: Path) -> None:
+    half = model_passport({0.5: WINS}, gpu=True, dtype="float16")
+    made = model_passport({0.5: LOSES}, gpu=True, dtype="float32")
+    for row in half:
+        made = made.with_row(row)
+    (tmp_path / "recorded" / "passport-both.json").write_text(json.dumps(made.to_json()))
+    app = open_page("device", passport="recorded:both")
+    assert "Yes" in healthy(app).success[0].value
+    app.segmented_control(key="device_dtype_['float16', 'float32']").set_value("float32").run()
+    assert not app.exception and "No, not on this device" in app.error[0].value
+
+
 def test_a_link_to_a_passport_that_is_not_here_says_so(open_page: Open) -> None:
     app = open_page("device", passport="imported:nowhere")
     assert any("passport = imported:nowhere" in warning.value for warning in app.warning)
@@ -139,7 +151,8 @@ def test_an_import_is_shown_apart_exported_again_and_forgotten(
     assert healthy(app).success[0].value.startswith("Imported\\: NVIDIA Test GPU")
     assert passports.live("cpu", environment()) is None
     next(button for button in app.button if button.label == "Forget this import").click().run()
-    assert not app.exception and app.info[0].value.startswith("**Not measured")
+    assert healthy(app).info[0].value.startswith("**Not measured")
+    assert not app.warning and "passport" not in app.query_params
 
 
 DAMAGED = [(b"\x00", "damaged"), (b"{}", "another kind"), (b" " * (MAX_BYTES + 1), "at most 8 MB")]

@@ -16,6 +16,7 @@ from bcbp.crossover import LOSES, WINS, CrossoverMap, Slice
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, present_devices
 from bcbp.errors import ModelError, SpecError
+from bcbp.fields import FieldError
 from bcbp.intake.model import adopt
 from bcbp.layer_timing import LayerJob, time_layers
 from bcbp.measuring import measure_device
@@ -127,6 +128,14 @@ def test_what_crashed_keeps_its_rows(tmp_path: Path, clock: Clock, monkeypatch: 
     with pytest.raises(ModelError):
         measure(tmp_path)
     assert len(live(tmp_path).rows) == 4
+
+
+def test_a_row_that_could_not_be_read_again_is_not_written(tmp_path: Path, clock: Clock, monkeypatch) -> None:
+    timed = LayerRow.to_json
+    monkeypatch.setattr(LayerRow, "to_json", lambda row: timed(row) | {"note": "x" * 2001})
+    with pytest.raises(FieldError, match="note as text"):
+        measure(tmp_path)
+    assert live(tmp_path).rows == ()
 
 
 def test_nothing_is_measured_twice_unless_asked_for(tmp_path: Path, clock: Clock) -> None:

@@ -73,7 +73,7 @@ def _at_top(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (_at_top(rates=[{"name": "x", "value": 1.0}]), "'unit' in ceiling 1"),
         (_at_top(rates=[{"name": "x", "value": -1.0, "unit": "B/s"}]), "positive rate"),
         (_at_top(rates=[{"name": "x", "value": 1.0, "unit": "parsecs"}]), "FLOP/s or B/s"),
-        (_at_top(rates=[{"name": "x" * 501, "value": 1.0, "unit": "B/s"}]), "at most 500 characters"),
+        (_at_top(rates=[{"name": "x" * 2001, "value": 1.0, "unit": "B/s"}]), "at most 2000 characters"),
         (_at_top(environment=[]), "an environment"),
         (_at_top(environment={"date": "2026-11-23"}), "its cpu"),
         (_at_top(environment={"cpu": "x", "date": "yesterday"}), "a date"),

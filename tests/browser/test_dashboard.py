@@ -212,8 +212,10 @@ def test_a_measurement_of_the_device_survives_reload_stops_and_keeps_its_layers(
     )  # the first layer is there
     screen.shot("device-active")
     stop.click()
-    screen.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
-    screen.settled().shot("device-stopped")
+    stopped = screen.page.get_by_text(wording.STATE_WORDS["stopped"])
+    stopped.first.wait_for(timeout=30_000)
+    screen.page.get_by_role("button", name=wording.measure_label("cifar-resnet20", 16)).wait_for()
+    assert screen.settled().shot("device-stopped") and stopped.count() == 1
     assert screen.page.get_by_text("of 22 layers are measured").is_visible()
 
 

@@ -1,0 +1,49 @@
+"""Which passports can be looked at: this machine's own first, then recorded, imported and earlier ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app import services, state, wording
+from bcbp.passport import HARDWARE, Passport, PassportError
+from bcbp.passport_store import LIVE, Stored
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One line of the selector: this machine's own `device` (a line of DEVICES), or what is `stored`."""
+
+    id: str
+    label: str
+    passport: Passport | None
+    problem: str | None = None
+    device: str | None = None
+    stored: Stored | None = None
+
+
+def choices() -> dict[str, Shown]:
+    """Everything that can be looked at, this machine's own first."""
+    every = [_live(device) for device in services.live_devices()]
+    every += [_stored(stored) for stored in services.passports().others(services.machine())]
+    return {shown.id: shown for shown in every}
+
+
+def _live(device: str) -> Shown:
+    name, label = f"{LIVE}:{device}", wording.live_label(str(services.machine()[HARDWARE[device]]))
+    try:
+        return Shown(name, label, services.live_passport(device), device=device)
+    except PassportError as error:
+        return Shown(name, label, None, str(error), device=device)
+
+
+def _stored(stored: Stored) -> Shown:
+    passport = stored.passport
+    if passport is None:
+        return Shown(stored.id, f"{stored.origin}: {stored.path.name}", None, stored.problem, stored=stored)
+    label = wording.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
+    return Shown(stored.id, label, passport, stored=stored)
+
+
+def in_focus(known: dict[str, Shown]) -> Shown:
+    """The passport of the link or chosen here; this machine's own unless asked otherwise."""
+    return known[state.passport_id(tuple(known), next(iter(known)))]
