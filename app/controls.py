@@ -13,7 +13,9 @@ from app.state import Edits
 from bcbp.device_request import RATIOS, DeviceRequest
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
+from bcbp.runtime import CPU, GPU
 from bcbp.spec import DENSE
+from kernels.precision import FP16, FP32
 
 BATCHES = (1, 8, 32, 64)
 IMAGES = (1000, 2000, 5000, 0)  # 0: all of them
@@ -132,6 +134,7 @@ def run_settings() -> CompareRequest:
         persist_state="session",
         help=HELP["batches"],
     )
+    device, precision = _device_and_precision()
     with st.expander("More settings", icon=":material/tune:"):
         more = _more_settings()
     spec = state.spec(
@@ -145,7 +148,39 @@ def run_settings() -> CompareRequest:
         images=more["images"] or None,
         rounds=more["rounds"],
         data=more["data"],
+        device=device,
+        precision=precision,
     )
+
+
+def _device_and_precision() -> tuple[str, str]:
+    """Where networks are timed, and in which number format. Nothing to choose where there is no GPU."""
+    devices = services.live_devices()
+    if GPU not in devices:
+        return CPU, FP32.name
+    device = st.segmented_control(
+        "Device",
+        devices,
+        default=GPU,
+        format_func=wording.device_title,
+        key="run_device",
+        persist_state="session",
+        required=True,
+        help=HELP["device"],
+    )
+    if device == CPU:
+        return CPU, FP32.name
+    precision = st.segmented_control(
+        "Precision",
+        tuple(services.PRECISION_TITLES),
+        default=FP16.name,
+        format_func=services.PRECISION_TITLES.__getitem__,
+        key="run_precision",
+        persist_state="session",
+        required=True,
+        help=HELP["precision"],
+    )
+    return device, precision
 
 
 def _more_settings() -> dict[str, Any]:

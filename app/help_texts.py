@@ -89,6 +89,11 @@ HELP = {
         "images the model was trained on; test images are never used."
     ),
     "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
+    "device": (
+        "Where networks are timed. On a GPU pruned layers run in Triton kernels, the whole network as one "
+        "CUDA graph; dense is the best of eager, channels_last, folded and compiled, each with and without one."
+    ),
+    "precision": "The number format on the GPU. Accuracy is always that of float32 on the processor.",
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",
     "data": (
         "Only for models whose images are not bundled, CIFAR-10 for instance. "

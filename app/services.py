@@ -34,15 +34,16 @@ from kernels.device import environment
 from kernels.engines import ENGINE_NAMES, decline_reason, engine
 from kernels.layers import LayerShape
 from kernels.pack import pack
+from kernels.precision import PRECISIONS
 
 CRITERION = "l2"
-SPARSE = "cpu-tiles"
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
 PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATTERNS.items()}
 METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
+PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 
 
@@ -102,8 +103,9 @@ def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:
         return DENSE, "its mask keeps every weight"
     info, mask = model(name).layer(layer.name), layer.mask
     packed = pack(model(name).weight(layer.name), mask.keep, mask.rows, mask.tile.rows, info.geometry)
-    declined = decline_reason(SPARSE, packed)
-    return (SPARSE, "takes this layer") if declined is None else (DENSE, f"{SPARSE} declined: {declined}")
+    sparse = DEVICES[live_devices()[0]].engine
+    declined = decline_reason(sparse, packed)
+    return (sparse, "takes this layer") if declined is None else (DENSE, f"{sparse} declined: {declined}")
 
 
 @st.cache_resource(show_spinner=False)

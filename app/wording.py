@@ -277,12 +277,25 @@ def batch_caption(batch: str, count: int) -> str:
     return f"Batch {batch}" + ("; the other batch sizes stand on Compare." if count > 1 else ".")
 
 
-def run_caption(title: str, created: str, state: str, environment: Mapping[str, object]) -> str:
-    """What was run, when, how it ended, where."""
-    words = run_state(state)
-    return "  \n".join(
-        filter(None, (f"{title} · {moment(created)} · {words}", environment_line(environment)))
-    )
+def device_title(device: str) -> str:
+    """
+    >>> device_title("cuda")
+    'GPU'
+    """
+    return {"cuda": "GPU", "cpu": "CPU"}[device]
+
+
+def timed_on(device: str, precision: str) -> str:
+    """
+    >>> timed_on("cuda", "fp16"), timed_on("cpu", "fp32")
+    ('timed on the GPU in fp16', 'timed on the CPU in fp32')
+    """
+    return f"timed on the {device_title(device)} in {precision}"
+
+
+def run_caption(words: Sequence[str], environment: Mapping[str, object]) -> str:
+    """What was run, when, how it ended, on what; then the machine."""
+    return "  \n".join(filter(None, (" · ".join(words), environment_line(environment))))
 
 
 def hero_picture(layer: str) -> str:

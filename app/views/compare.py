@@ -66,8 +66,14 @@ def verdict(rows: tuple[Finding, ...], *, method: str, batch: str | None) -> Non
 def caption(run: RunView[CompareRequest]) -> None:
     """Which run this is, where and when; and whether the scope bar has moved on since."""
     environment = (run.report or {}).get("environment") or {}
-    st.caption(wording.run_caption(run.title, run.created, run.state, environment))
     asked, scope = run.request, state.scope()
+    words = (
+        run.title,
+        wording.moment(run.created),
+        wording.run_state(run.state),
+        wording.timed_on(asked.device, asked.precision),
+    )
+    st.caption(wording.run_caption(words, environment))
     if (asked.model, asked.spec.tile, asked.spec.ratio) != (scope.model, scope.tile, scope.ratio):
         st.caption(f":material/info: {wording.STALE}")
 

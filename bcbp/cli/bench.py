@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 
 import torch
 
 from bcbp.benchmarks import planning_rows
 from bcbp.cli import bench_layers
-from bcbp.cli.command import Command, add_json, check_json, names, numbers, shares
+from bcbp.cli.bench_layers import split
+from bcbp.cli.command import (
+    Command,
+    add_device,
+    add_json,
+    check_json,
+    names,
+    numbers,
+    precision_of,
+    shares,
+)
 from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.record import Record
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
-from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
 from bcbp.experiment import compare
 from bcbp.jobs.device import hold_device
@@ -25,10 +35,9 @@ from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment, gpu_state, load_average
 from kernels.measure import Stopped
-from kernels.precision import PRECISIONS
 
 INTERRUPTED = 130
-_ON_A_GPU = ("layers", "ceilings")
+_ON_A_GPU = ("networks", "layers", "ceilings")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=names, default=("dense", "filter", "bcbp"), metavar="NAMES")
     parser.add_argument("--rounds", type=int, default=15, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
-    parser.add_argument("--device", choices=tuple(DEVICES), default=CPU, help="(%(default)s)")
-    parser.add_argument("--precision", choices=tuple(PRECISIONS), help="on a GPU (fp16; ceilings: all)")
+    add_device(parser)
     bench_layers.add_arguments(parser)
     add_json(parser)
 
@@ -80,7 +88,7 @@ def _check_device(chosen: argparse.Namespace) -> None:
 
 
 def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:
-    """What the arguments ask for, a comparison without accuracy per ratio. Raises SpecError, ModelError."""
+    """What the arguments ask for: comparisons without accuracy. Raises SpecError, ModelError."""
     if not chosen.ratio or not chosen.batch:
         raise SpecError("Expected at least one ratio and one batch size; got none.")
     # Layers and their patterns have names of their own, which that benchmark looks up itself.
@@ -92,29 +100,48 @@ def requests_of(chosen: argparse.Namespace) -> list[CompareRequest]:
             model=model,
             methods=methods,
             spec=PruneSpec(ratio=ratio, tile=chosen.tile),
-            batches=chosen.batch,
+            batches=(batch,),
             threads=chosen.threads,
             images=0,
             rounds=chosen.rounds,
+            device=chosen.device,
+            precision=precision_of(chosen),
         )
         for ratio in chosen.ratio
+        for batch in chosen.batch
     ]
 
 
 def _networks(
     chosen: argparse.Namespace, record: Record, console: Console, should_stop: Callable[[], bool]
 ) -> None:
-    """Whole networks, all methods interleaved, one report per ratio; no accuracy."""
-    for request in requests_of(chosen):
+    """Whole networks, all methods interleaved, one report per ratio and batch; no accuracy.
+
+    Reports that the file of `record` holds are kept and not measured again.
+    """
+    kept = record.resume(chosen.device)
+    requests = [one for one in split(requests_of(chosen), chosen.part) if not _is_done(one, record)]
+    if kept:
+        console.say(f"{kept} reports kept from {record.path}, {len(requests)} left to measure")
+    began = time.monotonic()
+    for done, request in enumerate(requests):
+        if chosen.limit_seconds is not None and time.monotonic() - began > chosen.limit_seconds:
+            console.say(f"time is up: {len(requests) - done} are left; the same command goes on with them")
+            return
         report = compare(request, on_event=lambda now, _: console.show(now), should_stop=should_stop)
         console.close()
         record.rows.append(report)
         record.save()
-        what = f"{request.model}, tile {request.spec.tile}, ratio {request.spec.ratio:g}"
+        where = "" if request.device == CPU else f", {request.device} {request.precision}"
+        what = f"{request.model}, tile {request.spec.tile}, ratio {request.spec.ratio:g}{where}"
         for batch in report["latency"]:
             print(f"{what}. {latency_text(report, batch)}\n")
         if should_stop():
             raise Stopped
+
+
+def _is_done(request: CompareRequest, record: Record) -> bool:
+    return any(report["finished"] and report["request"] == request.to_json() for report in record.rows)
 
 
 def _planning(
@@ -147,9 +174,10 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 _HELP = (
     "networks: whole, against dense",
-    "layers: one by one; a file named by --json is taken up again",
+    "layers: one by one",
     "ceilings: what the device could do at best",
     "planning: what a slider waits for",
+    "networks and layers take up a file named by --json again",
 )
 
 COMMAND = Command(

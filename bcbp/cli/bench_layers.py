@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from bcbp.cli.console import Console
 from bcbp.cli.record import Record
@@ -20,6 +20,7 @@ from kernels.bench import BenchJob, DeviceBench, LayerRow, layer_rows
 from kernels.layers import LAYERS
 from kernels.precision import FP32, PRECISIONS
 
+T = TypeVar("T")
 _HEADER = ("layer", "batch", "tile", "ratio", "method", "median ms", "speed-up", "95 % interval", "limit", "")
 
 
@@ -83,14 +84,23 @@ def run_layers(
         console.say(f"time is up: {left} layers are left; the same command goes on with them")
 
 
-def chosen_jobs(chosen: argparse.Namespace) -> list[BenchJob]:
+def chosen_jobs(chosen: argparse.Namespace) -> Sequence[BenchJob]:
     """The jobs of the part asked for. Raises SpecError for a set of layers that is not listed."""
     name = chosen.model or "resnet18"
     if name not in LAYERS:
         raise SpecError(f"Expected layers out of {', '.join(LAYERS)}; got {name!r}.")
-    index, count = chosen.part
     every = product(LAYERS[name], chosen.batch, chosen.ratio)
-    return [BenchJob(shape, batch, chosen.tile, ratio) for shape, batch, ratio in every][index - 1 :: count]
+    return split([BenchJob(shape, batch, chosen.tile, ratio) for shape, batch, ratio in every], chosen.part)
+
+
+def split(jobs: Sequence[T], chosen: tuple[int, int]) -> Sequence[T]:
+    """The I-th of N parts of `jobs`, (I, N): every N-th of them.
+
+    >>> split("abcdefg", (2, 3))
+    'be'
+    """
+    index, count = chosen
+    return jobs[index - 1 :: count]
 
 
 def device_bench(chosen: argparse.Namespace, precision: str | None) -> DeviceBench:

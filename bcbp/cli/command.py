@@ -18,7 +18,9 @@ from bcbp.intake.architectures import MODELS
 from bcbp.intake.model import LoadedModel
 from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
+from bcbp.runtime import CPU, DEVICES, GPU
 from bcbp.spec import PruneSpec
+from kernels.precision import FP16, FP32, PRECISIONS
 
 TILED = ("bcbp", "column", "block")  # methods that keep a layer dense when their tile does not fit it
 
@@ -86,6 +88,18 @@ def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
         exclude=tuple(chosen.exclude),
         seed=chosen.seed,
     )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default=CPU, help="where to time (%(default)s)")
+    parser.add_argument(
+        "--precision", choices=tuple(PRECISIONS), help=f"({FP32.name} on {CPU}, {FP16.name} on {GPU})"
+    )
+
+
+def precision_of(chosen: argparse.Namespace) -> str:
+    """The precision asked for, else the device's usual one."""
+    return str(chosen.precision or (FP32 if chosen.device == CPU else FP16).name)
 
 
 def check_tile(model: LoadedModel, spec: PruneSpec, methods: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bcbp.cli.command import (
     Command,
+    add_device,
     add_json,
     add_model,
     add_spec,
@@ -15,6 +16,7 @@ from bcbp.cli.command import (
     check_tile,
     names,
     numbers,
+    precision_of,
     spec_of,
     write_json,
 )
@@ -48,6 +50,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="test on this many images only (all)")
     parser.add_argument("--rounds", type=int, default=default.rounds, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
+    add_device(parser)
     parser.add_argument("--data", metavar="DIR", help="where the images are, if not bundled")
     add_json(parser)
 
@@ -63,6 +66,8 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         images=chosen.images,
         data=chosen.data,
         rounds=chosen.rounds,
+        device=chosen.device,
+        precision=precision_of(chosen),
     )
 
 

@@ -61,6 +61,13 @@ def swap_where_narrow(config: LaunchConfig, work: Work, card: Card) -> str | Non
     return None
 
 
+def swap_of_halves(config: LaunchConfig, work: Work, card: Card) -> str | None:
+    """Swapping transposes both operands on their way in; of 4-byte values that is one copy each."""
+    if config.swap and work.itemsize == 4:
+        return "swapped operands of 4 bytes would be copied value by value"
+    return None
+
+
 def split_where_few(config: LaunchConfig, work: Work, card: Card) -> str | None:
     """Shares of a sum pay where whole sums leave processors idle, and while each is long enough."""
     if config.split_k == 1:
@@ -129,6 +136,7 @@ GATHERED_LIMITS: tuple[Limit, ...] = (
     shared_memory,
     long_side,
     swap_where_narrow,
+    swap_of_halves,
     split_where_few,
 )
 STREAMING_LIMITS: tuple[Limit, ...] = (*_BOTH, whole_tiles, held_on_chip)

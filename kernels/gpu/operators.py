@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kernels.gpu import depthwise, stream
+from kernels.gpu import depthwise, semi_structured, stream
 from kernels.gpu.gemm import GatheredGemm
 from kernels.gpu.launch import LaunchConfig
 from kernels.gpu.map_layer import MapLayer, Maps
+from kernels.gpu.semi_structured import SemiStructuredGemm
 from kernels.gpu.vendor import VendorConv
 
 Run = Callable[[], None]
 GATHERED, STREAMING, DEPTHWISE, VENDOR = "gathered", "streaming", "depth-wise", "vendor"
+SEMI_STRUCTURED = "2:4"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ def _depthwise_declines(layer: MapLayer, maps: Maps) -> str | None:
     return _copies(maps) or depthwise.declines(layer.packed)
 
 
+def _semi_structured_declines(layer: MapLayer, maps: Maps) -> str | None:
+    return (
+        _copies(maps)
+        or semi_structured.missing_reason()
+        or semi_structured.declines_maps(maps.x, maps.y, maps.residual)
+        or semi_structured.declines(layer.packed, layer.precision)
+    )
+
+
 def _copies(maps: Maps) -> str | None:
     return None if maps.expand is None else "it writes no shifted copies"
 
@@ -65,6 +76,11 @@ def _depthwise(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
     return made.bind(maps.x, maps.written, maps.residual)
 
 
+def _semi_structured(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+    made = SemiStructuredGemm(layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device)
+    return made.bind(maps.x, maps.written, maps.residual)
+
+
 def _vendor(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
     made = VendorConv(layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device)
     return made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
@@ -73,6 +89,7 @@ def _vendor(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
 # The special before the general; the last takes every layer.
 OPERATORS: dict[str, MapOperator] = {
     DEPTHWISE: MapOperator(_depthwise_declines, _depthwise, tiled=False),
+    SEMI_STRUCTURED: MapOperator(_semi_structured_declines, _semi_structured, tiled=False),
     STREAMING: MapOperator(_streaming_declines, _streaming, tiled=True),
     GATHERED: MapOperator(_gathered_declines, _gathered, tiled=True),
     VENDOR: MapOperator(lambda layer, maps: None, _vendor, tiled=False),

@@ -55,6 +55,14 @@ def declines(packed: PackedWeight, precision: Precision) -> str | None:
     return None
 
 
+def declines_maps(*maps: FeatureMap | None) -> str | None:
+    """Why feature maps are no matrices as they lie; None if they are."""
+    for one in maps:
+        if one is not None and (one.kind != CHWN or one.halo != (0, 0)):
+            return f"expected maps in {CHWN} without a halo, got {one.kind} with a halo of {one.halo}"
+    return None
+
+
 class SemiStructuredGemm:
     """A 2:4 pruned 1x1 layer for feature maps in CHWN without a halo.
 
@@ -75,6 +83,9 @@ class SemiStructuredGemm:
     def bind(self, x: FeatureMap, y: FeatureMap, residual: FeatureMap | None = None) -> Callable[[], None]:
         """The product for these maps: writes `y`. Raises ValueError where they do not fit or have a halo."""
         check_maps(self.geometry, self.precision, x, y, residual)
+        reason = declines_maps(x, y, residual)
+        if reason is not None:
+            raise ValueError(reason)
         factor, result = _matrix(x), _matrix(y)
         added = None if residual is None else _matrix(residual)
 
@@ -89,7 +100,4 @@ class SemiStructuredGemm:
 
 def _matrix(feature_map: FeatureMap) -> Tensor:
     """The whole buffer as [channels, height * width * images], a view."""
-    if feature_map.kind != CHWN or feature_map.halo != (0, 0):
-        found = f"{feature_map.kind} with a halo of {feature_map.halo}"
-        raise ValueError(f"expected maps in {CHWN} without a halo, got {found}")
     return feature_map.buffer.flatten(1)

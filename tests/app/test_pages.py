@@ -181,6 +181,29 @@ def test_run_submits_what_the_screen_shows(open_page: Open, queue: RecordedQueue
     assert app.query_params["run"] == queue.store.list()[0].id
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [({}, ("cuda", "fp16")), ({"precision": "tf32"}, ("cuda", "tf32")), ({"device": "cpu"}, ("cpu", "fp32"))],
+)
+def test_with_a_gpu_the_person_chooses_where_and_in_which_format(
+    open_page: Open,
+    queue: RecordedQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: dict[str, str],
+    expected: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(services, "live_devices", lambda: ("cuda", "cpu"))
+    app = healthy(open_page("run"))
+    for name, value in chosen.items():
+        app.segmented_control(key=f"run_{name}").set_value(value).run()
+    healthy(app).button(key="start").click().run()
+    assert (queue.submitted[0].device, queue.submitted[0].precision) == expected
+
+
+def test_without_a_gpu_there_is_no_device_to_choose(open_page: Open) -> None:
+    assert "run_device" not in {one.key for one in open_page("run").segmented_control}
+
+
 def test_the_first_button_starts_a_run_of_the_scope(open_page: Open, queue: RecordedQueue) -> None:
     app = open_page(ratio="0.7")
     app.button(key="hero_run").click().run()

@@ -30,6 +30,7 @@ from kernels.device import environment
 from tests.bcbp.passports import model_passport
 from tests.bcbp.small import use_small_model
 
+UNFINISHED = {"latency": {}, "rows": [], "finished": False}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -79,6 +80,7 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("bench planning --model lenet", "lenet"),
         ("bench networks --ratio 1.5", "[0, 1)"),
         ("bench networks --tile 33", "33"),
+        ("bench networks --precision fp16", "Expected fp32 on device cpu"),
         ("device --model lenet", "lenet"),
         ("device --device tpu", "tpu"),
         ("device --ratio 0", "between 0 and 1"),
@@ -246,6 +248,22 @@ def test_bench_networks_gives_a_report_per_ratio(capsys, monkeypatch, tmp_path: 
     rows = json.loads(path.read_text())["rows"]
     assert [report["request"]["spec"]["ratio"] for report in rows] == [0.5, 0.75]
     assert capsys.readouterr().out.count("Latency at batch 1") == 2
+
+
+def test_bench_networks_goes_on_where_its_file_ends(capsys, monkeypatch, tmp_path: Path):
+    use_small_model(monkeypatch)
+    path = tmp_path / "bench.json"
+    line = "bench networks --model sample --tile 16 --batch 1 --rounds 5 --threads 1 --ratio"
+    command = [*line.split(), "0.5,0.75,0.9", "--json", str(path)]
+    assert main([*command, "--part", "1/2"]) == 0  # the first and the third
+    capsys.readouterr()
+    assert main([*command, "--limit-seconds", "0"]) == 0
+    said = capsys.readouterr().err
+    assert "2 reports kept" in said and "1 are left" in said
+    monkeypatch.setattr(bench, "compare", lambda request, **_: {"request": request.to_json()} | UNFINISHED)
+    assert main(command) == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [report["request"]["spec"]["ratio"] for report in rows] == [0.5, 0.9, 0.75]
 
 
 def test_device_shows_this_machine_and_how_to_measure_it(capsys):

@@ -31,6 +31,7 @@ NUMERICS = (
     "-k",
     "not (test_engines and (large or not triton))",
 )
+NETWORKS = ("tests/bcbp/gpu_suite",)
 CODE = ("tests/kernels/gpu/test_code.py",)
 
 
@@ -59,6 +60,7 @@ class Check:
 CHECKS = {
     "numerics": Check(NUMERICS, interpret=True, least=250),
     "numerics, oldest triton": Check(NUMERICS, interpret=True, least=250, triton=OLDEST),
+    "networks": Check(NETWORKS, interpret=True, least=40),
     "code, oldest triton": Check(CODE, interpret=False, least=50, triton=OLDEST),
 }
 

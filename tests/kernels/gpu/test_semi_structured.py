@@ -112,6 +112,25 @@ def test_maps_with_a_halo_or_shifted_are_refused(uncompressed: None) -> None:
         product.bind(few, out)
 
 
+def test_networks_take_it_where_masks_types_maps_and_card_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="the table of operators holds Triton's kernels")
+    from kernels.gpu.map_layer import MapLayer, Maps
+    from kernels.gpu.operators import OPERATORS, SEMI_STRUCTURED
+
+    operator = OPERATORS[SEMI_STRUCTURED]
+    packed, epilogue, _, _ = two_of_four(8)
+    source, y, added = maps(8)
+    layer, given = MapLayer(packed, epilogue, FP16), Maps(source, y, added)
+    assert operator.declines(layer, given) == missing_reason()
+    monkeypatch.setattr(semi_structured, "missing_reason", lambda: None)
+    assert operator.declines(layer, given) is None
+    with_halo = chwn(COLUMNS, PLANE, 8, halo=(1, 1), dtype=torch.float16)
+    assert "halo of (1, 1)" in (operator.declines(layer, Maps(with_halo, y)) or "")
+    assert "no shifted copies" in (operator.declines(layer, Maps(source, None, expand=y)) or "")
+    everything = MapLayer(pack_dense(torch.ones(ROWS, COLUMNS), packed.geometry), epilogue, FP16)
+    assert "more than 2 of 4" in (operator.declines(everything, given) or "")
+
+
 def test_what_is_missing_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert missing_reason() == "torch sees no NVIDIA GPU"

@@ -45,6 +45,12 @@ def test_each_limit_says_what_it_forbids(limit: limits.Limit, broken: dict[str, 
     assert words in str(limit(replace(FINE, **broken), work(), HOPPER))
 
 
+def test_only_values_of_two_bytes_are_swapped() -> None:
+    swapped = replace(FINE, swap=True)
+    assert limits.swap_of_halves(swapped, work(), HOPPER) is None
+    assert "copied value by value" in str(limits.swap_of_halves(swapped, work(precision=TF32), HOPPER))
+
+
 def test_a_usual_launch_breaks_no_limit() -> None:
     assert reason_against(GATHERED_LIMITS, FINE, work(), HOPPER) is None
     short = square(64, 256, kernel=1, size=56)
