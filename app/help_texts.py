@@ -91,7 +91,7 @@ HELP = {
     "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
     "device": (
         "Where networks are timed. On a GPU pruned layers run in Triton kernels, the whole network as one "
-        "CUDA graph; dense is the best of eager, channels_last, folded and compiled, each with and without one."
+        "CUDA graph. Dense is the best of eager, channels_last, folded and compiled, with or without a graph."
     ),
     "precision": "The number format on the GPU. Accuracy is always that of float32 on the processor.",
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",
