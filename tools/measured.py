@@ -1,8 +1,9 @@
 """Writes the measured tables of the documents from assets/recorded, so that no figure is typed by hand.
 
-    python tools/measured.py      rewrites README.md and docs/measured.md
+    python tools/measured.py      rewrites README.md, docs/measured.md and docs/gpu.md
 
-The recordings are what the commands named in docs/measured.md wrote with --json.
+The recordings are what the commands named in docs/measured.md wrote with --json, and gpu-*.json what
+tools/record_gpu.sh wrote on a machine with a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "assets" / "recorded"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Json = dict[str, Any]
 
 
@@ -27,8 +27,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def conditions(environment: Json) -> str:
     """The machine, versions, load and date of a recording, in one sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
+    state = environment.get("gpu_state") or {}
+    gpu = f"{environment['gpu']}, driver {state['driver_version']}, " if state else ""
     return (
-        f"{environment['cpu']}, {environment['usable_cores']} cores ({environment['instruction_set']}), "
+        f"{gpu}{environment['cpu']}, {environment['usable_cores']} cores ({environment['instruction_set']}), "
         f"{environment['threads']} threads, {versions}, Python {environment['python']}; load "
         f"{environment['load']:.2f} before and {environment['load_after']:.2f} after; "
         f"commit {(environment['commit'] or 'unknown')[:10]}, {environment['date'][:10]}."
@@ -141,6 +143,42 @@ TABLES: dict[str, tuple[str, str, Callable[[Json], str]]] = {
 }
 
 
+def ceilings(record: Json) -> str:
+    """What the card can do at best, by precision."""
+    rows = [
+        [
+            row["precision"],
+            f"{row['flops'] / 1e12:.0f}",
+            f"{row['bytes'] / 1e12:.2f}",
+            "" if row["cache_bytes"] is None else f"{row['cache_bytes'] / 1e12:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    return markdown(["precision", "products, TFLOP/s", "copy, TB/s", "second cache, TB/s"], rows)
+
+
+# Kinds of benchmark -> the table of a recording made on a GPU.
+GPU_TABLES: dict[str, Callable[[Json], str]] = {
+    "ceilings": ceilings,
+    "networks": networks,
+    "layers": layers,
+}
+NO_GPU = (
+    "No GPU has been measured for this project yet, so no GPU figure is given anywhere in it. "
+    "`tools/record_gpu.sh` measures one."
+)
+
+
+def gpu_section(folder: Path = RECORDED) -> str:
+    """Every recording of a GPU as a table with its conditions; plain words where there is none."""
+    parts = []
+    for path in sorted(folder.glob("gpu-*.json")):
+        record = json.loads(path.read_text())
+        title = path.stem.removeprefix("gpu-").replace("-", ", ")
+        parts += [f"### {title}", GPU_TABLES[record["kind"]](record), conditions(record["environment"])]
+    return "\n\n".join(parts) or NO_GPU
+
+
 def recording(name: str) -> Json:
     return json.loads((RECORDED / f"{name}.json").read_text())
 
@@ -177,16 +215,19 @@ def measured_document() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def with_section(document: str, section: str) -> str:
-    """`document` with what stands between the two marks replaced."""
-    head, rest = document.split(BEGIN)
-    return f"{head}{BEGIN}\n{section}\n{END}{rest.split(END)[1]}"
+def with_section(document: str, section: str, mark: str = "measured") -> str:
+    """`document` with what stands between the two marks of that name replaced."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    head, rest = document.split(begin)
+    return f"{head}{begin}\n{section}\n{end}{rest.split(end)[1]}"
 
 
 def main() -> None:
     readme = ROOT / "README.md"
     readme.write_text(with_section(readme.read_text(), readme_section()))
     (ROOT / "docs" / "measured.md").write_text(measured_document())
+    gpu = ROOT / "docs" / "gpu.md"
+    gpu.write_text(with_section(gpu.read_text(), gpu_section(), "gpu"))
 
 
 if __name__ == "__main__":
