@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from bcbp.baselines import Build, Declined, Run, first_line
+from bcbp.tracing import REFUSALS
 from kernels.gpu.graph import captured
 from kernels.precision import Precision, torch_products
 
@@ -64,7 +65,7 @@ def dense_forward(
     *,
     precision: Precision,
     device: torch.device,
-    form: str = "channels_last" + GRAPH,
+    form: str,
 ) -> Run:
     """A dense network in one of FORMS, with GRAPH behind its name as a CUDA graph, for inputs of `shape`.
 
@@ -72,9 +73,17 @@ def dense_forward(
     same calls are made one by one. Raises Declined where the form does not run this network.
     """
     name, graphed = form.removesuffix(GRAPH), form.endswith(GRAPH) and device.type == "cuda"
-    moved = copy.deepcopy(module).eval().to(device, precision.dtype)
+    try:
+        run = _ungraphed(name, module, precision, device)
+        run(torch.randn(shape, device=device))
+        return _graphed(run, shape, device) if graphed else run
+    except REFUSALS as error:
+        raise Declined(f"{form} failed: {first_line(error)}") from error
+
+
+def _ungraphed(name: str, module: nn.Module, precision: Precision, device: torch.device) -> Run:
     with torch.no_grad():
-        prepared = FORMS[name](moved)
+        prepared = FORMS[name](copy.deepcopy(module).eval().to(device, precision.dtype))
     layout = torch.contiguous_format if name == "eager" else torch.channels_last
 
     @torch.no_grad()
@@ -82,11 +91,7 @@ def dense_forward(
         with torch_products(precision):
             return prepared(x.to(precision.dtype, memory_format=layout)).float()
 
-    try:
-        run(torch.randn(shape, device=device))
-        return _graphed(run, shape, device) if graphed else run
-    except RuntimeError as error:
-        raise Declined(f"{form} failed: {first_line(error)}") from error
+    return run
 
 
 def _graphed(run: Run, shape: tuple[int, ...], device: torch.device) -> Run:

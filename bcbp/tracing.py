@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from bcbp.errors import ModelError
 
 # What a forward pass may raise on a stand-in for a tensor: it branches on a value, indexes by it, ...
-_REFUSALS = (
+REFUSALS = (
     TypeError,
     ValueError,
     RuntimeError,
@@ -46,7 +46,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> fx.G
         if input_shape is not None:
             with torch.no_grad():
                 ShapeProp(traced).propagate(torch.zeros(1, *input_shape))
-    except _REFUSALS as error:
+    except REFUSALS as error:
         reason = str(error).strip().split("\n")[0][:160] or type(error).__name__
         raise UntraceableError(f"the forward pass is not a fixed graph of operations ({reason})") from error
     return traced

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bcbp.baselines import dense_candidates
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.intake.residual import ResidualNet
 from bcbp.planning import make_plan
@@ -14,7 +15,7 @@ from bcbp.spec import PruneSpec
 from bcbp.timing import TimingJob, time_batch
 from kernels.gpu.engine import interpreted
 from kernels.precision import FP16, FP32, Precision
-from tests.bcbp.networks import randomise
+from tests.bcbp.networks import BranchingNet, randomise
 
 DEVICE = "cpu" if interpreted() else "cuda"
 SPEC = PruneSpec(tile=8)
@@ -58,6 +59,15 @@ def test_a_session_times_dense_forms_and_pruned_networks_against_each_other() ->
         assert {planned.name for planned in plans["bcbp"]} <= pruned
         assert not bcbp["speed_claim"]
     assert bcbp["speedup"]["verdict"] and told
+
+
+def test_a_form_that_does_not_take_a_network_declines_with_the_reason() -> None:
+    module = randomise(BranchingNet())
+    ready, declined = dense_candidates(module, forms=HostTimed(FP32).forms, input_shape=(1, 8, 8), batch=1)
+    reasons = dict(declined)
+    assert "eager" in {one.name for one in ready}
+    assert "folded failed" in reasons["folded"] and "control flow" in reasons["folded"]
+    assert "view size" in reasons["channels_last"]
 
 
 @pytest.mark.parametrize("precision", [FP32, FP16], ids=lambda one: one.name)
