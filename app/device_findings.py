@@ -151,7 +151,7 @@ def _break_even(view: View, shape: LayerShape, batch: int) -> str:
     found = view.found.break_even(shape.place, batch)
     if found.reason:
         return f"{DECLINED}: {found.reason}"
-    return wording.break_even(found.ratio, found.highest)
+    return wording.break_even(found.ratio, found.highest, unclear=found.unclear)
 
 
 def _dense(view: View, shape: LayerShape, batch: int) -> str:

@@ -15,7 +15,7 @@ import streamlit as st
 from app import wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
-from bcbp.crossover import CrossoverMap, Slice, distinct_layers
+from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, present_devices
 from bcbp.geometry import TILE_ROWS
@@ -175,9 +175,13 @@ def break_evens(name: str, tile: int) -> dict[str, str]:
     words = {}
     for info in model(name).layers:
         place = (info.geometry, info.plane)
-        evens = [(batch, found.break_even(place, batch)) for batch in found.batches([place])]
-        words[info.name] = wording.break_evens([(b, e.ratio, e.highest, bool(e.reason)) for b, e in evens])
+        evens = [(found.break_even(place, batch), batch) for batch in found.batches([place])]
+        words[info.name] = wording.break_evens([(_in_words(even), batch) for even, batch in evens])
     return words
+
+
+def _in_words(even: BreakEven) -> str:
+    return wording.break_even(even.ratio, even.highest, declined=bool(even.reason), unclear=even.unclear)
 
 
 def engines() -> tuple[tuple[str, str, str | None], ...]:

@@ -329,27 +329,32 @@ def literal(text: str) -> str:
     return re.sub(r"([!-+\--/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
-def break_even(ratio: float | None, highest: float | None, *, declined: bool = False) -> str:
+def break_even(
+    ratio: float | None, highest: float | None, *, declined: bool = False, unclear: bool = False
+) -> str:
     """
     >>> break_even(0.5, 0.9), break_even(None, 0.9), break_even(None, None)
     ('from 50 %', 'none up to 90 %', 'not measured')
+    >>> break_even(None, 0.9, unclear=True)
+    'cannot tell up to 90 %'
     """
     if highest is None:
         return NOT_MEASURED
     if declined:
         return "cannot run"
+    if unclear:
+        return f"cannot tell up to {ratio_percent(highest)}"
     return f"none up to {ratio_percent(highest)}" if ratio is None else f"from {ratio_percent(ratio)}"
 
 
-def break_evens(found: Sequence[tuple[int, float | None, float | None, bool]]) -> str:
-    """Per batch size: ratio, highest measured, whether the engine declined.
+def break_evens(words: Sequence[tuple[str, int]]) -> str:
+    """The words of every batch size as one phrase.
 
-    >>> break_evens([(1, 0.5, 0.9, False), (8, None, 0.9, False)])
+    >>> break_evens([("from 50 %", 1), ("none up to 90 %", 8)])
     'from 50 % at batch 1, none up to 90 % at batch 8'
-    >>> break_evens([(1, 0.5, 0.9, False), (8, 0.5, 0.9, False)])
+    >>> break_evens([("from 50 %", 1), ("from 50 %", 8)])
     'from 50 %'
     """
-    words = [(break_even(ratio, highest, declined=no), batch) for batch, ratio, highest, no in found]
     if len({word for word, _ in words}) == 1:
         return words[0][0]
     return ", ".join(f"{word} at batch {batch}" for word, batch in words) or NOT_MEASURED

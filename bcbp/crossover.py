@@ -40,13 +40,14 @@ class Spot:
 class BreakEven:
     """`ratio` is the smallest measured one from which on, up to `highest`, sparse wins by verdict.
 
-    `ratio` None: none up to `highest`, for the `reason` if the engine cannot run the layer. `highest`
-    None: not measured.
+    `ratio` None: none up to `highest`, for the `reason` if the engine cannot run the layer; where it is
+    `unclear`, the clock could not tell at `highest` itself. `highest` None: not measured.
     """
 
     ratio: float | None
     highest: float | None
     reason: str = ""
+    unclear: bool = False
 
 
 class CrossoverMap:
@@ -112,8 +113,8 @@ def break_even(states: Mapping[float, str], reason: str = "") -> BreakEven:
 
     >>> break_even({0.25: LOSES, 0.5: WINS, 0.75: WINS}).ratio
     0.5
-    >>> break_even({0.25: WINS, 0.5: UNCLEAR}).ratio is None
-    True
+    >>> break_even({0.25: WINS, 0.5: UNCLEAR})
+    BreakEven(ratio=None, highest=0.5, reason='', unclear=True)
     """
     if not states:
         return BreakEven(None, None)
@@ -122,7 +123,8 @@ def break_even(states: Mapping[float, str], reason: str = "") -> BreakEven:
         if states[ratio] != WINS:
             break
         found = ratio
-    return BreakEven(found, max(states), reason)
+    highest = max(states)
+    return BreakEven(found, highest, reason, states[highest] == UNCLEAR)
 
 
 def slices(passport: Passport, places: Iterable[Place]) -> tuple[Slice, ...]:

@@ -153,12 +153,16 @@ def break_even_text(found: BreakEven) -> str:
     """
     >>> break_even_text(BreakEven(0.5, 0.9)), break_even_text(BreakEven(None, 0.9))
     ('0.5', 'none up to 0.9')
+    >>> break_even_text(BreakEven(None, 0.9, unclear=True))
+    'cannot tell up to 0.9'
     """
     if found.highest is None:
         return "not measured"
     if found.reason:
         return f"cannot run: {found.reason}"
-    return f"{found.ratio:g}" if found.ratio is not None else f"none up to {found.highest:g}"
+    if found.ratio is not None:
+        return f"{found.ratio:g}"
+    return f"{'cannot tell' if found.unclear else 'none'} up to {found.highest:g}"
 
 
 COMMAND = Command(
