@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bcbp.baselines import DenseCandidate, dense_candidates
+from bcbp.baselines import Declined, DenseCandidate, dense_candidates
 from bcbp.choice import DENSE, LayerRun
-from bcbp.fusion import Layer
 from bcbp.intake.model import LoadedModel
 from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
@@ -54,7 +53,11 @@ def pruned_contestant(
     model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime
 ) -> tuple[list[Contestant], dict[str, str]]:
     """The network that a plan leaves, for inputs like `x`; or nothing, and the reason."""
-    return _checked([_build(model, plan, x, runtime)], apply_plan(model, plan), x, runtime)
+    try:
+        built = _build(model, plan, x, runtime)
+    except Declined as reason:
+        return [], {plan.spec.pattern: f"not timed: {reason}"}
+    return _checked([built], apply_plan(model, plan), x, runtime)
 
 
 def _build(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -> Contestant:
@@ -67,7 +70,9 @@ def _build(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -
 
 def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -> Contestant:
     """The smaller network in the fastest of the forms that dense may take too."""
-    candidates, _ = _dense_forms(shrink(model.module, plan), x, runtime)
+    candidates, declined = _dense_forms(shrink(model.module, plan), x, runtime)
+    if not candidates:
+        raise Declined(f"no form of the smaller network runs here: {dict(declined)}")
     runs = {one.name: one.run for one in candidates}
     best = fastest({name: partial(run, x) for name, run in runs.items()}, runtime)
     layers = tuple(LayerRun(layer.name, DENSE, "physically smaller, runs dense") for layer in plan)
@@ -104,7 +109,7 @@ def _checked(
     contestants: list[Contestant], reference: nn.Module, x: Tensor, runtime: Runtime
 ) -> tuple[list[Contestant], dict[str, str]]:
     """Those whose output on `x` is the reference's, and the others with how far they are off."""
-    allowed = runtime.tolerance(sum(isinstance(child, Layer) for child in reference.modules()))
+    allowed = runtime.tolerance(reference)
     with torch.no_grad():
         expected = runtime.reference(reference)(x)
         errors = {one.name: relative_error(one.run(x), expected) for one in contestants}

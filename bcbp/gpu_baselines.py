@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, fx, nn
@@ -14,27 +15,28 @@ from bcbp.tracing import REFUSALS
 from kernels.gpu.graph import captured
 from kernels.precision import Precision, torch_products
 
-Prepare = Callable[[nn.Module], nn.Module]
+Prepare = Callable[[nn.Module, torch.dtype], nn.Module]
 
 
-def _eager(module: nn.Module) -> nn.Module:
+def _eager(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The module as PyTorch runs it by default."""
-    return module
+    return module.to(dtype)
 
 
-def _channels_last(module: nn.Module) -> nn.Module:
+def _channels_last(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Weights and images in channels_last, as cuDNN's tensor-core kernels like them."""
-    return module.to(memory_format=torch.channels_last)
+    return module.to(dtype).to(memory_format=torch.channels_last)
 
 
-def _folded(module: nn.Module) -> nn.Module:
-    """Batch norms folded into the convolutions before them, by PyTorch's own pass."""
-    return _channels_last(fuse(module, no_trace=isinstance(module, fx.GraphModule)))
+def _folded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Batch norms folded in float32 into the convolutions before them, by PyTorch's own pass."""
+    return _channels_last(fuse(module, no_trace=isinstance(module, fx.GraphModule)), dtype)
 
 
-def _compiled(module: nn.Module) -> nn.Module:
+def _compiled(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """torch.compile with its autotuning, on folded weights. Compiling takes minutes for a large network."""
-    return torch.compile(_folded(module), dynamic=False, mode="max-autotune-no-cudagraphs")  # type: ignore[return-value]
+    folded = _folded(module, dtype)
+    return torch.compile(folded, dynamic=False, mode="max-autotune-no-cudagraphs")  # type: ignore[return-value]
 
 
 FORMS: dict[str, Prepare] = {
@@ -47,66 +49,78 @@ GRAPH = " + graph"
 
 
 def gpu_forms(precision: Precision, device: torch.device) -> dict[str, Build]:
-    """Every form as it is and recorded as a CUDA graph, which spares the launches."""
+    """Every one of FORMS, then the same recorded as a CUDA graph, which spares the launches.
 
-    def builder(name: str) -> Build:
-        def build(module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Run:
-            shape = (batch, *input_shape)
-            return dense_forward(module, shape, precision=precision, device=device, form=name)
-
-        return build
-
-    return {name: builder(name) for form in FORMS for name in (form, form + GRAPH)}
-
-
-def dense_forward(
-    module: nn.Module,
-    shape: tuple[int, ...],
-    *,
-    precision: Precision,
-    device: torch.device,
-    form: str,
-) -> Run:
-    """A dense network in one of FORMS, with GRAPH behind its name as a CUDA graph, for inputs of `shape`.
-
-    It takes any float type and gives float32; the module is not touched. A graph needs a GPU: elsewhere the
-    same calls are made one by one. Raises Declined where the form does not run this network.
+    Forms take any float type and give float32; modules are not touched. A graph needs a GPU: elsewhere the
+    same calls are made one by one. A form that does not run a network raises Declined.
     """
-    name, graphed = form.removesuffix(GRAPH), form.endswith(GRAPH) and device.type == "cuda"
-    try:
-        run = _ungraphed(name, module, precision, device)
-        run(torch.randn(shape, device=device))
-        return _graphed(run, shape, device) if graphed else run
-    except REFUSALS as error:
-        raise Declined(f"{form} failed: {first_line(error)}") from error
+    forms = {name: _Form(name, precision, device) for name in FORMS}
+    return {
+        title: build
+        for name, form in forms.items()
+        for title, build in ((name, form.plain), (name + GRAPH, form.graphed))
+    }
 
 
-def _ungraphed(name: str, module: nn.Module, precision: Precision, device: torch.device) -> Run:
-    with torch.no_grad():
-        prepared = FORMS[name](copy.deepcopy(module).eval().to(device, precision.dtype))
-    layout = torch.contiguous_format if name == "eager" else torch.channels_last
+class _Form:
+    """One of FORMS. The network it prepared last is kept for its graph: compiling twice takes minutes."""
+
+    def __init__(self, name: str, precision: Precision, device: torch.device) -> None:
+        self._name, self._precision, self._device = name, precision, device
+        self._layout = torch.contiguous_format if name == "eager" else torch.channels_last
+        self._last: tuple[nn.Module, tuple[int, ...], Run] | None = None
+
+    def plain(self, module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Run:
+        with self._declining(self._name):
+            return self._prepared(module, (batch, *input_shape))
+
+    def graphed(self, module: nn.Module, input_shape: tuple[int, ...], batch: int) -> Run:
+        with self._declining(self._name + GRAPH):
+            run = self._prepared(module, (batch, *input_shape))
+            self._last = None
+            return run if self._device.type != "cuda" else self._recorded(run, (batch, *input_shape))
+
+    @contextmanager
+    def _declining(self, title: str) -> Iterator[None]:
+        try:
+            yield
+        except REFUSALS as error:
+            raise Declined(f"{title} failed: {first_line(error)}") from error
+
+    def _prepared(self, module: nn.Module, shape: tuple[int, ...]) -> Run:
+        """The form of `module`, run once on inputs of `shape`."""
+        if self._last is not None and self._last[0] is module and self._last[1] == shape:
+            return self._last[2]
+        run = self._run_of(copy.deepcopy(module).eval().to(self._device))
+        run(torch.randn(shape, device=self._device))
+        self._last = (module, shape, run)
+        return run
 
     @torch.no_grad()
-    def run(x: Tensor) -> Tensor:
-        with torch_products(precision):
-            return prepared(x.to(precision.dtype, memory_format=layout)).float()
+    def _run_of(self, moved: nn.Module) -> Run:
+        precision, layout = self._precision, self._layout
+        prepared = FORMS[self._name](moved, precision.dtype)
 
-    return run
+        @torch.no_grad()
+        def run(x: Tensor) -> Tensor:
+            with torch_products(precision):
+                return prepared(x.to(precision.dtype, memory_format=layout)).float()
 
+        return run
 
-def _graphed(run: Run, shape: tuple[int, ...], device: torch.device) -> Run:
-    """`run` on buffers of its own, replayed; as much copying as a program on feature maps does."""
-    x = torch.randn(shape, device=device)
-    results: list[Tensor] = []
+    def _recorded(self, run: Run, shape: tuple[int, ...]) -> Run:
+        """`run` on buffers of its own, replayed; as much copying as a program on feature maps does."""
+        x = torch.randn(shape, device=self._device).contiguous(memory_format=self._layout)
+        results: list[Tensor] = []
 
-    def once() -> None:
-        results[:] = [run(x)]
+        def once() -> None:
+            results[:] = [run(x)]
 
-    replay = captured(once)
+        replay = captured(once)
 
-    def forward(images: Tensor) -> Tensor:
-        x.copy_(images)
-        replay()
-        return results[0].clone()
+        def forward(images: Tensor) -> Tensor:
+            x.copy_(images)
+            replay()
+            return results[0].clone()
 
-    return forward
+        return forward

@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from bcbp.baselines import Run, dense_candidates
+from bcbp.baselines import Declined, Run, dense_candidates, first_line
 from bcbp.choice import DENSE, LayerRun
 from bcbp.errors import ModelError
 from bcbp.fusion import Layer, decline_layer
-from bcbp.gpu_baselines import GRAPH, gpu_forms
+from bcbp.gpu_baselines import gpu_forms
 from bcbp.lowering import lower
 from bcbp.masking import masked_copy
 from bcbp.plan import PruningPlan
-from bcbp.tracing import trace
+from bcbp.tracing import REFUSALS, trace
 from kernels.gpu.choice import Choice
+from kernels.gpu.clock import GpuTimer
 from kernels.gpu.operators import VENDOR
 from kernels.gpu.program import Program
+from kernels.measure import measure
 from kernels.precision import FP32, Precision, torch_products
 from kernels.testing import network_tolerance
 
 TRITON = "triton"
 # Buffers and graphs of so many batch sizes or resolutions are kept; a further one ends the oldest.
 _KEPT_PROGRAMS = 4
-# For a network that runs dense, the first that works. Some need plain NCHW values, some cannot be recorded.
-_DENSE_FORMS = ("channels_last" + GRAPH, "eager" + GRAPH, "eager")
+# Enough to find the fastest of a few forms of one network.
+_SCOUT_ROUNDS = 3
 
 
 class GpuNetwork(nn.Module):
@@ -57,13 +60,14 @@ class GpuNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.program(tuple(x.shape))(x)
 
-    @torch.no_grad()
     def program(self, shape: tuple[int, ...]) -> Run:
         """What runs inputs of `shape`, made on the first call; `layers` and `note` speak of the last made."""
         if shape not in self._programs:
-            self._programs[shape] = self._build(shape)
-            while len(self._programs) > _KEPT_PROGRAMS:
+            while len(self._programs) >= _KEPT_PROGRAMS:
                 self._programs.popitem(last=False)
+            # Buffers made in inference mode could not be written to outside it.
+            with torch.inference_mode(False), torch.no_grad():
+                self._programs[shape] = self._build(shape)
         return self._programs[shape]
 
     def _build(self, shape: tuple[int, ...]) -> Run:
@@ -72,27 +76,35 @@ class GpuNetwork(nn.Module):
             recipe = lower(traced, self._masks, precision=self.precision, device=self.device)
             program = Program(recipe, images=shape[0], device=self.device)
             self._check(program, shape)
-        except ModelError as error:
-            return self._build_dense(shape, str(error))
-        self.layers, self.note = self._runs(program.choices), ""
-        self.by_torch = tuple(program.by_torch)
-        return program
+        except (ModelError, *REFUSALS) as error:
+            reason = first_line(error)
+        else:
+            self.layers, self.note = self._runs(program.choices), ""
+            self.by_torch = tuple(program.by_torch)
+            return program
+        return self._build_dense(shape, reason)
 
     def _build_dense(self, shape: tuple[int, ...], reason: str) -> Run:
-        """The masked network as PyTorch runs it, in the first form that takes it."""
+        """The masked network as PyTorch runs it, in its fastest form; where nothing is timed, the first."""
         self.note, self.by_torch = reason, ()
         self.layers = tuple(
             LayerRun(name, DENSE, f"the whole network runs dense: {reason}") for name in self._layer_names()
         )
+        timed = self.device.type == "cuda"
         candidates, declined = dense_candidates(
             self._masked,
-            forms={name: self._forms[name] for name in _DENSE_FORMS},
+            forms=self._forms if timed else {"eager": self._forms["eager"]},
             input_shape=shape[1:],
             batch=shape[0],
         )
         if not candidates:
-            raise ModelError(f"Expected a network that runs on {self.device}; {dict(declined)}.")
-        return candidates[0].run
+            raise Declined(f"no form of the network runs on {self.device}: {dict(declined)}")
+        if not timed:
+            return candidates[0].run
+        x = torch.randn(shape, device=self.device)
+        runs = {one.name: partial(one.run, x) for one in candidates}
+        times = measure(runs, baseline=candidates[0].name, rounds=_SCOUT_ROUNDS, timer=GpuTimer(graph=False))
+        return min(candidates, key=lambda one: times[one.name].median).run
 
     def _layer_names(self) -> list[str]:
         return [name for name, child in self._masked.named_modules() if isinstance(child, Layer)]
@@ -114,13 +126,29 @@ class GpuNetwork(nn.Module):
     def _check(self, program: Program, shape: tuple[int, ...]) -> None:
         """Raise ModelError unless the program computes what the masked network computes."""
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
-        reference = copy.deepcopy(self._masked).to(self.device)
-        with torch_products(FP32):
-            expected = reference(x)
-        allowed = network_tolerance(len(self._layer_names()), self.precision)
+        expected = exact_forward(self._masked, self.device)(x)
+        allowed = rounding(self._masked, self.precision)
         error = float((program(x) - expected).norm() / expected.norm())
         if not error <= allowed:
             raise ModelError(
                 f"its output is off by {error:.2g} of the masked network's, more than the {allowed:.2g} that "
                 f"rounding in {self.precision.title} explains"
             )
+
+
+def rounding(module: nn.Module, precision: Precision) -> float:
+    """How far the output of `module` may be off by rounding alone; see kernels.testing.network_tolerance."""
+    columns = [child.weight[0].numel() for child in module.modules() if isinstance(child, Layer)]
+    return network_tolerance(len(columns), max(columns, default=1), precision)
+
+
+def exact_forward(module: nn.Module, device: torch.device) -> Run:
+    """A copy of `module` on `device` in float32, by plain sums: nothing is cut or transformed."""
+    moved = copy.deepcopy(module).eval().to(device)
+
+    @torch.no_grad()
+    def run(x: Tensor) -> Tensor:
+        with torch_products(FP32), torch.backends.cudnn.flags(enabled=False):
+            return moved(x)
+
+    return run

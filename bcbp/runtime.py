@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,8 +61,8 @@ class Runtime(Protocol):
         """`module` in exact float32, on the device."""
         ...
 
-    def tolerance(self, layers: int) -> float:
-        """How far the output of so many layers may be off by rounding, as a share of the largest value."""
+    def tolerance(self, module: nn.Module) -> float:
+        """How far the output of `module` may be off by rounding, as a share of the largest value."""
         ...
 
     def timer(self) -> Timer | None:
@@ -87,7 +86,7 @@ class CpuRuntime:
     def reference(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         return module
 
-    def tolerance(self, layers: int) -> float:
+    def tolerance(self, module: nn.Module) -> float:
         return CPU_TOLERANCE
 
     def timer(self) -> Timer | None:
@@ -118,21 +117,14 @@ class GpuRuntime:
         return Packed(network.program(shape), network.layers)
 
     def reference(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
-        from kernels.precision import torch_products
+        from bcbp.gpu_network import exact_forward
 
-        moved = copy.deepcopy(module).to(self.device)
+        return exact_forward(module, self.device)
 
-        @torch.no_grad()
-        def run(x: Tensor) -> Tensor:
-            with torch_products(FP32):
-                return moved(x)
+    def tolerance(self, module: nn.Module) -> float:
+        from bcbp.gpu_network import rounding
 
-        return run
-
-    def tolerance(self, layers: int) -> float:
-        from kernels.testing import network_tolerance
-
-        return network_tolerance(layers, self.precision)
+        return rounding(module, self.precision)
 
     def timer(self) -> Timer | None:
         from kernels.gpu.clock import GpuTimer

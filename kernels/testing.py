@@ -68,15 +68,16 @@ def assert_close(
         raise AssertionError(f"root mean square error {_rms(error):.3g} exceeds {typical:.3g}")
 
 
-def network_tolerance(layers: int, precision: Precision) -> float:
+def network_tolerance(layers: int, columns: int, precision: Precision) -> float:
     """How far the output of a network of so many layers may be off, as a share of its root mean square.
 
-    Each layer adds the roundings of its stored weights and results, and of the factors of its products. They
+    Each layer adds the roundings of its stored weights and results, of the factors of its products, and of
+    float32 sums of up to `columns` terms, which grow as the square root of their number. They
     are independent of those of other layers, so they add up as the square root of the depth; a layer passes
     on earlier ones about as it passes on its input. 4 times that is allowed for sums that cancel. A column
     read wrongly, or a lost epilogue, is off by as much as the output is large.
     """
-    each = 2 * precision.roundoff + 2 * precision.product_roundoff
+    each = 2 * precision.roundoff + 2 * precision.product_roundoff + columns**0.5 * UNIT_ROUNDOFF
     return 4 * max(layers, 1) ** 0.5 * each
 
 

@@ -127,7 +127,20 @@ def load_model(name: str, *, weights: Path | None = None) -> LoadedModel:
 def _build_seeded(entry: ModelEntry) -> nn.Module:
     with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return entry.build()
+        module = entry.build()
+        _keep_scale(module)
+        return module
+
+
+def _keep_scale(module: nn.Module) -> None:
+    """Draw random convolutions so that values keep their size on the way forward (He et al. 2015, fan-in).
+
+    torchvision scales them for the way back; with batch norms that know no statistics yet, MobileNetV2's
+    outputs then come to 3e-9, which is nothing in float16.
+    """
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d):
+            nn.init.kaiming_normal_(child.weight, mode="fan_in", nonlinearity="relu")
 
 
 def _find_weights(entry: ModelEntry, weights: Path | None) -> tuple[Path | None, str]:

@@ -254,7 +254,7 @@ class GatheredGemm:
         results = tiles_j * tiles_m
         device, split = x.device, config.split_k
         area = config.block_m * config.block_n
-        parts = torch.empty(results * split * area if split > 1 else 1, device=device)
+        parts = torch.empty(results * split * area if split > 1 else 1, dtype=torch.float32, device=device)
         locks = torch.zeros(results if split > 1 else 1, dtype=torch.int32, device=device)
         reading, nothing = x.reading_grid(self.geometry), Grid(0, 0, 0, 0)
         writing = nothing if y is None else y.writing_grid()

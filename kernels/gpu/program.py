@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from kernels.gpu.graph import captured
 from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.pooling import Pool
 from kernels.gpu.recipe import Flatten, Recipe, Step
+from kernels.precision import torch_products
 
 Run = Callable[[], None]
 
@@ -40,10 +42,11 @@ class Program:
         self.by_torch: list[str] = []
         self._choose = choose
         self._recipe, self._buffers = recipe, Buffers(recipe, images=images, device=device)
-        self._x = torch.zeros(images, *recipe.source.shape, device=device)
-        self._y = torch.zeros(images, *recipe.result.shape, device=device)
-        self._steps = list(self._bind())
-        self._replay = captured(self._run) if device.type == "cuda" else self._run
+        with _current(device):
+            self._x = torch.zeros(images, *recipe.source.shape, device=device, dtype=torch.float32)
+            self._y = torch.zeros(images, *recipe.result.shape, device=device, dtype=torch.float32)
+            self._steps = list(self._bind())
+            self._replay = captured(self._run) if device.type == "cuda" else None
 
     @property
     def layout(self) -> str:
@@ -62,13 +65,18 @@ class Program:
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape != self._x.shape:
             raise ValueError(f"expected x of {tuple(self._x.shape)}, got {tuple(x.shape)}")
-        self._x.copy_(x)
-        self._replay()
-        return self._y.clone()
+        with _current(self._x.device):
+            self._x.copy_(x)
+            if self._replay is None:
+                self._run()
+            else:
+                self._replay()
+            return self._y.clone()
 
     def _run(self) -> None:
-        for step in self._steps:
-            step()
+        with torch_products(self._recipe.precision):  # for the steps that PyTorch runs
+            for step in self._steps:
+                step()
 
     def _bind(self) -> Iterator[Run]:
         """Every launch in order. What a step was the last to read is free for the results of later ones."""
@@ -81,19 +89,19 @@ class Program:
 
     def _enter(self) -> Run:
         """The images into every map of the first value."""
-        maps = self._buffers.maps(self._recipe.source)
-        if self.layout == CHWN and self._x.is_cuda:
+        x, maps = self._x, self._buffers.maps(self._recipe.source)
+        if self.layout == CHWN and x.is_cuda:
             from kernels.gpu.transpose import convert_in
 
-            return convert_in(self._x, maps[0])
-        return _writer(maps, lambda: self._x)
+            return convert_in(x, maps[0])
+        return _writer(maps, lambda: x)
 
     def _leave(self) -> Run:
         """The result into the tensor that is handed out."""
-        read = self._buffers.reader(self._recipe.result)
+        y, read = self._y, self._buffers.reader(self._recipe.result)
 
         def run() -> None:
-            self._y.copy_(read())
+            y.copy_(read())
 
         return run
 
@@ -131,6 +139,11 @@ class Program:
         self.by_torch.append(step.name)
         readers = [self._buffers.reader(source) for source in step.sources]
         return _writer(self._buffers.maps(step.result), lambda: function(*(read() for read in readers)))
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """While it lasts, launches go to `device`."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _writer(maps: tuple[FeatureMap, ...], read: Callable[[], Tensor]) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +16,7 @@ from torchvision.models.vgg import VGG, make_layers
 
 from bcbp import gpu_network
 from bcbp.choice import DENSE
-from bcbp.gpu_network import GpuNetwork
+from bcbp.gpu_network import GpuNetwork, rounding
 from bcbp.intake.residual import ResidualNet
 from bcbp.masking import masked_copy
 from bcbp.plan import PruningPlan
@@ -22,7 +24,6 @@ from kernels.gpu.engine import interpreted
 from kernels.gpu.feature_map import CHWN, SHIFTED
 from kernels.gpu.program import Program
 from kernels.precision import BF16, FP16, FP32, PRECISIONS, TF32, Precision
-from kernels.testing import network_tolerance
 from tests.bcbp.networks import BranchingNet, OwnNet, Shape, column_plan, randomise
 
 DEVICE = torch.device("cpu" if interpreted() else "cuda")
@@ -110,9 +111,8 @@ def assert_equals_masked(
     """Within what rounding explains over the depth of the network, in root mean square."""
     with torch.no_grad():
         expected = masked_copy(module, plan).double()(x.double().cpu())
-    layers = sum(isinstance(child, nn.Conv2d | nn.Linear) for child in module.modules())
     error = float((found.cpu().double() - expected).norm() / expected.norm())
-    assert error <= network_tolerance(layers, precision), f"off by {error:.2g}"
+    assert error <= rounding(module, precision), f"off by {error:.2g}"
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
@@ -206,11 +206,45 @@ def test_a_network_that_cannot_be_lowered_runs_dense_with_the_reason() -> None:
 
 def test_a_program_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     module, shape = make("residual")
-    monkeypatch.setattr(gpu_network, "network_tolerance", lambda layers, precision: 0.0)
+    monkeypatch.setattr(gpu_network, "network_tolerance", lambda *_: 0.0)
     network = convert(module, column_plan(module, tile=8))
     network(images(shape, 1))
     assert "its output is off by" in network.note
     assert {run.engine for run in network.layers} == {DENSE}
+
+
+def test_a_program_that_cannot_be_built_leaves_the_network_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    module, shape = make("residual")
+    monkeypatch.setattr(gpu_network, "Program", fail)
+    network, x = convert(module, column_plan(module, tile=8)), images(shape, 1)
+    assert_equals_masked(network(x), module, column_plan(module, tile=8), x, FP32)
+    assert network.note == "CUDA error: operation not permitted when stream is capturing"
+
+
+def test_a_program_that_is_dropped_gives_its_buffers_back() -> None:
+    module, shape = make("residual")
+    network = convert(module, None)
+    program = network.program((1, *shape))
+    assert isinstance(program, Program)
+    dropped, buffers = weakref.ref(program), [weakref.ref(made.buffer) for made in program.maps()]
+    gc.disable()
+    try:
+        del program
+        network._programs.clear()
+        assert dropped() is None and not any(buffer() is not None for buffer in buffers)
+    finally:
+        gc.enable()
+
+
+def test_what_was_built_in_inference_mode_runs_outside_it() -> None:
+    module, shape = make("residual")
+    network, x = convert(module, None), images(shape, 1)
+    with torch.inference_mode():
+        expected = network(x)
+    assert torch.equal(network(x), expected)
 
 
 def test_every_shape_has_a_program_of_its_own_and_the_oldest_goes() -> None:
