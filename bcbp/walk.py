@@ -12,20 +12,19 @@ from torch import Tensor, fx, nn
 from bcbp.tracing import UntraceableError, trace
 from kernels.measure import Stopped
 
-# Values of all images wait between two layers; beyond this many bytes fewer images are walked with.
-MOST_BYTES = 2 * 1024**3
+ShouldStop = Callable[[], bool]
 
 
 class Walk(Protocol):
-    """Modules are asked for in the order of execution; one may change its own weights once it is reached."""
+    """Modules are asked for in the order of execution; each may change its own weights once it is reached."""
 
     def inputs(self, name: str) -> Iterator[Tensor]:
-        """What module `name` is given in its first call, one batch after the other."""
+        """What module `name` is given, one batch of images after the other."""
         ...
 
 
-def walk(module: nn.Module, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Walk:
-    """A walk in one pass, or, for a network that cannot be traced, in one shortened pass per module asked for.
+def walk(module: nn.Module, batches: Sequence[Tensor], should_stop: ShouldStop) -> Walk:
+    """A walk in one pass; for a network that cannot be traced, in a shortened pass per module asked for.
 
     Both raise Stopped between two batches when `should_stop` says so.
     """
@@ -36,21 +35,20 @@ def walk(module: nn.Module, batches: Sequence[Tensor], should_stop: Callable[[],
 
 
 class TracedWalk:
-    """Every operation once, for all batches, before the next: values are freed after their last use."""
+    """Every operation once, for all batches, before the next; values are freed after their last use."""
 
-    def __init__(self, module: nn.Module, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> None:
+    def __init__(self, module: nn.Module, batches: Sequence[Tensor], should_stop: ShouldStop) -> None:
         traced = trace(module)
         self._nodes = list(traced.graph.nodes)
-        self._frees = _last_uses(self._nodes)
+        self._spent = _last_uses(self._nodes)
         self._runs = [_run_of(traced, batch) for batch in batches]
-        self._batches, self._should_stop = batches, should_stop
+        self._should_stop = should_stop
         self._next = 0
 
     def inputs(self, name: str) -> Iterator[Tensor]:
-        while not (self._nodes[self._next].op == "call_module" and self._nodes[self._next].target == name):
-            self._step(self._nodes[self._next])
-        source = self._nodes[self._next].args[0]
-        return (run.env[source] for run in self._runs)
+        while (node := self._nodes[self._next]).op != "call_module" or node.target != name:
+            self._step(node)
+        return (run.env[node.args[0]] for run in self._runs)
 
     @torch.no_grad()
     def _step(self, node: fx.Node) -> None:
@@ -59,8 +57,8 @@ class TracedWalk:
                 raise Stopped
             if node.op != "placeholder":
                 run.env[node] = run.run_node(node)
-            for used in self._frees[node]:
-                del run.env[used]
+            for value in self._spent[node]:
+                del run.env[value]
         self._next += 1
 
 
@@ -72,23 +70,25 @@ def _run_of(traced: fx.GraphModule, batch: Tensor) -> fx.Interpreter:
 
 def _last_uses(nodes: Sequence[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
     """The values that each node is the last to read."""
-    last: dict[fx.Node, fx.Node] = {}
-    for node in nodes:
-        last |= dict.fromkeys(node.all_input_nodes, node)
-    return {node: [value for value, user in last.items() if user is node] for node in nodes}
+    last = {value: node for node in nodes for value in node.all_input_nodes}
+    spent: dict[fx.Node, list[fx.Node]] = {node: [] for node in nodes}
+    for value, node in last.items():
+        spent[node].append(value)
+    return spent
 
 
 class _Reached(Exception):
     """Carries the input of the module that was asked for out of the forward pass."""
 
     def __init__(self, value: Tensor) -> None:
+        super().__init__()
         self.value = value
 
 
 class RepeatedWalk:
     """The slow twin: for each module asked for, the forward pass again up to there."""
 
-    def __init__(self, module: nn.Module, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> None:
+    def __init__(self, module: nn.Module, batches: Sequence[Tensor], should_stop: ShouldStop) -> None:
         self._module, self._batches, self._should_stop = module, batches, should_stop
 
     def inputs(self, name: str) -> Iterator[Tensor]:
@@ -99,10 +99,10 @@ class RepeatedWalk:
 
     @torch.no_grad()
     def _input(self, name: str, batch: Tensor) -> Tensor:
-        def stop_here(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        def leave(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             raise _Reached(args[0])
 
-        hook = self._module.get_submodule(name).register_forward_pre_hook(stop_here)
+        hook = self._module.get_submodule(name).register_forward_pre_hook(leave)
         try:
             self._module(batch)
         except _Reached as reached:
@@ -112,8 +112,8 @@ class RepeatedWalk:
         raise AssertionError(f"{name} is not called")
 
 
-def calls(module: nn.Module, batch: Tensor, names: Collection[str]) -> list[str]:
-    """Those of `names` that one forward pass calls exactly once, in the order of execution."""
+def called_once(module: nn.Module, example: Tensor, names: Collection[str]) -> list[str]:
+    """Those of `names` that a forward pass of `example` calls exactly once, in the order of execution."""
     called: list[str] = []
     hooks = [
         module.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: called.append(name))  # type: ignore[misc]
@@ -121,7 +121,7 @@ def calls(module: nn.Module, batch: Tensor, names: Collection[str]) -> list[str]
     ]
     try:
         with torch.no_grad():
-            module(batch[:1])
+            module(example)
     finally:
         for hook in hooks:
             hook.remove()
@@ -129,17 +129,17 @@ def calls(module: nn.Module, batch: Tensor, names: Collection[str]) -> list[str]
     return [name for name in called if counts[name] == 1]
 
 
-def bytes_per_image(module: nn.Module, batch: Tensor) -> int:
-    """An upper estimate of what waits between two layers: the two largest values of a pass, for one image."""
-    sizes: list[int] = []
+def waiting_bytes(module: nn.Module, example: Tensor) -> int:
+    """About what waits between two operations, per image of `example`: the two largest outputs of a pass."""
+    sizes = [0, 0]
     hooks = [
-        child.register_forward_hook(lambda _, __, output: sizes.append(output[:1].nbytes))
+        child.register_forward_hook(lambda _layer, _args, output: sizes.append(output.nbytes // len(example)))
         for child in module.modules()
         if not list(child.children())
     ]
     try:
         with torch.no_grad():
-            module(batch[:1])
+            module(example)
     finally:
         for hook in hooks:
             hook.remove()
