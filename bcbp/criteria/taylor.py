@@ -28,9 +28,7 @@ class TaylorCriterion:
 
     def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
         change = _change(evidence)
-        return torch.stack(
-            [_score(panel.sum(1), panel.shape[1]) for panel in change.split(tile.rows, dim=1)]
-        )
+        return torch.stack([_score(panel.sum(1), panel.shape[1]) for panel in change.split(tile.rows, dim=1)])
 
     def filters(self, evidence: Evidence) -> Tensor:
         return _score(_change(evidence).sum(2), evidence.weight.shape[1])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
-from torch import nn
-
-from bcbp.data import ImageSet
+from bcbp.masking import apply_plan
+from bcbp.recovery.base import Recovered, RecoveryTask
 
 
 @dataclass(frozen=True)
@@ -16,8 +14,8 @@ class NoRecovery:
     title: str = "None"
     description: str = "Leaves the pruned network as it is. [our definition]"
 
-    def apply(self, module: nn.Module, images: ImageSet) -> nn.Module:
-        return copy.deepcopy(module).eval()
+    def apply(self, task: RecoveryTask) -> Recovered:
+        return Recovered(apply_plan(task.model, task.plan))
 
 
 NOTHING = NoRecovery()
