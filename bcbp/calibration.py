@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import SpecError
+from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
 from kernels.measure import Stopped
 
@@ -65,7 +66,7 @@ class Moments:
 
     @cached_property
     def free_energy(self) -> Tensor:
-        """1 / [H⁻¹]_jj of the damped Gram matrix, what no other input can stand in for: float32 [groups, K]."""
+        """1 / [H⁻¹]_jj, H damped: what no other input can stand in for; float32 [groups, K]."""
         return (1 / torch.linalg.inv(damped(self.gram)).diagonal(dim1=1, dim2=2)).float()
 
 
@@ -96,11 +97,12 @@ def windows(layer: Layer, x: Tensor) -> Tensor:
     """What each position of the output reads, a view of the padded input: [N, down, across, values...]."""
     if isinstance(layer, nn.Linear):
         return x.reshape(len(x), -1, 1, x.shape[-1])
-    (high, wide), (down, across) = layer.kernel_size, layer.dilation
-    (top, left), (stride_down, stride_across) = layer.padding, layer.stride  # type: ignore[misc]
-    padded = F.pad(x, (left, left, top, top))  # type: ignore[has-type]
-    spans = padded.unfold(2, down * (high - 1) + 1, stride_down)
-    spans = spans.unfold(3, across * (wide - 1) + 1, stride_across)
+    geometry = geometry_of(layer)
+    (high, wide), (down, across) = geometry.kernel, geometry.dilation
+    top, left = geometry.padding
+    padded = F.pad(x, (left, left, top, top))
+    spans = padded.unfold(2, down * (high - 1) + 1, geometry.stride[0])
+    spans = spans.unfold(3, across * (wide - 1) + 1, geometry.stride[1])
     return spans[..., ::down, ::across].permute(0, 2, 3, 1, 4, 5)
 
 

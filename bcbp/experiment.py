@@ -196,8 +196,9 @@ class Comparison:
 
     def _climb(self, method: str, images: ImageSet) -> None:
         """Test every rung of a method's ladder; the row's accuracy is that of the rung kept so far."""
-        row, below = row_of(self.report, method), self._dense
-        assert self._calibration is not None and self._validation is not None and self._dense is not None
+        row, dense = row_of(self.report, method), self._dense
+        assert self._calibration is not None and self._validation is not None and dense is not None
+        below = dense
         names = rungs_up_to(self.request.spec.recovery)
         task = RecoveryTask(
             self.model,
@@ -216,7 +217,7 @@ class Comparison:
             )
             add_rung(row, rung, quality, mcnemar(quality.hits, below.hits) if done else None)
             if rung.kept:
-                add_accuracy(row, quality, mcnemar(quality.hits, self._dense.hits))
+                add_accuracy(row, quality, mcnemar(quality.hits, dense.hits))
             below = quality
             self._publish()
 

@@ -154,7 +154,7 @@ def add_accuracy(row: Json, quality: Quality, paired: PairedTest | None) -> None
 
 
 def add_rung(row: Json, rung: Rung, quality: Quality, paired: PairedTest | None) -> None:
-    """Add a rung of the ladder with its `quality` on test images; `paired` is the test against the rung below."""
+    """Add a rung with its `quality` on test images; `paired` is the test against the rung below."""
     if rung.kept:
         for lower in row["ladder"]:
             lower["kept"] = False

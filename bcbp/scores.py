@@ -146,7 +146,7 @@ class ScoreBook:
         self._stats = stats if self.criterion.needs else {}
         if self._stats is None:
             raise SpecError(
-                f"Expected calibration statistics ({self.criterion.needs}) for the criterion {criterion}; got "
+                f"Expected calibration statistics ({self.criterion.needs}) for criterion {criterion}; got "
                 "none. Collect them first, or choose a criterion that looks at weights alone."
             )
         self._columns: dict[int, ScorePool] = {}

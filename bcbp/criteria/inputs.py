@@ -1,4 +1,4 @@
-"""Criteria that weigh each weight by its inputs: what a layer's outputs lose with it, measured on calibration images.
+"""Criteria that weigh each weight by its inputs: what a layer's outputs lose with it, on calibration images.
 
 H = X Xᵀ / N is the Gram matrix of the layer's inputs. Removing column j of a tile alone costs exactly
 `‖w_j‖² H_jj` of mean squared output if the rest stays, `‖w_j‖² / [H⁻¹]_jj` if the rest is refitted.
@@ -60,9 +60,9 @@ OBS = InputCriterion(
     name="obs",
     title="OBS (optimal brain surgeon)",
     description=(
-        "Weighs each weight by what the other inputs cannot stand in for: the exact loss of the layer's output "
-        "if one column goes and the rest is refitted. [Hassibi and Stork, 1993; our definition for columns of "
-        "tiles, with 1 % damping]"
+        "Weighs each weight by what the other inputs cannot stand in for: the exact loss of the layer's "
+        "output if one column goes and the rest is refitted. [Hassibi and Stork, 1993; our definition for "
+        "columns of tiles, with 1 % damping]"
     ),
     factor=lambda moments: moments.free_energy,
 )

@@ -28,7 +28,7 @@ class MedianCriterion:
 
     def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
         raise SpecError(
-            "Expected a criterion that scores columns (l2 or obs, for instance); got fpgm, which scores whole "
+            "Expected a criterion that scores columns (l2, for instance); got fpgm, which scores whole "
             "filters. Use it with the pattern filter, or choose another criterion."
         )
 

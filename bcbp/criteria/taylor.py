@@ -48,8 +48,8 @@ TAYLOR = TaylorCriterion(
     name="taylor",
     title="Taylor (first order)",
     description=(
-        "Weight times gradient, summed over the unit and squared: how far the loss of the whole network moves, "
-        "to first order, on labelled calibration images. [Molchanov et al., 2019; our definition for columns "
-        "of tiles]"
+        "Weight times gradient, summed over the unit and squared: how far the loss of the whole network "
+        "moves, to first order, on labelled calibration images. [Molchanov et al., 2019; our definition for "
+        "columns of tiles]"
     ),
 )

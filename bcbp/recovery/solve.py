@@ -1,4 +1,4 @@
-"""The refit of one layer in closed form: every tile is a least-squares problem of its own, all share one H."""
+"""The refit of one layer in closed form: a least-squares problem per tile, all over one Gram matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bcbp.mask import Mask
 _CHUNK_BYTES = 256 * 1024**2
 
 
-def refit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
+def fit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
     """Ŵ [M, K], zero where `mask` removes, such that Ŵ X̂ comes nearest to W X in the mean square.
 
     On the kept set S of a tile: `Ŵ_S = (W C + λ W)_S (G_SS + λ I)⁻¹`, with G = X̂ X̂ᵀ, C = X X̂ᵀ and λ the
@@ -66,13 +66,13 @@ def _refit_group(
 
 
 def factorisation_work(mask: Mask, groups: int) -> float:
-    """Multiply-adds of the factorisations that `refit` makes: k³ / 3 each, for every tile and group."""
+    """Multiply-adds of the factorisations that `fit` makes: k³ / 3 each, for every tile and group."""
     keep, _ = nested_tiles(mask, groups)
     return float((keep.sum(1).double() ** 3).sum() / 3)
 
 
-def naive_refit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
-    """The slow twin of `refit`: row by row in float64, by the normal equations."""
+def naive_fit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
+    """The slow twin of `fit`: row by row in float64, by the normal equations."""
     found = torch.zeros_like(weight, dtype=torch.float64)
     per_group = len(weight) // len(moments.gram)
     for row, kept in enumerate(mask.dense()):
