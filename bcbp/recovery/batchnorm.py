@@ -34,7 +34,7 @@ class BatchNormRecovery:
     """
 
     name: str = "batchnorm"
-    title: str = "Re-estimate BatchNorm"
+    title: str = "BatchNorm"
     description: str = (
         "Measures the mean and variance of every batch norm layer again, on calibration images of the "
         "training set. No weight changes, nothing is trained. [our definition]"

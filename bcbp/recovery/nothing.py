@@ -11,7 +11,7 @@ from bcbp.recovery.base import Recovered, RecoveryTask
 @dataclass(frozen=True)
 class NoRecovery:
     name: str = "none"
-    title: str = "None"
+    title: str = "Masked only"
     description: str = "Leaves the pruned network as it is. [our definition]"
 
     def apply(self, task: RecoveryTask) -> Recovered:

@@ -35,7 +35,7 @@ class RefitRecovery:
     """
 
     name: str = "refit"
-    title: str = "Refit the weights left"
+    title: str = "Refit + BatchNorm"
     description: str = (
         "Recomputes the weights that are left of each pruned layer, in closed form, so that its outputs on "
         "calibration images come nearest to the original ones; batch norms are re-estimated on the way. "
