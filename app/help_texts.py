@@ -84,7 +84,7 @@ HELP = {
     "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
     "recovery": (
         "How far up the ladder to go after pruning, without training. *BatchNorm*: its statistics are "
-        "measured again on images the model was trained on. *Refit*: the weights that are left are recomputed "
+        "measured again on images the model was trained on. *Refit*: the weights left are recomputed "
         "in closed form. Every rung up to the chosen one is tested; the best on validation images is kept."
     ),
     "rung": "McNemar's test on the same images: answers gained and lost against the rung below.",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bcbp.channels import before_norms
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
@@ -170,6 +171,16 @@ class MomentStream:
         return Moments(gram, self._cross.div_(self._count), mean, original_mean)
 
 
+def free_biases(module: nn.Module) -> frozenset[str]:
+    """Layers whose outputs may shift by a constant per filter: a bias or a batch norm takes it up.
+
+    The means of their inputs cost nothing then, so covariances count, not second moments. On the bundled
+    ResNet-20 at ratio 0.7 that is worth a point after greedy OBS.
+    """
+    layers = {name: child for name, child in module.named_modules() if isinstance(child, Layer)}
+    return before_norms(module) | {name for name, layer in layers.items() if layer.bias is not None}
+
+
 def wide_reason(layer: Layer) -> str | None:
     """Why a layer has no Gram matrix; None if it can have one."""
     width = layer.weight[0].numel()
@@ -182,7 +193,10 @@ def wide_reason(layer: Layer) -> str | None:
 def input_moments(
     model: LoadedModel, images: ImageSet, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Moments]:
-    """Moments of the inputs of every prunable layer, in one pass. Raises SpecError for too wide a layer."""
+    """Moments of the inputs of every prunable layer, in one pass, centred where the bias is free.
+
+    Raises SpecError for too wide a layer.
+    """
     images, module = images.head(IMAGES), copy.deepcopy(model.module)
     streams = {}
     for info in model.layers:
@@ -198,7 +212,9 @@ def input_moments(
                 raise Stopped
             module(images.inputs(start, start + _BATCH))
             tell(min(1.0, (start + _BATCH) / len(images)))
-    return {name: stream.moments() for name, stream in streams.items()}
+    free = free_biases(module)
+    found = {name: stream.moments() for name, stream in streams.items()}
+    return {name: moments.centred if name in free else moments for name, moments in found.items()}
 
 
 @contextmanager

@@ -21,6 +21,13 @@ def moments_of(inputs: Tensor) -> Moments:
     return Moments(gram, gram, mean, mean)
 
 
+def joined_groups(*parts: Moments) -> Moments:
+    """The moments of a layer with as many groups."""
+    return Moments(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in ("gram", "cross", "mean", "mean"))
+    )
+
+
 STATS = {
     "": None,
     INPUTS: moments_of(torch.rand(200, 45, generator=torch.Generator().manual_seed(2))),
@@ -116,7 +123,7 @@ def test_the_loss_of_a_filter_is_the_energy_of_its_output(name: str) -> None:
 def test_grouped_layers_are_scored_by_the_inputs_of_their_own_group() -> None:
     one, two = torch.rand(50, 45), 10 * torch.rand(50, 45)
     parts = [moments_of(inputs) for inputs in (one, two)]
-    joined = Moments(*(torch.cat([getattr(p, n) for p in parts]) for n in ("gram", "cross", "mean", "mean")))
+    joined = joined_groups(*parts)
     both = CRITERIA["activation"].columns(Evidence(WEIGHT, torch.Generator(), joined), TileShape(35))
     for part, panel, scores in zip(parts, WEIGHT.split(35), both, strict=True):
         alone = CRITERIA["activation"].columns(Evidence(panel, torch.Generator(), part), TileShape(35))
@@ -176,11 +183,11 @@ def test_greedy_obs_keeps_one_of_two_equal_inputs() -> None:
     inputs[:, 1] = inputs[:, 0]
     weight = torch.tensor([[1.0, 1.0, 0.6, 0.6]]).repeat(8, 1)
     seen = Evidence(weight, torch.Generator(), moments_of(inputs))
-    best = {
-        name: CRITERIA[name].columns(seen, TileShape(8))[0].topk(2).indices for name in ("obs", "obs-greedy")
-    }
-    assert set(best["obs"].tolist()) == {2, 3}
-    assert len({0, 1} & set(best["obs-greedy"].tolist())) == 1
+    alone, one_by_one = (
+        set(CRITERIA[name].columns(seen, TileShape(8))[0].topk(2).indices.tolist())
+        for name in ("obs", "obs-greedy")
+    )
+    assert alone == {2, 3} and len({0, 1} & one_by_one) == 1
 
 
 def test_greedy_obs_scores_grouped_and_ragged_layers_tile_by_tile() -> None:
@@ -189,9 +196,7 @@ def test_greedy_obs_scores_grouped_and_ragged_layers_tile_by_tile() -> None:
     torch.testing.assert_close(whole[2], alone[0])
     one, two = STATS[INPUTS], moments_of(torch.randn(90, 45))
     assert isinstance(one, Moments)
-    joined = Moments(
-        *(torch.cat([getattr(p, n) for p in (one, two)]) for n in ("gram", "cross", "mean", "mean"))
-    )
+    joined = joined_groups(one, two)
     grouped = CRITERIA["obs-greedy"].columns(Evidence(WEIGHT[:64], torch.Generator(), joined), TileShape(32))
     torch.testing.assert_close(grouped[0], whole[0])
 

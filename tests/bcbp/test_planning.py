@@ -91,7 +91,7 @@ def test_a_ratio_becomes_weights_by_the_formula_of_the_method(total: int, ratio:
         (PruneSpec(pattern="dense"), r"Expected as pattern one of bcbp, column.*got 'dense'"),
         (
             PruneSpec(criterion="l3"),
-            r"Expected as criterion one of l2, l1, activation, obs, obs-greedy, taylor, fpgm, random; got 'l3'",
+            r"Expected as criterion one of l2, l1, activation, .*; got 'l3'",
         ),
         (PruneSpec(allocation="equal"), r"Expected as allocation one of uniform, global, explicit"),
         (PruneSpec(recovery="magic"), r"Expected as recovery one of none, batchnorm, refit; got 'magic'"),
