@@ -7,8 +7,7 @@ the output. A grouped convolution has one matrix per group.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from bcbp.data import ImageSet, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
+from bcbp.walk import attached
 from kernels.measure import Stopped
 
 Layer = nn.Conv2d | nn.Linear
@@ -206,7 +206,13 @@ def input_moments(
             raise SpecError(f"Expected layers to measure the inputs of; {info.name} is not one: {reason}.")
         streams[info.name] = MomentStream(layer, len(images), paired=False)
     # On a copy: others may run the model meanwhile, and their inputs would be counted too.
-    with _listening(module, {name: stream.add for name, stream in streams.items()}):
+    hooks = [
+        module.get_submodule(name).register_forward_pre_hook(
+            lambda _layer, args, stream=stream: stream.add(args[0])  # type: ignore[misc]
+        )
+        for name, stream in streams.items()
+    ]
+    with attached(hooks):
         for start in range(0, len(images), _BATCH):
             if should_stop():
                 raise Stopped
@@ -215,22 +221,6 @@ def input_moments(
     free = free_biases(module)
     found = {name: stream.moments() for name, stream in streams.items()}
     return {name: moments.centred if name in free else moments for name, moments in found.items()}
-
-
-@contextmanager
-def _listening(module: nn.Module, listeners: Mapping[str, Callable[[Tensor], None]]) -> Iterator[None]:
-    """While this holds, each listener gets the inputs of its module."""
-    hooks = [
-        module.get_submodule(name).register_forward_pre_hook(
-            lambda _layer, args, listen=listen: listen(args[0])  # type: ignore[misc]
-        )
-        for name, listen in listeners.items()
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def loss_gradients(
