@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app import findings
+from app.components.ladder import lines
 from app.components.results_table import results
 from app.findings import BETTER, COSTLY, NO_CLAIM, UNCLEAR, WAITING, WORSE, Finding
 from app.services import METHOD_TITLES
@@ -95,6 +96,30 @@ def test_accuracy_that_cannot_be_told_apart_is_said_so() -> None:
         "no clear difference in accuracy"
         in findings.verdict(rows_of(made), method="bcbp", batch="1").sentence
     )
+
+
+def test_the_ladder_is_told_rung_by_rung(full: dict[str, object]) -> None:
+    told = lines(rows_of(full))
+    bcbp = told[told["Method"] == "BCBP"]
+    assert list(bcbp["Recovery"]) == ["Masked only", "BatchNorm", "Refit + BatchNorm"]
+    assert list(bcbp["Kept"]) == ["", "", "✓"]
+    assert list(bcbp["± points"]) == ["", "+30.00", "+30.00"]
+    assert list(bcbp["Against the rung below"])[1] == "+3100 −100, better (p = 0)"
+    assert list(bcbp["Time"]) == ["0.0 s", "2.5 s", "5.0 s"]
+    assert "Dense" not in set(told["Method"])
+
+
+def test_runs_stored_without_a_ladder_still_open() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    for row in made["rows"]:
+        del row["ladder"]
+    assert all(row.ladder == () for row in rows_of(made))
+
+
+def test_what_a_recovery_left_out_is_a_remark() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    made["rows"][1]["ladder"][2]["notes"] = ["fc is not refitted: it is too wide."]
+    assert "fc is not refitted: it is too wide." in rows_of(made)[1].remarks
 
 
 def test_batches_are_in_order_of_size(full: dict[str, object]) -> None:

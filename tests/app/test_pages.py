@@ -104,6 +104,7 @@ def test_a_bad_scope_in_a_link_falls_back_with_a_notice(
         {"layers": "!!!"},
         {"layers": "ZGRk"},
         {"allocation": "by-mood"},
+        {"criterion": "by-mood"},
         {"layer": "no.such.layer"},
     ],
     ids=lambda link: next(iter(link)),
@@ -280,6 +281,34 @@ def test_compare_without_accuracy_shows_latency_alone(open_page: Open, home: Pat
     app = healthy(open_page("compare"))
     assert wording.NO_ACCURACY in text(app)
     assert "accuracy was not measured" in app.success[0].value
+
+
+def test_compare_and_run_show_the_recovery_ladder(open_page: Open, home: Path) -> None:
+    run = store_run(home, made=report())
+    for page in ("compare", "run"):
+        app = healthy(open_page(page, run=run))
+        assert wording.LADDER in [header.value for header in app.subheader]
+        tables = [table.value for table in app.dataframe if "Recovery" in table.value]
+        assert len(tables) == 1 and len(tables[0]) == 4 * 3  # methods x rungs
+
+
+def test_the_criterion_of_the_link_ranks_the_columns(open_page: Open) -> None:
+    app = healthy(open_page("tune", criterion="l1"))
+    assert app.selectbox(key="criterion_sample").value == "l1"
+    assert app.query_params["criterion"] in ("l1", ["l1"])
+
+
+def test_a_criterion_that_declines_says_why_and_can_be_changed(open_page: Open) -> None:
+    app = open_page("tune", model="resnet18", criterion="obs")
+    assert "model with images to calibrate on" in app.error[0].value
+    app.selectbox(key="criterion_resnet18").set_value("l2").run()
+    healthy(app)
+
+
+def test_a_run_takes_the_criterion_along(open_page: Open, queue: RecordedQueue) -> None:
+    app = healthy(open_page("run", criterion="l1"))
+    app.button(key="start").click().run()
+    assert queue.submitted[0].spec.criterion == "l1"
 
 
 def test_compare_without_any_run_points_to_run(open_page: Open) -> None:
