@@ -174,10 +174,9 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 _HELP = (
     "networks: whole, against dense",
-    "layers: one by one",
+    "layers: one by one (both take up a file named by --json again)",
     "ceilings: what the device could do at best",
     "planning: what a slider waits for",
-    "networks and layers take up a file named by --json again",
 )
 
 COMMAND = Command(
