@@ -217,7 +217,7 @@ def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         session = Session(costs)
         monkeypatch.setattr(tuning, "runnable", session.runnable)
         for name, operator in OPERATORS.items():
-            nothing = replace(operator, bind=lambda layer, maps, config: lambda: None)
+            nothing = replace(operator, build=lambda layer, config, device: lambda maps: lambda: None)
             monkeypatch.setitem(OPERATORS, name, nothing)
         answers = Answers("card", folder=tmp_path / "own", tables=tmp_path / "shipped")
         return Tuner(HOPPER, answers, timer=session.timer), session
@@ -338,7 +338,7 @@ def test_a_launch_is_captured_before_it_is_timed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(tuning, "captured", refuses)
     monkeypatch.setattr(tuning.torch.cuda, "synchronize", lambda device: None)
-    nothing = replace(OPERATORS[VENDOR], bind=lambda layer, maps, config: lambda: None)
+    nothing = replace(OPERATORS[VENDOR], build=lambda layer, config, device: lambda maps: lambda: None)
     monkeypatch.setitem(OPERATORS, VENDOR, nothing)
     layer, _ = layer_on_maps()
     on_a_gpu = SimpleNamespace(x=SimpleNamespace(device=torch.device("cuda")))
