@@ -43,8 +43,8 @@ class DeviceRequest:
         check_distinct("ratios", self.ratios)
         check_distinct("batches", self.batches)
         for ratio in self.ratios:
-            if not isinstance(ratio, int | float) or not 0 < ratio < 1:
-                raise SpecError(f"Expected ratios between 0 and 1, shares of weights removed; got {ratio!r}.")
+            if not isinstance(ratio, int | float) or not 0 <= ratio < 1:
+                raise SpecError(f"Expected ratios in [0, 1), shares of weights removed; got {ratio!r}.")
         for batch in self.batches:
             check_whole("a batch", batch, 1, MAX_BATCH)
         check_whole("rounds", self.rounds, MIN_ROUNDS, MAX_ROUNDS)

@@ -26,7 +26,8 @@ class LayerRow:
     `gflops` counts those it keeps only; `peak_share` sets them against the machine's measured multiply-add
     rate. `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as
     a share of the time taken. `speedup` is over the fastest of the device's dense forms in the same session,
-    which `yardstick` names. `note` says why a candidate has no time, or how it was run.
+    which `yardstick` names. `note` says why a candidate has no time, or how it was run. `wit` is the idle
+    share that the mask predicts for thread blocks of one wave, None where there are no tiles.
     """
 
     layer: str
@@ -50,6 +51,7 @@ class LayerRow:
     noisy: bool = False
     yardstick: str | None = None
     note: str = ""
+    wit: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,7 +61,8 @@ class LayerRow:
 class Candidate:
     """Something to time: the call, or the reason (`note`) there is none.
 
-    `density` is its share of the multiply-accumulates; `residual` says whether it adds one.
+    `density` is its share of the multiply-accumulates; `residual` says whether it adds one. `wit` is that of
+    its mask, if it has one.
     """
 
     pattern: str
@@ -68,6 +71,7 @@ class Candidate:
     run: Callable[[], object] | None
     note: str = ""
     residual: bool = False
+    wit: float | None = None
 
 
 class DeviceBench(Protocol):
@@ -159,6 +163,7 @@ def _row(
         candidate.engine,
         candidate.density,
         note=candidate.note,
+        wit=candidate.wit,
     )
     if candidate.run is None:
         return row

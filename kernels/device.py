@@ -44,13 +44,18 @@ def now() -> str:
 
 
 def gpu_state() -> dict[str, str] | None:
-    """Driver, clocks and power of the GPU as its own tool reports them now; None where there is none."""
+    """Driver, clocks and power of torch's current GPU as its own tool reports them; None where there is none.
+
+    They fall back as soon as the GPU idles: ask while, or right after, it works.
+    """
     if not torch.cuda.is_available():
         return None
     fields = ("driver_version", "clocks.sm", "clocks.mem", "power.draw", "temperature.gpu")
+    # Not its number: CUDA_VISIBLE_DEVICES renumbers the GPUs for torch, and not for the tool.
+    uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
     try:
         answer = _output_of(
-            "nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader", "--id=0"
+            "nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader", f"--id=GPU-{uuid}"
         )
     except (OSError, subprocess.SubprocessError):
         return None

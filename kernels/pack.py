@@ -52,6 +52,12 @@ class PackedWeight:
         """Whether every tile keeps the same number of columns."""
         return len({len(tile.columns) for tile in self.tiles}) == 1
 
+    @property
+    def wit(self) -> float:
+        """Workload imbalance of tiles: 1 - mean / max of kept columns; idle share if all run in one wave."""
+        counts = [len(tile.columns) for tile in self.tiles]
+        return 1 - sum(counts) / (len(counts) * max(counts)) if max(counts) else 0.0
+
 
 def pack(weight: Tensor, keep: Tensor, rows: Tensor, tile: int, geometry: ConvGeometry) -> PackedWeight:
     """Keep `keep` bool [tiles, K] of every tile and, of the filters, `rows` bool [M]; `weight` is [M, K]."""

@@ -56,16 +56,20 @@ def for_dtype(dtype: torch.dtype) -> Precision:
 def torch_products(precision: Precision) -> Iterator[None]:
     """Let PyTorch multiply float32 as `precision` says, exactly or in TensorFloat-32 on a GPU, at its best.
 
-    cuDNN then times its algorithms on the first call of a shape: a product by its guess is no yardstick.
+    cuDNN then times all its algorithms on the first call of a shape: a product by its guess, or by the best
+    of the ten that PyTorch lets it try, is no yardstick.
     """
     tf32 = precision.dot == "tf32"
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
     searched, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    tried = torch.backends.cudnn.benchmark_limit
+    torch.backends.cudnn.benchmark_limit = 0
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(matmul)
         torch.backends.cudnn.allow_tf32 = convolution
         torch.backends.cudnn.benchmark = searched
+        torch.backends.cudnn.benchmark_limit = tried

@@ -10,10 +10,11 @@ from torch import Tensor
 from kernels.layers import LayerShape
 from kernels.pack import PackedWeight, pack, pack_dense
 
-# bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean.
-# block: rows and columns. filter: a smaller layer of fewer filters, with equal arithmetic, run densely.
+# bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean, or
+# less far apart where a tile would need more columns than there are. block: rows and columns. filter: a
+# smaller layer of fewer filters, with equal arithmetic, run densely.
 PATTERNS = ("bcbp", "column", "block", "filter")
-_SMALLEST_AND_LARGEST = (0.5, 1.5)
+_MOST_APART = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ class PrunedLayer:
         return self._pack(torch.full((self._tiles,), self._kept(1 - self.ratio)))
 
     def _unbalanced(self) -> PackedWeight:
-        """Tiles keep evenly spread shares between half and one and a half times the mean."""
-        spread = torch.linspace(*_SMALLEST_AND_LARGEST, self._tiles) if self._tiles > 1 else torch.ones(1)
-        spread = spread[torch.randperm(self._tiles, generator=self._random)]
-        return self._pack(torch.tensor([self._kept((1 - self.ratio) * float(s)) for s in spread]))
+        """Tiles keep evenly spread shares, as far below the mean as above it: the mean is 1 - ratio."""
+        mean = 1 - self.ratio
+        apart = min(_MOST_APART * mean, 1 - mean)
+        shares = torch.linspace(mean - apart, mean + apart, self._tiles) if self._tiles > 1 else [mean]
+        order = torch.randperm(self._tiles, generator=self._random).tolist()
+        return self._pack(torch.tensor([self._kept(float(shares[place])) for place in order]))
 
     def _block(self) -> PackedWeight:
         """Rows and columns lose equal shares: (1 - rows)(1 - columns) = 1 - ratio."""

@@ -48,17 +48,22 @@ def test_recordings_of_a_gpu_become_tables_with_their_conditions(
     environment = rows["environment"] | {"gpu": "Test GPU", "gpu_state": {"driver_version": "580.1"}}
     ceiling = {"precision": "fp16", "flops": 7.9e14, "bytes": 4.3e12, "cache_bytes": None}
     records = {
-        "gpu-ceilings": {"kind": "ceilings", "environment": environment, "rows": [ceiling]},
-        "gpu-layers-v64": {"kind": "layers", "environment": environment, "rows": rows["rows"]},
-        "gpu-networks-resnet18": measured.recording("networks-resnet18") | {"environment": environment},
+        "gpu-ceilings@card-sm90": {"kind": "ceilings", "environment": environment, "rows": [ceiling]},
+        "gpu-layers-v64@card-sm90": {"kind": "layers", "environment": environment, "rows": rows["rows"]},
+        "gpu-networks-resnet18@card-sm90": measured.recording("networks-resnet18")
+        | {"environment": environment},
     }
     for name, record in records.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     section = measured.gpu_section(tmp_path)
     assert "| fp16 | 790 | 4.30 |  |" in section
     assert section.count("Test GPU, driver 580.1, ") == 3
-    assert section.index("### ceilings") < section.index("### layers, v64") < section.index("### networks")
-    assert measured.networks(records["gpu-networks-resnet18"]) in section
+    assert (
+        section.index("### ceilings (card-sm90)")
+        < section.index("### layers, v64 (")
+        < section.index("### networks")
+    )
+    assert measured.networks(records["gpu-networks-resnet18@card-sm90"]) in section
 
 
 def test_the_comparison_with_the_recording_can_fail(measured: ModuleType) -> None:

@@ -174,8 +174,12 @@ def gpu_section(folder: Path = RECORDED) -> str:
     parts = []
     for path in sorted(folder.glob("gpu-*.json")):
         record = json.loads(path.read_text())
-        title = path.stem.removeprefix("gpu-").replace("-", ", ")
-        parts += [f"### {title}", GPU_TABLES[record["kind"]](record), conditions(record["environment"])]
+        what, _, card = path.stem.removeprefix("gpu-").partition("@")
+        parts += [
+            f"### {what.replace('-', ', ')} ({card})",
+            GPU_TABLES[record["kind"]](record),
+            conditions(record["environment"]),
+        ]
     return "\n\n".join(parts) or NO_GPU
 
 

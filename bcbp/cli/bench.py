@@ -33,7 +33,7 @@ from bcbp.jobs.store import default_root
 from bcbp.request import CompareRequest
 from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
-from kernels.device import environment, gpu_state, load_average
+from kernels.device import environment, load_average
 from kernels.measure import Stopped
 
 INTERRUPTED = 130
@@ -75,7 +75,7 @@ def _run(chosen: argparse.Namespace) -> int:
             console.say("stopped")
         finally:
             console.close()
-            record.environment |= {"load_after": load_average(), "gpu_state": gpu_state()}
+            record.environment["load_after"] = load_average()
             if record.rows:
                 print(machine_text(record.environment))
                 record.save()
@@ -131,7 +131,7 @@ def _networks(
         report = compare(request, on_event=lambda now, _: console.show(now), should_stop=should_stop)
         console.close()
         record.rows.append(report)
-        record.save()
+        record.measured()
         where = "" if request.device == CPU else f", {request.device} {request.precision}"
         what = f"{request.model}, tile {request.spec.tile}, ratio {request.spec.ratio:g}{where}"
         for batch in report["latency"]:

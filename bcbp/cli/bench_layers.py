@@ -73,7 +73,7 @@ def run_layers(
             left -= 1
             record.rows = [row for row in record.rows if _place(row) != _place(measured[0].to_json())]
             record.rows += [row.to_json() for row in measured]
-            record.save()
+            record.measured()
             cells += [_cells(row) for row in measured]
             if chosen.limit_seconds is not None and time.monotonic() - began > chosen.limit_seconds:
                 break
@@ -130,7 +130,7 @@ def run_ceilings(
         console.show(Progress(number / len(names), " ".join(filter(None, ("ceilings", name)))))
         ceiling = device_bench(chosen, name).ceiling()
         record.rows.append(ceiling.to_json())
-        record.save()
+        record.measured()
         cells += [[rate.name, f"{rate.value / 1e9:,.0f} G{rate.unit}"] for rate in rates_of(ceiling)]
         if should_stop():
             break

@@ -154,8 +154,8 @@ def shares(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"expected numbers like 0.5,0.75; got {text!r}") from None
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+def add_json(parser: argparse.ArgumentParser, what: str = "everything") -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write {what} as JSON")
 
 
 def check_json(path: Path | None, option: str = "--json") -> None:

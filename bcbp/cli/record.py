@@ -8,6 +8,7 @@ from typing import Any
 from bcbp.errors import SpecError
 from bcbp.files import read_json, write_json
 from bcbp.runtime import CPU, GPU
+from kernels.device import gpu_state
 
 Json = dict[str, Any]
 SCHEMA = 1
@@ -45,6 +46,11 @@ class Record:
         self.rows = rows
         self._earlier = [*held.get("earlier", []), environment]
         return len(rows)
+
+    def measured(self) -> None:
+        """Save, with the state of the GPU now that it has just worked."""
+        self.environment["gpu_state"] = gpu_state()
+        self.save()
 
     def save(self) -> None:
         """Replace the file in one step; `earlier` lists the conditions of the runs before this one."""

@@ -38,12 +38,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="fp16", help="(%(default)s)")
     parser.add_argument("--again", action="store_true", help="measure what is remembered once more")
     parser.add_argument("--list", action="store_true", help="show what is remembered, and measure nothing")
-    add_json(parser)
+    add_json(parser, "the card's answers (into a folder: under its own name)")
 
 
 def _run(chosen: argparse.Namespace) -> int:
     """Tune; what was measured before an interruption is remembered."""
-    check_json(chosen.json)
+    to_folder = chosen.json is not None and chosen.json.is_dir() and not chosen.list
+    check_json(chosen.json / "table.json" if to_folder else chosen.json)
     if chosen.list:
         _print_remembered()
         write_json(chosen.json, {"tables": [table_of(key, Answers(key).all()) for key in known_cards()]})
@@ -68,7 +69,9 @@ def _run(chosen: argparse.Namespace) -> int:
         from kernels.gpu.tuning import this_tuner
 
         answers = this_tuner().answers
-        write_json(chosen.json, table_of(answers.key, answers.all()))
+        path = chosen.json / f"{answers.key}.json" if to_folder else chosen.json
+        write_json(path, table_of(answers.key, answers.all()))
+        console.say(f"written to {path}")
     return INTERRUPTED if interrupt.asked() else 0
 
 

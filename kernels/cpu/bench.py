@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -70,8 +71,8 @@ def _pruned(layer: PrunedLayer, x: Tensor, pattern: str) -> Candidate:
         return _checked(layer, x, pattern, dense.ENGINE.name, packed)
     reason = decline_reason(SPARSE_ENGINE, packed)
     if reason is not None:
-        return Candidate(pattern, SPARSE_ENGINE, layer.share(packed), None, reason)
-    return _checked(layer, x, pattern, SPARSE_ENGINE, packed)
+        return Candidate(pattern, SPARSE_ENGINE, layer.share(packed), None, reason, wit=packed.wit)
+    return replace(_checked(layer, x, pattern, SPARSE_ENGINE, packed), wit=packed.wit)
 
 
 def _checked(layer: PrunedLayer, x: Tensor, pattern: str, name: str, packed: PackedWeight) -> Candidate:

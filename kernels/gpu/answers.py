@@ -20,7 +20,10 @@ from typing import Any
 from kernels.device import ROOT
 from kernels.gpu.launch import LaunchConfig
 
-SCHEMA = 1
+SCHEMA = 2
+# Raise it with every change to a kernel, to how an operator binds its launch or to which launches are timed:
+# what was fastest before it may not be any more, and is measured anew.
+KERNELS = 1
 TABLES = ROOT / "assets" / "tuning"
 HERE, SHIPPED = "here", "on another card of this kind"
 
@@ -44,13 +47,17 @@ class Timed:
 
 @dataclass(frozen=True)
 class Answer:
-    """All candidates that were timed for a problem, and when. `where` says whose measurement it is."""
+    """All candidates that were timed for a problem, and when. `where` says whose measurement it is.
+
+    `refused` names those that could not be timed, each with what the card or the library said.
+    """
 
     problem: str
     timed: tuple[Timed, ...]
     date: str
     noisy: bool = False
     where: str = HERE
+    refused: tuple[str, ...] = ()
 
     def fastest(self, engines: frozenset[str]) -> Timed | None:
         """The fastest of those engines; None if none was timed."""
@@ -63,6 +70,7 @@ class Answer:
             "timed": [asdict(one) for one in self.timed],
             "date": self.date,
             "noisy": self.noisy,
+            "refused": list(self.refused),
         }
 
     @classmethod
@@ -71,7 +79,8 @@ class Answer:
         timed = tuple(Timed.from_json(one) for one in data["timed"])
         if not timed:
             raise ValueError("expected at least one time, got none")
-        return cls(str(data["problem"]), timed, str(data["date"]), bool(data["noisy"]), where)
+        refused = tuple(map(str, data["refused"]))
+        return cls(str(data["problem"]), timed, str(data["date"]), bool(data["noisy"]), where, refused)
 
 
 def default_folder() -> Path:
@@ -85,8 +94,17 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcbp" / "tuning"
 
 
+def key_of(card: str, *, triton: str, torch: str, cudnn: int | None) -> str:
+    """What answers are kept under: all that decides how fast the same launch is, as a file name.
+
+    >>> key_of("nvidia-h200-sm90", triton="3.8.0", torch="2.11.0+cu130", cudnn=91200)
+    'nvidia-h200-sm90-triton3.8.0-torch2.11.0+cu130-cudnn91200-kernels1'
+    """
+    return f"{card}-triton{triton}-torch{torch}-cudnn{cudnn or 'none'}-kernels{KERNELS}"
+
+
 class Answers:
-    """The answers for one kind of card, `key`: its name, capability and Triton's version."""
+    """The answers for one `key`: a kind of card, and the versions of what runs on it (see key_of)."""
 
     def __init__(self, key: str, *, folder: Path | None = None, tables: Path = TABLES) -> None:
         self.key = key
@@ -140,7 +158,7 @@ def table_of(key: str, answers: Iterator[Answer]) -> dict[str, Any]:
 def read_table(path: Path) -> dict[str, Answer]:
     """A shipped table by problem. Raises ValueError for a file that is no such table."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = _of_this_schema(json.loads(path.read_text(encoding="utf-8")))
         found = [Answer.from_json(entry, where=SHIPPED) for entry in data["answers"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"expected a table of tuned launches in {path}, got {error}") from error
@@ -148,13 +166,20 @@ def read_table(path: Path) -> dict[str, Answer]:
 
 
 def _read(path: Path) -> tuple[Answer | None, str]:
-    """The answer in a file, if there is one; and a warning if the file is damaged."""
+    """The answer in a file, if there is one; and a warning if the file is damaged or of another schema."""
     try:
-        return Answer.from_json(json.loads(path.read_text(encoding="utf-8"))), ""
+        return Answer.from_json(_of_this_schema(json.loads(path.read_text(encoding="utf-8")))), ""
     except FileNotFoundError:
         return None, ""
     except (OSError, KeyError, TypeError, ValueError) as error:
-        return None, f"{path} is damaged and was passed over ({type(error).__name__})"
+        return None, f"{path} is damaged and was passed over ({type(error).__name__}: {error})"
+
+
+def _of_this_schema(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` itself. Raises ValueError for what another version of this product wrote."""
+    if data["schema"] != SCHEMA:
+        raise ValueError(f"expected schema {SCHEMA}, got {data['schema']}")
+    return data
 
 
 def _replace(path: Path, data: dict[str, Any]) -> None:

@@ -3,14 +3,14 @@
 All do the layer with bias, residual and ReLU; "dense conv alone" is cuDNN without them, the floor of what
 fusion could bring, and no yardstick. Our maps and cuDNN's tensors stay in their own layouts, as they do
 inside a network. Small layers go through several sets of buffers, so that no call finds its inputs in the
-second cache only because the last call was the same.
+second cache only because the last call was the same; weights stay there (see kernels.gpu.clock).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -24,9 +24,10 @@ from kernels.gpu.engine import SAFE, interpreted
 from kernels.gpu.feature_map import SHIFTED, chwn, layout_for, shift_of, shifted
 from kernels.gpu.gemm import GatheredGemm
 from kernels.gpu.map_layer import MapLayer, Maps
-from kernels.gpu.operators import GATHERED, OPERATORS, Run
+from kernels.gpu.operators import GATHERED, OPERATORS, SEMI_STRUCTURED, Bind
 from kernels.gpu.vendor import MOST_STORES
-from kernels.measure import Timer
+from kernels.layout import ConvGeometry
+from kernels.measure import MIN_ROUNDS, Timer, measure
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
 from kernels.pruned_layer import PATTERNS as SHARED_PATTERNS
@@ -34,12 +35,32 @@ from kernels.pruned_layer import PrunedLayer
 from kernels.roofline import Ceiling
 from kernels.testing import assert_close
 
-# The usual remedy for unequal tiles: those with most columns are started first.
-LONGEST = "column-longest"
-PATTERNS = (*SHARED_PATTERNS, LONGEST)
+# column-longest: the usual remedy for unequal tiles, those with most columns started first. bcbp-as-column:
+# balanced tiles. Both run by the launch that was tuned for column, so that beside its row one shows what the
+# order is worth, the other what balance is, and nothing else differs.
+LONGEST, AS_COLUMN = "column-longest", "bcbp-as-column"
+PATTERNS = (*SHARED_PATTERNS, LONGEST, AS_COLUMN)
+# pattern -> whose tiles it runs, and whose launch
+_VARIANTS = {LONGEST: ("column", "column"), AS_COLUMN: ("bcbp", "column")}
+# A mask of whole columns that happens to be 2:4 is still run as what it is.
+_ON_TILES = SPARSE - {SEMI_STRUCTURED}
 LIBRARY = "cuDNN"
 _CHECKED_IMAGES = 8
 _MOST_SETS, _CACHES = 8, 2
+_PLAINLY = "written plainly, without the copies that a wider kernel behind it would read"
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A layer with its inputs in both layouts; `tiles` gives what a pattern leaves, always the very same."""
+
+    layer: PrunedLayer
+    inputs: list[Inputs]
+    maps: list[Maps]
+    tiles: Callable[[str], PackedWeight]
+
+    def on_maps(self, pattern: str, precision: Precision) -> MapLayer:
+        return MapLayer(self.tiles(pattern), Epilogue(self.layer.bias, "relu"), precision)
 
 
 class GpuBench:
@@ -65,18 +86,15 @@ class GpuBench:
     def candidates(self, layer: PrunedLayer, patterns: Sequence[str]) -> list[Candidate]:
         inputs = self._inputs(layer)
         dense = layer.dense()
-        found = [
-            self._library(ALONE, layer, dense, inputs),
-            self._library(EAGER, layer, dense, inputs),
-            self._library(FUSED, layer, dense, inputs),
+        found = [self._library(form, layer, dense, inputs) for form in (ALONE, EAGER, FUSED)]
+        maps = [self._maps(layer.shape.geometry, one) for one in inputs]
+        prepared = _Prepared(layer, inputs, maps, cache(layer.pruned))
+        return found + [
+            self._smaller(layer, layer.pruned(pattern), inputs)
+            if pattern == "filter"
+            else self._pruned(pattern, prepared)
+            for pattern in patterns
         ]
-        packed: dict[str, PackedWeight] = {}
-        for pattern in patterns:
-            name = "column" if pattern == LONGEST else pattern
-            if name not in packed:  # both orders run the very same tiles
-                packed[name] = layer.pruned(name)
-            found.append(self._pruned(pattern, layer, packed[name], inputs))
-        return found
 
     # ------------------------------------------------------------------------------------ the library's side
     def _library(
@@ -97,35 +115,57 @@ class GpuBench:
         return checked(candidate, lambda: self._check(layer, packed, inputs[0], y, stores=MOST_STORES))
 
     def _smaller(self, layer: PrunedLayer, packed: PackedWeight, inputs: Sequence[Inputs]) -> Candidate:
-        """Fewer filters, in the fused form where cuDNN has it."""
+        """Fewer filters, in the faster of cuDNN's forms: dense has the choice of both as well."""
         narrower = [one.of_filters(packed.geometry.rows) for one in inputs]
-        for form in (FUSED, EAGER):
-            found = self._library(form, layer, packed, narrower)
-            if found.run is not None:
-                break
-        return replace(found, pattern="filter", note=f"{found.pattern}, {found.note}")
+        forms = [self._library(form, layer, packed, narrower) for form in self.dense_forms]
+        runs = {one.pattern: one.run for one in forms if one.run is not None}
+        if not runs:
+            return replace(forms[0], pattern="filter", note="; ".join(one.note for one in forms))
+        scouted = measure(
+            runs,
+            baseline=next(iter(runs)),
+            rounds=MIN_ROUNDS,
+            sample_seconds=self.sample_seconds,
+            timer=self.timer(),
+        )
+        best = min((one for one in forms if one.run is not None), key=lambda one: scouted[one.pattern].median)
+        return replace(best, pattern="filter", note=f"{best.pattern}, {best.note}")
 
     # ------------------------------------------------------------------------------------ our side
-    def _pruned(
-        self, pattern: str, layer: PrunedLayer, packed: PackedWeight, inputs: Sequence[Inputs]
-    ) -> Candidate:
-        if pattern == "filter":
-            return self._smaller(layer, packed, inputs)
-        made = MapLayer(packed, Epilogue(layer.bias, "relu"), self.precision)
-        sets = [self._maps(packed, one) for one in inputs]
-        engines = SPARSE if pattern == "bcbp" else frozenset({GATHERED})
-        choice = choose(made, sets[0], engines=engines)
-        runs = [self._bound(made, maps, choice, longest_first=pattern == LONGEST) for maps in sets]
-        y = sets[0].written
-        y.write(torch.full_like(inputs[0].residual, torch.nan))  # or what was not written might pass
+    def _pruned(self, pattern: str, prepared: _Prepared) -> Candidate:
+        """A pattern, or one of _VARIANTS, on our kernels."""
+        layer, maps = prepared.layer, prepared.maps
+        tiles, launch = _VARIANTS.get(pattern, (pattern, pattern))
+        engines = _ON_TILES if pattern == "bcbp" else frozenset({GATHERED})
+        choice = choose(prepared.on_maps(launch, self.precision), maps[0], engines=engines)
+        made = prepared.on_maps(tiles, self.precision)
+        bind = self._longest_first(made, choice) if pattern == LONGEST else self._built(made, choice)
+        runs = [bind(one) for one in maps]
+        y = maps[0].written
+        y.write(torch.full_like(prepared.inputs[0].residual, torch.nan))  # or what was not written might pass
         runs[0]()
-        note = choice.reason if choice.config is None else f"{choice.reason}; {choice.config}"
-        candidate = Candidate(pattern, choice.engine, layer.share(packed), rotated(runs), note, residual=True)
-        return checked(candidate, lambda: self._check(layer, packed, inputs[0], y.nchw()))
+        notes = (
+            "" if tiles == launch == pattern else f"at the launch of {launch}",
+            choice.reason,
+            str(choice.config or ""),
+            _PLAINLY if y.kind == SHIFTED else "",
+        )
+        candidate = Candidate(
+            pattern,
+            choice.engine,
+            layer.share(made.packed),
+            rotated(runs),
+            "; ".join(filter(None, notes)),
+            residual=True,
+            wit=made.packed.wit,
+        )
+        return checked(candidate, lambda: self._check(layer, made.packed, prepared.inputs[0], y.nchw()))
 
-    def _bound(self, layer: MapLayer, maps: Maps, choice: Choice, *, longest_first: bool) -> Run:
-        if not longest_first:
-            return OPERATORS[choice.engine].bind(layer, maps, choice.config or SAFE)
+    def _built(self, layer: MapLayer, choice: Choice) -> Bind:
+        return OPERATORS[choice.engine].build(layer, choice.config or SAFE, torch.device(self._device))
+
+    def _longest_first(self, layer: MapLayer, choice: Choice) -> Bind:
+        """The gathered product at the same launch, its tiles in another order."""
         assert choice.config is not None
         product = GatheredGemm(
             layer.packed,
@@ -135,20 +175,19 @@ class GpuBench:
             device=self._device,
             order="longest",
         )
-        return product.bind(maps.x, maps.written, maps.residual)
+        return lambda maps: product.bind(maps.x, maps.written, maps.residual)
 
-    def _maps(self, packed: PackedWeight, inputs: Inputs) -> Maps:
+    def _maps(self, g: ConvGeometry, inputs: Inputs) -> Maps:
         """The maps of a layer inside a network of such maps, filled."""
-        g, plane = packed.geometry, (inputs.x.shape[2], inputs.x.shape[3])
-        images, output = len(inputs.x), g.output_size(*plane)
+        plane, images = (inputs.x.shape[2], inputs.x.shape[3]), len(inputs.x)
+        output = g.output_size(*plane)
         if layout_for(images, self.precision.dtype) == SHIFTED:
             make = partial(shifted, images=images, dtype=self.precision.dtype, device=self._device)
             x = make(g.in_channels, plane, halo_rows=g.padding[0], shift=shift_of(g))
-            y, residual = (make(g.rows, output) for _ in range(2))
         else:
             make = partial(chwn, images=images, dtype=self.precision.dtype, device=self._device)
             x = make(g.in_channels, plane, halo=g.padding)
-            y, residual = (make(g.rows, output) for _ in range(2))
+        y, residual = (make(g.rows, output) for _ in range(2))
         x.write(inputs.x)
         residual.write(inputs.residual)
         return Maps(x, y, residual)

@@ -28,13 +28,16 @@ _SAMPLES, _SAMPLE_CALLS = 7, 4
 
 @triton.jit(do_not_specialize=["blocks", "passes"])
 def read_repeatedly(x_ptr, y_ptr, blocks, passes, BLOCK: tl.constexpr):
-    """Every program reads every block in each pass, from another place on, and keeps the largest values."""
+    """Every program reads every block in each pass, from another place on, and keeps the largest values.
+
+    Past the first cache: on it, a block that two programs of a processor read at once would count twice.
+    """
     program = tl.program_id(0)
     lane = tl.arange(0, BLOCK)
     largest = tl.full((BLOCK,), float("-inf"), dtype=tl.float32)
     for step in range(passes * tl.cdiv(blocks, tl.num_programs(0))):
         block = (program + step * tl.num_programs(0)) % blocks
-        largest = tl.maximum(largest, tl.load(x_ptr + block * BLOCK + lane))
+        largest = tl.maximum(largest, tl.load(x_ptr + block * BLOCK + lane, cache_modifier=".cg"))
     tl.store(y_ptr + program * BLOCK + lane, largest)
 
 

@@ -16,8 +16,6 @@ from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.operators import OPERATORS, VENDOR
 from kernels.gpu.tuning import Tuner, this_tuner
 
-__all__ = ["Choice", "MapLayer", "Maps", "choose"]
-
 SPARSE = frozenset(OPERATORS) - {VENDOR}
 DENSE = frozenset({VENDOR})
 
@@ -49,17 +47,23 @@ def choose(
     if tuner is None and interpreted():
         return _untimed(layer, maps, engines)
     answer, warning = (tuner or this_tuner(maps.x.device.index or 0)).answer(layer, maps, again=again)
-    fastest = answer.fastest(engines)
+    takes = takers(layer, maps)  # now: an answer may be from where more was installed
+    fastest = answer.fastest(engines & takes)
     if fastest is None:
         raise ValueError(f"expected a layer that {', '.join(sorted(engines))} takes, got {answer.problem}")
     run = OPERATORS[fastest.engine].bind(layer, maps, fastest.config or SAFE)
-    reasons = (reason_of(answer, fastest), joining(layer, fastest.config), warning)
+    reasons = (reason_of(answer, fastest, takes), joining(layer, fastest.config), refusals(answer), warning)
     return Choice(run, fastest.engine, fastest.config, "; ".join(filter(None, reasons)))
 
 
-def reason_of(answer: Answer, fastest: Timed) -> str:
-    """Why it is `fastest`: by how much, against the best of the other kind, sparse or dense."""
-    rival = answer.fastest(SPARSE if fastest.engine == VENDOR else DENSE)
+def takers(layer: MapLayer, maps: Maps) -> frozenset[str]:
+    """Those of OPERATORS that take the layer on these maps."""
+    return frozenset(name for name, operator in OPERATORS.items() if operator.declines(layer, maps) is None)
+
+
+def reason_of(answer: Answer, fastest: Timed, takes: frozenset[str]) -> str:
+    """Why it is `fastest`: by how much, against the best of `takes` of the other kind, sparse or dense."""
+    rival = answer.fastest(takes & (SPARSE if fastest.engine == VENDOR else DENSE))
     if rival is None:
         return f"nothing else takes the layer ({fastest.median_ms:.3f} ms {answer.where})"
     factor = rival.median_ms / fastest.median_ms
@@ -69,6 +73,13 @@ def reason_of(answer: Answer, fastest: Timed) -> str:
         f"{fastest.engine} was {comparison} than {rival.engine} {answer.where} "
         f"({fastest.median_ms:.3f} vs {rival.median_ms:.3f} ms{noisy})"
     )
+
+
+def refusals(answer: Answer) -> str:
+    """How many launches the card refused, and the first of the reasons; empty where it refused none."""
+    if not answer.refused:
+        return ""
+    return f"{len(answer.refused)} not timed, the first for: {answer.refused[0]}"
 
 
 def joining(layer: MapLayer, config: LaunchConfig | None) -> str:
@@ -83,8 +94,9 @@ def joining(layer: MapLayer, config: LaunchConfig | None) -> str:
 
 
 def _untimed(layer: MapLayer, maps: Maps, engines: frozenset[str]) -> Choice:
+    takes = engines & takers(layer, maps)
     for name, operator in OPERATORS.items():
-        if name in engines and operator.declines(layer, maps) is None:
+        if name in takes:
             config = SAFE if operator.tiled else None
             reasons = (
                 f"{name} takes the layer; nothing was timed, as there is no GPU",

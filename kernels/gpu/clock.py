@@ -3,6 +3,11 @@
 A host clock sees a kernel launched, not ended, and at batch 1 it sees little but launches. Events are
 recorded by the device itself. A captured graph replays calls without the host between them, which is how
 networks run here; single calls show what an eager user waits for.
+
+No cache is emptied between calls. Inside a network a layer finds its inputs where the layer before it has
+just written them, and its weights in the second cache if those of the whole network fit there. Where they do
+not fit, a layer timed alone is too fast, and the dense one, which reads more of them, the most: speed-ups are
+then too low, not too high. Whole networks are timed as they are.
 """
 
 from __future__ import annotations
@@ -18,45 +23,32 @@ from kernels.gpu.graph import captured
 Run = Callable[[], object]
 # Calls in one graph: enough that its own launch, some microseconds, is a small share of the shortest calls.
 CALLS_PER_GRAPH = 32
-# Written between calls for a cold second cache; twice the cache leaves nothing of it.
-_FLUSHED_CACHES = 2
 
 
 class GpuTimer:
     """A Timer of kernels.measure. Keeps the graphs it captured, and so is made anew for each session.
 
-    `graph` replays captured calls, else they are made one by one. `cold` empties the second cache before
-    every call: then each call is timed by itself. `cuda` and `capture` are torch.cuda and what records a
-    graph, or doubles of them.
+    `graph` replays captured calls, else they are made one by one. `cuda` and `capture` are torch.cuda and
+    what records a graph, or doubles of them.
     """
 
     def __init__(
         self,
         *,
         graph: bool = True,
-        cold: bool = False,
         cuda: Any = torch.cuda,
         capture: Callable[[Callable[[], None]], Run] = captured,
     ) -> None:
-        self._graph, self._cold, self._cuda, self._capture = graph, cold, cuda, capture
+        self._graph, self._cuda, self._capture = graph, cuda, capture
         self._replays: dict[tuple[Run, int], Run] = {}
-        self._flush = _flusher(cuda) if cold else None
 
     def __call__(self, run: Run, inner: int) -> float:
         """Seconds per call over at least `inner` calls, after an untimed one."""
-        calls = 1 if self._cold else min(inner, CALLS_PER_GRAPH)
+        calls = min(inner, CALLS_PER_GRAPH)
         launch = self._replay(run, calls) if self._graph else run
         launches = -(-inner // calls) if self._graph else inner
         launch()
-        if self._flush is None:
-            seconds = self._between_events(launch, launches)
-        else:
-            seconds = sum(self._emptied(launch, self._flush) for _ in range(launches))
-        return seconds / (launches * calls if self._graph else launches)
-
-    def _emptied(self, launch: Run, flush: Run) -> float:
-        flush()
-        return self._between_events(launch, 1)
+        return self._between_events(launch, launches) / (launches * calls if self._graph else launches)
 
     def _between_events(self, launch: Run, times: int) -> float:
         begin, end = (self._cuda.Event(enable_timing=True) for _ in range(2))
@@ -86,9 +78,3 @@ def rotated(runs: Sequence[Run]) -> Run:
     """
     turns = cycle(runs)
     return lambda: next(turns)()
-
-
-def _flusher(cuda: Any) -> Run:
-    size = _FLUSHED_CACHES * cuda.get_device_properties(cuda.current_device()).L2_cache_size
-    buffer = torch.empty(size, dtype=torch.uint8, device=cuda.current_device())
-    return buffer.zero_

@@ -269,7 +269,7 @@ class GatheredGemm:
             stands_in if target is None else target,
             *(parts, locks),
             *(tiles.count, tiles.columns, outer * inner * innermost // x.unit, inner, innermost // x.unit),
-            *(tiles_j if tiles.longest_first else config.group, tiles_j),
+            *(config.group, tiles_j),
             *(reading.base, reading.outer, reading.inner),
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(adding.base, adding.channel, adding.outer, adding.inner),

@@ -21,6 +21,7 @@ def captured(run: Callable[[], None]) -> Callable[[], None]:
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Of the two only the outer puts this stream back where the capture is refused.
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
         run()
     return graph.replay

@@ -34,7 +34,6 @@ class LaunchTiles:
     taps: Tensor
     filters: Tensor
     blocks: Tensor
-    longest_first: bool
 
     @property
     def count(self) -> int:
@@ -82,7 +81,6 @@ def launch_tiles(
         taps,
         filters.flatten(),
         torch.tensor(blocks, dtype=torch.int32),
-        order == "longest",
     )
 
 

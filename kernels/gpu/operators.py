@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from kernels.gpu import depthwise, semi_structured, stream
 from kernels.gpu.gemm import GatheredGemm
 from kernels.gpu.launch import LaunchConfig
@@ -13,20 +15,26 @@ from kernels.gpu.semi_structured import SemiStructuredGemm
 from kernels.gpu.vendor import VendorConv
 
 Run = Callable[[], None]
+Bind = Callable[[Maps], Run]
 GATHERED, STREAMING, DEPTHWISE, VENDOR = "gathered", "streaming", "depth-wise", "vendor"
 SEMI_STRUCTURED = "2:4"
 
 
 @dataclass(frozen=True)
 class MapOperator:
-    """`declines` gives the reason against a layer on these maps, or None; `bind` gives its launch.
+    """`declines` gives the reason against a layer on these maps, or None.
 
-    Those that are `tiled` need a LaunchConfig, the others ignore it.
+    `build` puts the layer's weights on a device; what it gives binds them to any maps that fit. Those that
+    are `tiled` need a LaunchConfig, the others ignore it.
     """
 
     declines: Callable[[MapLayer, Maps], str | None]
-    bind: Callable[[MapLayer, Maps, LaunchConfig], Run]
+    build: Callable[[MapLayer, LaunchConfig, torch.device], Bind]
     tiled: bool
+
+    def bind(self, layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+        """The launch of `layer` on `maps`."""
+        return self.build(layer, config, maps.x.device)(maps)
 
 
 def _gathered_declines(layer: MapLayer, maps: Maps) -> str | None:
@@ -55,35 +63,31 @@ def _copies(maps: Maps) -> str | None:
     return None if maps.expand is None else "it writes no shifted copies"
 
 
-def _gathered(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
-    made = GatheredGemm(
-        layer.packed, layer.epilogue, config=config, precision=layer.precision, device=maps.x.device
-    )
-    return made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
+def _gathered(layer: MapLayer, config: LaunchConfig, device: torch.device) -> Bind:
+    made = GatheredGemm(layer.packed, layer.epilogue, config=config, precision=layer.precision, device=device)
+    return lambda maps: made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
 
 
-def _streaming(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
+def _streaming(layer: MapLayer, config: LaunchConfig, device: torch.device) -> Bind:
     made = stream.StreamingGemm(
-        layer.packed, layer.epilogue, config=config, precision=layer.precision, device=maps.x.device
+        layer.packed, layer.epilogue, config=config, precision=layer.precision, device=device
     )
-    return made.bind(maps.x, maps.written, maps.residual)
+    return lambda maps: made.bind(maps.x, maps.written, maps.residual)
 
 
-def _depthwise(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
-    made = depthwise.DepthwiseConv(
-        layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device
-    )
-    return made.bind(maps.x, maps.written, maps.residual)
+def _depthwise(layer: MapLayer, config: LaunchConfig, device: torch.device) -> Bind:
+    made = depthwise.DepthwiseConv(layer.packed, layer.epilogue, precision=layer.precision, device=device)
+    return lambda maps: made.bind(maps.x, maps.written, maps.residual)
 
 
-def _semi_structured(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
-    made = SemiStructuredGemm(layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device)
-    return made.bind(maps.x, maps.written, maps.residual)
+def _semi_structured(layer: MapLayer, config: LaunchConfig, device: torch.device) -> Bind:
+    made = SemiStructuredGemm(layer.packed, layer.epilogue, precision=layer.precision, device=device)
+    return lambda maps: made.bind(maps.x, maps.written, maps.residual)
 
 
-def _vendor(layer: MapLayer, maps: Maps, config: LaunchConfig) -> Run:
-    made = VendorConv(layer.packed, layer.epilogue, precision=layer.precision, device=maps.x.device)
-    return made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
+def _vendor(layer: MapLayer, config: LaunchConfig, device: torch.device) -> Bind:
+    made = VendorConv(layer.packed, layer.epilogue, precision=layer.precision, device=device)
+    return lambda maps: made.bind(maps.x, maps.y, maps.residual, expand=maps.expand)
 
 
 # The special before the general; the last takes every layer.

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
+from functools import cache
 from itertools import product
 
 import torch
+import triton
 from triton.compiler.errors import CompilationError
 from triton.runtime.errors import OutOfResources, PTXASError
 
-from kernels.gpu.answers import Answer, Answers, Timed
+from kernels.device import now
+from kernels.gpu.answers import Answer, Answers, Timed, key_of
 from kernels.gpu.card import Card, this_card
 from kernels.gpu.clock import GpuTimer
 from kernels.gpu.cost_model import gathered_seconds, streaming_seconds
 from kernels.gpu.engine import SAFE
+from kernels.gpu.graph import captured
 from kernels.gpu.launch import LaunchConfig
 from kernels.gpu.limits import GATHERED_LIMITS, STREAMING_LIMITS, Limit, reason_against
 from kernels.gpu.map_layer import MapLayer, Maps
-from kernels.gpu.operators import GATHERED, OPERATORS, STREAMING, VENDOR, Run
+from kernels.gpu.operators import GATHERED, OPERATORS, STREAMING, Run
 from kernels.gpu.work import WIDTHS, Work, problem_of, work_of
 from kernels.measure import Timer, measure
 
@@ -39,8 +41,10 @@ _PLAUSIBLE = 1.5
 _BLOCKS_N, _BLOCKS_K, _WARPS, _STAGES, _SPLITS = (64, 128, 256), (32, 64), (4, 8), (2, 3, 4), (1, 2, 4, 8)
 # Enough for a choice: a wrong one costs at most what the candidates differ by.
 _ROUNDS, _SAMPLE_SECONDS = 7, 0.001
-# What a launch raises that the limits should have kept away: too much shared memory, no such instruction.
-_UNFIT = (OutOfResources, CompilationError, PTXASError, torch.OutOfMemoryError)
+# What a launch raises that the limits did not keep away: too much shared memory, no such instruction, and as
+# RuntimeError whatever the compiler's passes, the driver, cuDNN, cuSPARSELt or a capture refuse.
+_UNFIT = (OutOfResources, CompilationError, PTXASError, RuntimeError)
+_LONGEST_REASON = 160
 
 
 @dataclass(frozen=True)
@@ -68,40 +72,54 @@ class Tuner:
 
     def __init__(self, card: Card, answers: Answers, *, timer: Callable[[], Timer] = GpuTimer) -> None:
         self.card, self.answers, self._timer = card, answers, timer
+        self._mine: dict[str, tuple[Answer, str]] = {}
 
     def answer(self, layer: MapLayer, maps: Maps, *, again: bool = False) -> tuple[Answer, str]:
-        """The remembered answer, else (or if `again`) a measured one; and a warning, mostly empty.
+        """The remembered answer, else (or if `again`, or if that one is noisy) a measured one.
 
-        Measuring runs the candidates on `maps`: `y` is overwritten, and inputs should hold random values.
+        With it comes a warning, mostly empty. A problem is measured once by a tuner, whatever came out, as
+        networks repeat their layers. Measuring runs the candidates on `maps`: `y` is overwritten, and inputs
+        should hold random values. Raises ValueError where the card refuses every candidate.
         """
         work = work_of(layer, maps)
         problem = problem_of(layer, maps, work)
+        if problem in self._mine:
+            return self._mine[problem]
         known, warning = self.answers.find(problem)
-        if known is not None and not again:
+        if known is not None and not known.noisy and not again:
             return known, warning
         answer = self._measured(problem, candidates(layer, maps, work, self.card), layer, maps)
         failed = self.answers.remember(answer)
-        return answer, "; ".join(filter(None, (warning, failed)))
+        self._mine[problem] = answer, "; ".join(filter(None, (warning, failed)))
+        return self._mine[problem]
 
     def _measured(self, problem: str, chosen: Sequence[Candidate], layer: MapLayer, maps: Maps) -> Answer:
-        runs = {one: run for one in chosen if (run := runnable(one, layer, maps)) is not None}
+        runs, refused = runnable_ones(chosen, layer, maps)
+        if not runs:
+            raise ValueError(f"expected a launch that this card runs, got {'; '.join(refused)}")
         named = {one.name: run for one, run in runs.items()}
         times = measure(
-            named, baseline=VENDOR, rounds=_ROUNDS, sample_seconds=_SAMPLE_SECONDS, timer=self._timer()
+            named,
+            baseline=next(iter(named)),
+            rounds=_ROUNDS,
+            sample_seconds=_SAMPLE_SECONDS,
+            timer=self._timer(),
         )
         timed = [
             Timed(one.engine, one.config, *(1e3 * value for value in (taken.median, taken.q1, taken.q3)))
             for one in runs
             for taken in (times[one.name],)
         ]
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        return Answer(problem, tuple(timed), now, any(taken.noisy for taken in times.values()))
+        noisy = any(taken.noisy for taken in times.values())
+        return Answer(problem, tuple(timed), now(), noisy, refused=refused)
 
 
+@cache
 def this_tuner(index: int = 0) -> Tuner:
-    """The tuner of the GPU of that number."""
-    card = this_card(index)
-    return Tuner(card, Answers(f"{card.slug}-triton{version('triton')}"))
+    """The tuner of the GPU of that number, one for the whole process."""
+    card, cudnn = this_card(index), torch.backends.cudnn.version()
+    key = key_of(card.slug, triton=triton.__version__, torch=str(torch.__version__), cudnn=cudnn)
+    return Tuner(card, Answers(key))
 
 
 def candidates(layer: MapLayer, maps: Maps, work: Work, card: Card) -> list[Candidate]:
@@ -142,17 +160,46 @@ def configs() -> Iterator[LaunchConfig]:
             yield LaunchConfig(width, block_m, block_n, block_k, warps, stages, split, swap)
 
 
-def runnable(candidate: Candidate, layer: MapLayer, maps: Maps) -> Run | None:
-    """The bound launch, run once; None where this card cannot run it after all."""
+def runnable_ones(
+    chosen: Sequence[Candidate], layer: MapLayer, maps: Maps
+) -> tuple[dict[Candidate, Run], tuple[str, ...]]:
+    """The launches of those of `chosen` that this card runs, and why it does not run the others.
+
+    Raises what a refusal leaves behind on the GPU for good, such as an illegal address: nothing can be timed
+    after it.
+    """
+    runs: dict[Candidate, Run] = {}
+    refused: list[str] = []
+    for one in chosen:
+        try:
+            runs[one] = runnable(one, layer, maps)
+        except _UNFIT as error:
+            said = (str(error).strip().splitlines() or [""])[0][:_LONGEST_REASON]
+            refused.append(f"{one.name}: {type(error).__name__}: {said}")
+            _wait(maps)
+    return runs, tuple(refused)
+
+
+def runnable(candidate: Candidate, layer: MapLayer, maps: Maps) -> Run:
+    """The bound launch, run once and, on a GPU, replayed once, which is how the clock runs it.
+
+    Raises one of _UNFIT where this card cannot.
+    """
     config = candidate.config or SAFE  # operators without launch sizes do not look at it
-    try:
-        run = OPERATORS[candidate.engine].bind(layer, maps, config)
-        run()
-        if maps.x.device.type == "cuda":
-            torch.cuda.synchronize(maps.x.device)
-    except _UNFIT:
-        return None
+    run = OPERATORS[candidate.engine].bind(layer, maps, config)
+    run()
+    _wait(maps)
+    if maps.x.device.type == "cuda":
+        replay = captured(run)
+        replay()
+        _wait(maps)
     return run
+
+
+def _wait(maps: Maps) -> None:
+    """Until all that was launched has ended: an error in it is raised here, not by whoever comes next."""
+    if maps.x.device.type == "cuda":
+        torch.cuda.synchronize(maps.x.device)
 
 
 def _rank(candidate: Candidate) -> tuple[float, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kernels.gpu import semi_structured
+from kernels.gpu.feature_map import PLAIN, FeatureMap
 from kernels.gpu.launch_tiles import growth, launch_columns
 from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.precision import Precision
@@ -55,7 +57,8 @@ def work_of(layer: MapLayer, maps: Maps) -> Work:
 def problem_of(layer: MapLayer, maps: Maps, work: Work) -> str:
     """A name for everything that decides which launch is fastest: equal names, equal answers.
 
-    Activations are left out, as they cost next to nothing beside the sum.
+    Halos and copies are in it, and whether the columns happen to be 2:4: on them depends which operators take
+    the layer. Activations are left out, as they cost next to nothing beside the sum.
     """
     g, x = layer.packed.geometry, maps.x
     counts = work.columns[min(WIDTHS)]
@@ -68,5 +71,14 @@ def problem_of(layer: MapLayer, maps: Maps, work: Work) -> str:
         f"tile {layer.packed.tile} columns {min(counts)}-{max(counts)} of {g.columns}",
         "growth " + ",".join(f"{work.growth[width]:.1f}" for width in WIDTHS),
     ]
-    extras = {"residual": maps.residual, "y": maps.y, "expand": maps.expand}
-    return " | ".join([*parts, " ".join(name for name, given in extras.items() if given is not None)])
+    if semi_structured.declines(layer.packed, layer.precision) is None:
+        parts.append("2:4")
+    named = {"x": x, "residual": maps.residual, "y": maps.y, "expand": maps.expand}
+    return " | ".join([*parts, *(_described(name, one) for name, one in named.items() if one is not None)])
+
+
+def _described(name: str, feature_map: FeatureMap) -> str:
+    """A map by what its size does not say: its halo, and the copies it holds."""
+    shift = feature_map.shift or PLAIN
+    copies = "" if shift == PLAIN else f" copies {shift.taps}/{shift.stride} padding {shift.padding}"
+    return f"{name} halo {feature_map.halo[0]}x{feature_map.halo[1]}{copies}"

@@ -83,7 +83,7 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("bench networks --precision fp16", "Expected fp32 on device cpu"),
         ("device --model lenet", "lenet"),
         ("device --device tpu", "tpu"),
-        ("device --ratio 0", "between 0 and 1"),
+        ("device --ratio 1", "in [0, 1)"),
         ("device --measure --import x.json", "got both"),
         ("device --import /nowhere.json", "nowhere"),
         ("train-sample --model resnet18", "resnet18"),

@@ -228,3 +228,19 @@ def test_a_device_gives_the_rows_of_its_own_bench(bench: QuickBench) -> None:
 def test_an_unknown_set_of_layers_names_those_there_are(bench: QuickBench, capsys) -> None:
     assert main(["bench", "layers", "--model", "lenet"]) == 2
     assert "resnet18" in capsys.readouterr().err
+
+
+def test_the_state_of_the_gpu_is_that_after_a_timing_not_of_an_idle_end(
+    bench: QuickBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def state() -> dict[str, str]:
+        asked.append(len(bench.jobs))
+        return {"clocks.sm": f"{1000 + len(asked)} MHz"}
+
+    monkeypatch.setattr("bcbp.cli.record.gpu_state", state)
+    path = tmp_path / "rows.json"
+    assert run("--json", str(path)) == 0
+    assert asked == [1, 2, 3, 4]  # behind each layer
+    assert json.loads(path.read_text())["environment"]["gpu_state"] == {"clocks.sm": "1004 MHz"}

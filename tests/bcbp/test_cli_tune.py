@@ -56,7 +56,8 @@ def test_it_refuses_without_a_gpu(capsys, monkeypatch: pytest.MonkeyPatch) -> No
         ("--ratio 1", "[0, 1)"),
         ("--tile 33", "33"),
         ("--model lenet", "lenet"),
-        ("--json .", "folder"),
+        ("--json missing/card.json", "folder that exists"),
+        ("--list --json .", "is a folder"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_before_a_gpu_is_looked_for(options: str, words: str, capsys) -> None:
@@ -85,10 +86,11 @@ def weighted(module: torch.nn.Module) -> bool:
 def test_the_card_s_answers_are_written_as_a_table_that_can_be_shipped(a_gpu: None, tmp_path: Path) -> None:
     answers = Answers("nvidia-h200-sm90-triton3.8.0")
     answers.remember(ANSWER)
+    line = ["tune", "--model", "cifar-resnet20", "--tile", "16", "--batch", "8", "--json"]
+    assert main([*line, str(tmp_path)]) == 0  # a folder: the name they are looked for under is theirs
     path = tmp_path / f"{answers.key}.json"
-    assert (
-        main(["tune", "--model", "cifar-resnet20", "--tile", "16", "--batch", "8", "--json", str(path)]) == 0
-    )
+    named = tmp_path / "mine.json"
+    assert main([*line, str(named)]) == 0 and named.read_text() == path.read_text()
     shipped = Answers(answers.key, folder=tmp_path / "other", tables=tmp_path)
     found, _ = shipped.find(ANSWER.problem)
     assert found is not None and found.timed == ANSWER.timed and found.where != ANSWER.where

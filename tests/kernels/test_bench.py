@@ -18,6 +18,7 @@ from kernels.engines import decline_reason, engine
 from kernels.layers import LAYERS, LayerShape, square
 from kernels.measure import Stopped
 from kernels.pack import pack_dense
+from kernels.pruned_layer import PrunedLayer
 from kernels.roofline import Ceiling
 
 SMALL = square(16, 32, size=6)
@@ -45,10 +46,29 @@ def test_every_candidate_gets_a_row() -> None:
     assert {row.yardstick for row in rows.values()} == {faster}
     for pattern in PATTERNS:
         assert rows[pattern].density == pytest.approx(0.5, abs=0.06)
+    assert [rows[name].wit for name in ("bcbp", "filter", BASELINE)] == [0, None, None]
+    assert rows["column"].wit == pytest.approx(1 / 3)
     for row in rows.values():
         assert row.samples == 5 and row.q1_ms <= row.median_ms <= row.q3_ms
         assert row.gflops == pytest.approx(row.peak_share * 1e11 / 1e9)
         assert json.loads(json.dumps(row.to_json()))["layer"] == "3x3 16-32 @6"
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("pattern", ["bcbp", "column", "block", "filter"])
+def test_every_pattern_keeps_its_share(pattern: str, ratio: float) -> None:
+    layer = PrunedLayer(BenchJob(square(64, 128, size=6), batch=1, tile=16, ratio=ratio))
+    packed = layer.pruned(pattern)
+    assert layer.share(packed) == pytest.approx(1 - ratio, abs=0.02)
+
+
+def test_unbalanced_tiles_are_as_far_apart_as_their_mean_allows() -> None:
+    half, most = (
+        PrunedLayer(BenchJob(square(64, 128, size=6), batch=1, tile=16, ratio=ratio)).pruned("column")
+        for ratio in (0.5, 0.25)
+    )
+    assert half.wit == pytest.approx(1 / 3, abs=0.01)  # from half to one and a half times the mean
+    assert most.wit == pytest.approx(0.25, abs=0.01)  # from half of the columns to all
 
 
 def test_a_declined_layer_has_a_reason_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

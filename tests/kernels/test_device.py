@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,8 +57,18 @@ def test_writing_the_record_imports_no_optional_library():
 
 
 def test_the_state_of_the_gpu_is_what_its_own_tool_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the GPU that torch uses, whichever number the tool gives it."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr(device, "_output_of", lambda *command: "580.65, 1980 MHz, 3201 MHz, 512 W, 61")
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 1)
+    properties = {1: SimpleNamespace(uuid="5a-1")}
+    monkeypatch.setattr("torch.cuda.get_device_properties", properties.get)
+    asked: list[tuple[str, ...]] = []
+
+    def answers(*command: str) -> str:
+        asked.append(command)
+        return "580.65, 1980 MHz, 3201 MHz, 512 W, 61"
+
+    monkeypatch.setattr(device, "_output_of", answers)
     assert device.gpu_state() == {
         "driver_version": "580.65",
         "clocks.sm": "1980 MHz",
@@ -65,6 +76,7 @@ def test_the_state_of_the_gpu_is_what_its_own_tool_says(monkeypatch: pytest.Monk
         "power.draw": "512 W",
         "temperature.gpu": "61",
     }
+    assert asked[0][-1] == "--id=GPU-5a-1"
 
     def missing(*command: str) -> str:
         raise FileNotFoundError(command[0])

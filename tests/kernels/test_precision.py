@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kernels.precision import BF16, FP16, FP32, PRECISIONS, TF32, Precision, for_dtype
+from kernels.precision import BF16, FP16, FP32, PRECISIONS, TF32, Precision, for_dtype, torch_products
 
 
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
@@ -26,3 +26,18 @@ def test_a_type_names_the_precision_that_multiplies_it_exactly() -> None:
 def test_other_types_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected one of .*float32, .*float16, .*bfloat16, got"):
         for_dtype(torch.int8)
+
+
+@pytest.mark.parametrize("precision", [FP32, TF32], ids=lambda precision: precision.name)
+def test_the_library_multiplies_as_asked_and_tries_all_its_algorithms_only_meanwhile(precision) -> None:
+    cudnn = torch.backends.cudnn
+
+    def settings() -> tuple[object, ...]:
+        matmul = torch.get_float32_matmul_precision()
+        return matmul, cudnn.allow_tf32, cudnn.benchmark, cudnn.benchmark_limit
+
+    before = settings()
+    tf32 = precision == TF32
+    with torch_products(precision):
+        assert settings() == ("high" if tf32 else "highest", tf32, True, 0)
+    assert settings() == before

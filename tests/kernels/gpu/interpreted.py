@@ -9,8 +9,8 @@ from itertools import product
 import torch
 
 from kernels.bench import BenchJob, layer_rows
-from kernels.gpu import ceiling
-from kernels.gpu.bench import LONGEST, GpuBench
+from kernels.gpu import ceiling, semi_structured
+from kernels.gpu.bench import AS_COLUMN, LONGEST, GpuBench
 from kernels.gpu.choice import choose
 from kernels.gpu.feature_map import SHIFTED, chwn, shift_of, shifted
 from kernels.gpu.map_layer import MapLayer, Maps
@@ -95,8 +95,9 @@ class UnmeasuredBench(GpuBench):
 
 
 def check_benchmark() -> None:
-    patterns = ("bcbp", "column", LONGEST, "block", "filter")
-    jobs = [BenchJob(square(16, 64, size=4), batch, tile=32, ratio=0.5) for batch in (1, 8)]
+    patterns = ("bcbp", "column", LONGEST, AS_COLUMN, "block", "filter")
+    layer = square(16, 64, size=4)
+    jobs = [BenchJob(layer, batch, tile=32, ratio=ratio) for batch, ratio in ((1, 0.5), (8, 0.5), (8, 0.0))]
     for rows in layer_rows(jobs, UnmeasuredBench(FP16), patterns=patterns, rounds=5):
         found = {row.pattern: row for row in rows}
         assert list(found) == ["dense conv alone", "dense eager", "dense fused", *patterns]
@@ -108,7 +109,20 @@ def check_benchmark() -> None:
             assert found[pattern].median_ms is not None, found[pattern].note
         assert found["column"].engine == found[LONGEST].engine == found["block"].engine == GATHERED
         assert found["filter"].engine == "cuDNN"
-        assert found["column"].density == found[LONGEST].density
+        assert found["column"].density == found[LONGEST].density == found[AS_COLUMN].density
+        expected = round(1 / 3, 9) if rows[0].ratio else 0.0
+        assert found["bcbp"].wit == found[AS_COLUMN].wit == 0 and found["filter"].wit is None
+        assert found["column"].wit == found[LONGEST].wit and round(found["column"].wit, 9) == expected
+        assert "at the launch of column" in found[AS_COLUMN].note
+        assert ("without the copies" in found["bcbp"].note) == (rows[0].batch == 1)
+
+
+def check_a_mask_that_happens_to_be_2_4_runs_on_tiles() -> None:
+    """Two of 16 columns are never three of four; the sparse tensor cores are said to be there."""
+    semi_structured.missing_reason = lambda: None
+    job = BenchJob(square(16, 64, kernel=1, size=4), batch=8, tile=32, ratio=0.875)
+    (rows,) = layer_rows([job], UnmeasuredBench(FP16), patterns=("bcbp",), rounds=5)
+    assert rows[-1].engine == STREAMING and rows[-1].median_ms is not None, rows[-1].note
 
 
 def check_ceilings() -> None:
@@ -128,4 +142,5 @@ if __name__ == "__main__":
     check_copies_are_written_by_whoever_can()
     check_benchmark()
     check_ceilings()
+    check_a_mask_that_happens_to_be_2_4_runs_on_tiles()
     sys.exit(0)

@@ -64,6 +64,26 @@ def test_answers_written_at_once_are_all_kept(tmp_path: Path) -> None:
     assert not list((tmp_path / "card").glob("*.part"))
 
 
+def test_answers_of_another_schema_are_passed_over_and_their_tables_refused(
+    answers: Answers, tmp_path: Path
+) -> None:
+    answers.remember(ANSWER)
+    (path,) = answers.folder.iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 1}))
+    found, warning = answers.find("3x3 64-64")
+    assert found is None and "expected schema 2, got 1" in warning
+    table = tmp_path / "card.json"
+    table.write_text(json.dumps(table_of("card", iter([ANSWER])) | {"schema": 1}))
+    with pytest.raises(ValueError, match="expected schema 2, got 1"):
+        read_table(table)
+
+
+def test_refusals_are_kept(answers: Answers) -> None:
+    refusing = replace(ANSWER, refused=("2:4: RuntimeError: no such kernel",))
+    answers.remember(refusing)
+    assert answers.find("3x3 64-64") == (refusing, "")
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"problem": "3x3 64-64"}', '{"timed": []}'])
 def test_a_damaged_answer_is_passed_over_with_a_warning(answers: Answers, content: str) -> None:
     answers.remember(ANSWER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from kernels.gpu.clock import CALLS_PER_GRAPH, GpuTimer, rotated
 from kernels.measure import measure
@@ -17,7 +16,7 @@ class FakeGpu:
     LAUNCH = 0.001
 
     def __init__(self) -> None:
-        self.now, self.calls, self.flushed, self.captured = 0.0, 0, 0, 0
+        self.now, self.calls, self.captured = 0.0, 0, 0
 
     def task(self, cost: float):
         def run() -> None:
@@ -49,12 +48,6 @@ class FakeGpu:
         event.elapsed_time = lambda end: 1e3 * (end.at - event.at)  # milliseconds, as CUDA has it
         return event
 
-    def current_device(self) -> str:
-        return "cpu"
-
-    def get_device_properties(self, _: object) -> SimpleNamespace:
-        return SimpleNamespace(L2_cache_size=1000)
-
 
 def timer_of(gpu: FakeGpu, **options: bool) -> GpuTimer:
     return GpuTimer(cuda=gpu, capture=gpu.capture, **options)
@@ -83,23 +76,6 @@ def test_eager_calls_are_made_one_by_one_after_an_untimed_one() -> None:
     gpu = FakeGpu()
     assert timer_of(gpu, graph=False)(gpu.task(0.02), 5) == pytest.approx(0.02)
     assert gpu.calls == 6 and gpu.captured == 0
-
-
-@pytest.mark.parametrize("graph", [True, False])
-def test_a_cold_cache_is_emptied_before_every_call_and_outside_the_timed_region(
-    monkeypatch: pytest.MonkeyPatch, graph: bool
-) -> None:
-    gpu = FakeGpu()
-
-    def zero(buffer: torch.Tensor) -> None:
-        assert buffer.nbytes == 2000
-        gpu.flushed += 1
-        gpu.now += 1.0
-
-    monkeypatch.setattr(torch.Tensor, "zero_", zero)
-    seconds = timer_of(gpu, graph=graph, cold=True)(gpu.task(0.01), 4)
-    assert gpu.flushed == 4
-    assert seconds == pytest.approx(0.01 + (gpu.LAUNCH if graph else 0))
 
 
 def test_buffers_take_turns() -> None:
