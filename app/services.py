@@ -17,7 +17,7 @@ from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
 from bcbp.crossover import CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
-from bcbp.devices import DEVICES, present_devices
+from bcbp.devices import DEVICES, first_device, present_devices
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
@@ -146,7 +146,7 @@ def passports() -> PassportStore:
 
 def live_devices() -> tuple[str, ...]:
     """What can be measured on this machine, the first one first; the CPU where nothing can."""
-    return present_devices() or tuple(DEVICES)[-1:]
+    return present_devices() or (first_device(),)
 
 
 def live_passport(device: str) -> Passport | None:

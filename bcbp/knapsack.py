@@ -1,7 +1,7 @@
 """The multiple-choice knapsack: one option a menu, the least sum of losses within a budget of cost.
 
-A Lagrangian bound first (Everett 1963), then sums that no other sum beats (Nemhauser and Ullmann 1969), without
-those that by the bound cannot lead to a better choice than the best known one. Exact unless `gap` says otherwise.
+A Lagrangian bound first (Everett 1963), then sums that no other beats (Nemhauser and Ullmann 1969), without
+those that by the bound cannot lead to less loss than what is known. Exact unless `gap` says otherwise.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Problem:
             low, high = (low, middle) if self._fits(middle) else (middle, high)
 
     def _fits(self, price: float) -> bool:
-        """Whether the choices at that price fit the budget; keeps them and their bound where they are better."""
+        """Whether the choices at that price fit the budget; keeps them, and their bound, where better."""
         reduced = self._losses + price * self._costs
         picks = reduced.argmin(1)
         bound = float(reduced[self._rows, picks].sum()) - price * self._budget

@@ -7,7 +7,8 @@ A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed ov
 with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
 "recovery", "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
 "latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
-"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers".
+"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers", and
+under a latency budget "forecast", the fields of `plan.Forecast`.
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
 filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed, and "engines"
@@ -94,6 +95,7 @@ def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
         "layers": [_layer(layer) for layer in plan],
         "kept_dense": [list(pair) for pair in plan.kept_dense],
         "notes": list(plan.notes),
+        "forecast": asdict(plan.forecast) if plan.forecast else None,
     }
 
 

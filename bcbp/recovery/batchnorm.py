@@ -10,8 +10,8 @@ from torch import nn
 
 from bcbp.data import ImageSet
 from bcbp.errors import DataError
+from bcbp.norms import keeps_statistics, re_estimating
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # Large enough that the variance of a channel is stable; the mean over all batches is taken anyway.
 _BATCH = 250
 
@@ -38,20 +38,11 @@ class BatchNormRecovery:
                 "Expected calibration images for a recovery; got the test images. Pass another part."
             )
         recovered = copy.deepcopy(module).eval()
-        norms = [
-            child for child in recovered.modules() if isinstance(child, _NORMS) and child.track_running_stats
-        ]
-        if not norms:
-            return recovered
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # average over all batches
-            norm.train()
-        _run(recovered, images)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        return recovered.eval()
+        norms = [child for child in recovered.modules() if keeps_statistics(child)]
+        if norms:
+            with re_estimating(norms):
+                _run(recovered, images)
+        return recovered
 
 
 def _run(module: nn.Module, images: ImageSet) -> None:
