@@ -20,6 +20,7 @@ from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.measured import NOTHING, Measured
 from bcbp.network import apply_plan
+from bcbp.passport_store import PassportStore
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner
@@ -28,6 +29,7 @@ from bcbp.recovery import recover
 from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.runtime import runtime
+from bcbp.sensitivity import ScanStore
 from bcbp.spec import DENSE
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
@@ -159,7 +161,8 @@ class Comparison:
         return gather(
             self.model,
             self.request.spec_for(method),
-            root=self._root,
+            scans=ScanStore(self._root),
+            passports=PassportStore(self._root),
             device=self.request.device,
             conditions=self.report["environment"],
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bcbp.allocation import ALLOCATIONS
@@ -18,17 +17,23 @@ from bcbp.spec import PruneSpec
 
 
 def gather(
-    model: LoadedModel, spec: PruneSpec, *, root: Path, device: str, conditions: Mapping[str, Any]
+    model: LoadedModel,
+    spec: PruneSpec,
+    *,
+    scans: ScanStore,
+    passports: PassportStore,
+    device: str,
+    conditions: Mapping[str, Any],
 ) -> Measured:
-    """What the allocation of `spec` goes by: the scan under `root`, and the times of this machine's `device`.
+    """What the allocation of `spec` goes by: a sensitivity scan, and the times of this machine's `device`.
 
     `conditions` are those of `kernels.device.environment`. Raises PassportError for a damaged passport.
     """
     reads = ALLOCATIONS[spec.allocation].reads
     times = None
-    if TIMES in reads and (passport := PassportStore(root).live(device, conditions)) is not None:
+    if TIMES in reads and (passport := passports.live(device, conditions)) is not None:
         times = LayerTimes.of(model, passport, Slice(spec.tile, DEVICES[device].dtype), spec.batch)
-    return Measured(find_scan(model, spec, ScanStore(root)) if SCAN in reads else None, times)
+    return Measured(find_scan(model, spec, scans) if SCAN in reads else None, times)
 
 
 def find_scan(model: LoadedModel, spec: PruneSpec, store: ScanStore) -> Scan | None:

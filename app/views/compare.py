@@ -10,6 +10,7 @@ import streamlit as st
 from app import charts, controls, findings, services, state, wording
 from app.components.results_table import results_table
 from app.findings import Finding
+from app.help_texts import HELP
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -140,7 +141,7 @@ def downloads(run: RunView[CompareRequest], method: str) -> None:
         )
         st.download_button(
             f"Plan of {services.METHOD_TITLES.get(method, method)} (JSON)",
-            lambda: json.dumps(services.plan(run.request.model, run.request.spec_for(method)).to_json()),
+            lambda: json.dumps(services.stored_plan(run, method).to_json()),
             file_name=f"bcbp-plan-{run.id}-{method.replace(':', '-')}.json",
             mime="application/json",
             icon=":material/download:",
@@ -185,6 +186,8 @@ else:
     rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
     with answer:
         verdict(rows, method=method, batch=batch)
+        if beside := findings.predicted_beside(rows, method):
+            st.caption(beside, help=HELP["predicted"])
     caption(run)
     trade_off(rows)
     if rows:

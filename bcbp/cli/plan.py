@@ -20,8 +20,10 @@ from bcbp.devices import first_device
 from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.store import default_root
+from bcbp.passport_store import PassportStore
 from bcbp.plan import Forecast, LayerPlan
 from bcbp.planning import check_names, make_plan
+from bcbp.sensitivity import ScanStore
 from kernels.device import environment
 
 _HEADER = ("layer", "shape", "tiles", "columns per tile", "filters", "asked", "ratio", "WIT before", "after")
@@ -40,7 +42,15 @@ def _run(chosen: argparse.Namespace) -> int:
     check_names(spec)
     model = load_model(chosen.model)
     check_tile(model, spec, [spec.pattern])
-    measured = gather(model, spec, root=default_root(), device=first_device(), conditions=environment())
+    root = default_root()
+    measured = gather(
+        model,
+        spec,
+        scans=ScanStore(root),
+        passports=PassportStore(root),
+        device=first_device(),
+        conditions=environment(),
+    )
     plan = make_plan(model, spec, measured)
     print(table(_HEADER, [_row(layer) for layer in plan]))
     kept, parameters = kept_parameters(model, plan), network_parameters(model.module)
