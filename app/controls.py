@@ -194,9 +194,9 @@ def run_settings() -> CompareRequest:
     )
     if spec.budget_ms is None:
         return request
-    batches = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
+    wanted = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
     device, precision = services.run_device()
-    return replace(request, device=device, precision=precision, batches=tuple(sorted(batches)))
+    return replace(request, device=device, precision=precision, batches=tuple(sorted(wanted)))
 
 
 def _more_settings() -> dict[str, Any]:

@@ -56,7 +56,7 @@ SCAN_NOTE = (
 )
 NO_SCAN = "Needs a trained model with images at hand: without an accuracy there is none to lose."
 FORECAST_NOTE = (
-    "○ is an estimate: the sum of the layers, each timed alone on this device, without what lies between them. "
+    "○ is an estimate: the sum of the layers, each timed alone here; what lies between is not in it. "
     "Run measures the whole network, and Compare shows both."
 )
 MAP_ALT = "Layer by ratio: where sparse beats the best dense on this device"

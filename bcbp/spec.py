@@ -44,8 +44,9 @@ class PruneSpec:
                 raise SpecError(
                     f"Expected a {label} in [0, 1), the share of weights to remove; got {value!r}."
                 )
-        if self.budget_ms is not None and not 0 < self.budget_ms < float("inf"):
-            raise SpecError(f"Expected a latency budget in milliseconds above 0; got {self.budget_ms!r}.")
+        budget = self.budget_ms
+        if budget is not None and not (isinstance(budget, int | float) and 0 < budget < float("inf")):
+            raise SpecError(f"Expected a latency budget in milliseconds above 0; got {budget!r}.")
         if self.batch < 1:
             raise SpecError(f"Expected a batch of at least 1 image; got {self.batch}.")
         if self.tile not in TILE_ROWS:

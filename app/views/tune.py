@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from app import charts, controls, services, state, wording
@@ -85,8 +84,7 @@ def forecast(plan: PruningPlan) -> None:
     st.markdown(f":material/sell: {found.price}")
     st.caption(f"{wording.FORECAST_NOTE} {found.device}, batch {found.batch}.")
     with st.expander(wording.CHOICES, icon=":material/question_answer:"):
-        lines = [{"Layer": name, "Choice": reason} for name, reason in found.reasons]
-        st.dataframe(pd.DataFrame(lines), hide_index=True, alt=wording.CHOICES)
+        st.markdown("  \n".join(f"`{name}` {reason}" for name, reason in found.reasons))
 
 
 def layers(plan: PruningPlan) -> None:
