@@ -115,6 +115,52 @@ def criterion() -> None:
         st.rerun()
 
 
+def latency_target() -> bool:
+    """The budget of the preset that has one; False, with the way to layer times, where there are none."""
+    scope = state.scope()
+    batches = services.timed_batches(scope.model, scope.tile)
+    if not batches:
+        st.info(wording.no_times(scope.model, scope.tile), icon=":material/speed:")
+        if st.button(wording.TO_DEVICE, icon=":material/memory:", key="to_device"):
+            go_to("device")
+        return False
+    held = current_edits()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        batch = st.segmented_control(
+            "Batch",
+            batches,
+            default=held.batch if held.batch in batches else batches[0],
+            key=f"budget_batch_{scope.model}_{batches}",
+            required=True,
+            help=HELP["budget_batch"],
+        )
+        state.set_edits(replace(held, batch=batch, budget_ms=_budget(replace(held, batch=batch))))
+    return True
+
+
+def _budget(edited: Edits) -> float:
+    """Milliseconds that all layers may take together, within what was measured."""
+    scope = state.scope()
+    spec = state.spec(edited, method=scope.method, layers=layer_names())
+    reach = services.reach(scope.model, spec)
+    assert reach is not None, "the batch size is one of those measured"
+    low, high, step = wording.slider_range(reach.least_ms, reach.dense_ms)
+    if low >= high:
+        st.caption(wording.no_gain(reach.dense_ms))
+        return high
+    asked = edited.budget_ms or (low + high) / 2
+    return st.slider(
+        "○ Time for all layers (ms)",
+        low,
+        high,
+        min(max(asked, low), high),
+        step=step,
+        format="%.4g",
+        key=f"budget_{scope.model}_{scope.tile}_{edited.batch}_{low}_{high}",
+        help=HELP["budget"],
+    )
+
+
 def costliest(plan: PruningPlan) -> str:
     """The planned layer with the most multiply-adds; of equals, the one with the most tiles."""
     model = services.model(state.scope().model)
@@ -153,7 +199,7 @@ def run_settings() -> CompareRequest:
     with st.expander("More settings", icon=":material/tune:"):
         more = _more_settings()
     spec = state.spec(current_edits(), method=state.scope().method, layers=layer_names())
-    return CompareRequest(
+    request = CompareRequest(
         model=state.scope().model,
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
@@ -164,6 +210,11 @@ def run_settings() -> CompareRequest:
         device=device,
         precision=precision,
     )
+    if spec.budget_ms is None:
+        return request
+    wanted = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
+    device, precision = services.run_device()
+    return replace(request, device=device, precision=precision, batches=tuple(sorted(wanted)))
 
 
 def _device_and_precision() -> tuple[str, str]:

@@ -97,6 +97,7 @@ class Finding:
     wit_after: float | None
     layers: tuple[Mapping[str, Any], ...]
     remarks: tuple[str, ...]
+    predicted: str = ""
 
 
 def batches(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -132,6 +133,7 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         wit_after=row.get("wit_after"),
         layers=tuple(_layer(layer, batch) for layer in row.get("layers") or ()),
         remarks=_remarks(row, batch),
+        predicted=_predicted(row, batch),
     )
 
 
@@ -148,6 +150,22 @@ def _rung(data: Mapping[str, Any]) -> Rung:
         data["seconds"],
         data["kept"],
     )
+
+
+def _predicted(row: Mapping[str, Any], batch: str | None) -> str:
+    """The time that a latency target was expected to bring at that batch size; runs of old have none."""
+    forecast = row.get("forecast")
+    if not forecast or str(forecast["batch"]) != batch:
+        return ""
+    return wording.predicted(forecast["ms"], forecast["dense_ms"], forecast["batch"])
+
+
+def predicted_beside(rows: Sequence[Finding], method: str) -> str:
+    """Predicted and measured time of a method in one sentence; empty without both."""
+    dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
+    if row is None or not row.predicted or row.latency is None or dense is None or dense.latency is None:
+        return ""
+    return wording.predicted_beside(row.predicted, row.latency.median, dense.latency.median)
 
 
 def _layer(layer: Mapping[str, Any], batch: str | None) -> Mapping[str, Any]:

@@ -34,7 +34,9 @@ HELP = {
     "allocation": (
         "How the ratio is spread over the layers. *Uniform*: the same everywhere. "
         "*Global threshold*: one threshold over the scores of the network, so layers with weak weights give "
-        f"more. *Explicit*: only layers whose ratio you set. {PAPER}: step 1 finds ratios over the network. "
+        "more. *Least loss*: layers that lose little give more, by a sensitivity scan or by importance. "
+        "*Latency target*: you give a time, and the ratios follow from times measured on this machine. "
+        f"*Explicit*: only layers whose ratio you set. {PAPER}: step 1 finds ratios over the network. "
         f"{OURS}: the formulas."
     ),
     "criterion": (
@@ -52,6 +54,17 @@ HELP = {
         "the best dense one, by verdict and up to the highest ratio measured. Nothing is interpolated. "
         "*Not measured*: press Measure on the Device page, for this model and this tile."
     ),
+    "sensitivity": (
+        f"{OURS}: accuracy lost, in percentage points, when this layer alone is pruned and the batch norms "
+        "behind it are measured again; on validation images. The layer's interval stands beside its mask. "
+        "*Not measured* is not robust."
+    ),
+    "budget": (
+        f"{OURS}: the sum of the layers' measured times, sparse where that clearly wins, else best dense. "
+        "Of all choices within it the one with the least sum of losses is taken."
+    ),
+    "budget_batch": "Images run at once. These are the batch sizes at which the layers were timed.",
+    "loss": "The sum over the layers, each pruned alone: a proxy. Run measures the accuracy.",
     "bound": (
         "Estimate, not measured: if the multiply-adds that are left took as long as before. "
         "Run measures what remains of it."
@@ -126,6 +139,10 @@ HELP = {
         "copy counts what it reads and what it writes."
     ),
     # compare
+    "predicted": (
+        "Estimate of a latency target: the sum of the layers, each timed alone before the run. What lies "
+        "between layers is not in it."
+    ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "points": "Percentage points of accuracy against dense.",
     "paired": "McNemar's test on the same images: answers gained and lost against dense.",

@@ -20,18 +20,24 @@ from bcbp.calibration import ModelStats, calibration_images, collect
 from bcbp.criteria import CRITERIA
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
-from bcbp.devices import DEVICES, present_devices
+from bcbp.devices import DEVICES, first_device, present_devices
+from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
+from bcbp.latency import Reach
+from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
 from bcbp.passport_store import PassportStore
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
 from bcbp.recovery import RECOVERIES
+from bcbp.report import settled_spec
 from bcbp.request import CompareRequest
+from bcbp.sensitivity import Scan, ScanStore
+from bcbp.sensitivity_request import SensitivityRequest
 from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment
 from kernels.engines import ENGINE_NAMES, decline_reason, engine
@@ -84,13 +90,84 @@ def _stats(name: str, digest: str, needs: str, folder: str | None) -> ModelStats
 
 
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
-    return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder)
+    """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
+    known = measured(name, spec)
+    return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
-def _plan(name: str, spec: str, folder: str | None) -> PruningPlan:
+def _plan(name: str, spec: str, folder: str | None, _version: str, _measured: Measured) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
-    return planner(name, parsed.criterion, parsed.tile, folder).plan(parsed)
+    return planner(name, parsed.criterion, parsed.tile, folder).plan(parsed, _measured)
+
+
+def measured(name: str, spec: PruneSpec) -> Measured:
+    """What the allocation of `spec` goes by. Raises PassportError."""
+    return gather(
+        model(name),
+        spec,
+        scans=scans(),
+        passports=passports(),
+        device=live_devices()[0],
+        conditions=machine(),
+    )
+
+
+def _version(spec: PruneSpec, known: Measured) -> str:
+    """Changes with what is measured: rows are only ever added to a scan, a passport is a file."""
+    scan, path = known.scan, passports().live_path(live_devices()[0], machine())
+    times = path.stat().st_mtime_ns if known.times is not None else 0
+    return f"{times} {scan.key.id} {len(scan.rows)}" if scan is not None else f"{times}"
+
+
+def reach(name: str, spec: PruneSpec) -> Reach | None:
+    """Which latency budgets can be met; None where nothing is measured at that batch size."""
+    known = measured(name, spec)
+    if known.times is None or not known.times.dense:
+        return None
+    return planner(name, spec.criterion, spec.tile).reach(spec, known)
+
+
+def timed_batches(name: str, tile: int) -> tuple[int, ...]:
+    """Batch sizes at which this machine's own passport has any layer of a model. Raises PassportError."""
+    device = live_devices()[0]
+    passport = live_passport(device)
+    if passport is None:
+        return ()
+    return CrossoverMap(passport, Slice(tile, DEVICES[device].dtype)).batches(
+        shape.place for shape in layer_shapes(name)
+    )
+
+
+def run_device() -> tuple[str, str]:
+    """Device and precision that this machine's layer times are of, as a comparison names them."""
+    device = live_devices()[0]
+    dtype = DEVICES[device].dtype
+    return device, dtype if dtype in PRECISIONS else CompareRequest().precision
+
+
+@st.cache_resource(show_spinner=False)
+def scans() -> ScanStore:
+    return ScanStore(store().root)
+
+
+def scan(name: str, method: str, criterion: str, tile: int) -> Scan | None:
+    """What is measured so far of how sensitive each layer is to a method."""
+    return scans().find(
+        digest=model(name).digest, pattern=method, criterion=criterion, tile=tile, seed=PruneSpec().seed
+    )
+
+
+def scanning() -> RunView[SensitivityRequest] | None:
+    """The newest sensitivity scan on this machine, whichever session started it."""
+    return next(iter(store().of_kind(SensitivityRequest)), None)
+
+
+def stored_plan(run: RunView[CompareRequest], method: str) -> PruningPlan:
+    """The plan that a method of a stored run had, whatever was measured since."""
+    spec, report = run.request.spec_for(method), run.report or {}
+    rows = [row for row in report.get("rows", ()) if row["method"] == method]
+    return plan(run.request.model, settled_spec(spec, rows[0]) if rows else spec)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -133,8 +210,8 @@ def queue() -> JobQueue:
     return JobQueue(store())
 
 
-def submit(request: CompareRequest | DeviceRequest) -> str:
-    """Queue a comparison or a measurement; gives its run id."""
+def submit(request: CompareRequest | DeviceRequest | SensitivityRequest) -> str:
+    """Queue a comparison, a measurement or a scan; gives its run id."""
     return queue().submit(request)
 
 
@@ -147,7 +224,7 @@ def run(run_id: str) -> RunView[CompareRequest]:
     """One comparison as it stands now. Raises RunNotFound."""
     found = store().read(run_id)
     if not isinstance(found.request, CompareRequest):
-        raise RunNotFound(f"Expected the id of a comparison; {run_id} is a measurement of the device.")
+        raise RunNotFound(f"Expected the id of a comparison; {run_id} is: {found.title}.")
     return found
 
 
@@ -163,7 +240,7 @@ def passports() -> PassportStore:
 
 def live_devices() -> tuple[str, ...]:
     """What can be measured on this machine, the first one first; the CPU where nothing can."""
-    return present_devices() or tuple(DEVICES)[-1:]
+    return present_devices() or (first_device(),)
 
 
 def live_passport(device: str) -> Passport | None:
@@ -175,6 +252,21 @@ def live_passport(device: str) -> Passport | None:
 def layer_shapes(name: str) -> dict[LayerShape, int]:
     """The distinct layers of a model, with how many there are of each."""
     return distinct_layers(model(name))
+
+
+def losses(name: str, method: str, criterion: str, tile: int) -> tuple[dict[str, str], tuple[float, ...]]:
+    """What every measured layer loses, in words, and the ratios at which."""
+    found = scan(name, method, criterion, tile)
+    if found is None:
+        return {}, ()
+    ratios = tuple(sorted({row.ratio for row in found}))
+    words = {}
+    for layer in dict.fromkeys(row.layer for row in found):
+        rows = found.of(layer)
+        reason = next((row.reason for row in rows.values() if row.reason), "")
+        drops = [rows[ratio].drop if ratio in rows else None for ratio in ratios]
+        words[layer] = f"{wording.NOT_MEASURED}: {reason}" if reason else wording.losses_at(drops)
+    return words, ratios
 
 
 def break_evens(name: str, tile: int) -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 
 from app import wording
+from bcbp.allocation.latency import LATENCY
+from bcbp.errors import SpecError
 from bcbp.spec import PruneSpec
 
 # Widgets bound to the address bar; Streamlit itself keeps these five in the link, by the words they show.
@@ -17,11 +19,12 @@ DATA = "run_data"  # a widget, too, but no matter of links
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
-# Ours: session keys, and (for the last four) names in the link.
+# Ours: session keys, and (for the last six) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER = "uploader_version"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
-_LINK = (ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT)
+BUDGET, BATCH = "budget", "batch"
+_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -39,10 +42,15 @@ class Scope:
 
 @dataclass(frozen=True)
 class Edits:
-    """How one model is pruned beyond the scope: preset, criterion, locked ratios, layers kept dense."""
+    """How one model is pruned beyond the scope: preset, criterion, locked ratios, layers kept dense.
+
+    `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others.
+    """
 
     allocation: str = "uniform"
     criterion: str = PruneSpec().criterion
+    budget_ms: float | None = None
+    batch: int = 1
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
 
@@ -124,6 +132,7 @@ def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) 
             found = replace(found, **{key: asked})
         elif asked is not None:
             _note(wording.bad_link(key, asked, getattr(found, key)))
+    found = _with_budget(found)
     packed = st.session_state.pop(LAYERS, None)
     if packed is None:
         return found
@@ -135,6 +144,20 @@ def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) 
     return replace(found, ratios=ratios, exclude=exclude)
 
 
+def _with_budget(found: Edits) -> Edits:
+    """The link's latency budget and its batch size, where it has them."""
+    asked = {BUDGET: st.session_state.pop(BUDGET, None), BATCH: st.session_state.pop(BATCH, None)}
+    try:
+        budget = None if asked[BUDGET] is None else float(asked[BUDGET])
+        batch = found.batch if asked[BATCH] is None else int(asked[BATCH])
+        PruneSpec(budget_ms=budget, batch=batch)
+    except (ValueError, SpecError):
+        words = " at batch ".join(str(one) for one in asked.values() if one is not None)
+        _note(wording.bad_link(BUDGET, words, "a budget that was measured"))
+        return found
+    return replace(found, budget_ms=budget, batch=batch)
+
+
 def set_edits(edited: Edits) -> None:
     """Replace the edits of the scope's model."""
     st.session_state[_EDITS][scope().model] = edited
@@ -143,7 +166,7 @@ def set_edits(edited: Edits) -> None:
 def forget_edits() -> None:
     """Back to the preset in every layer of the scope's model."""
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
-    set_edits(Edits(allocation=held.allocation, criterion=held.criterion))
+    set_edits(replace(held, ratios={}, exclude=frozenset()))
     renew_table()
 
 
@@ -165,6 +188,7 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
     """The request of the scope, these edits and a method. Raises SpecError for values out of range."""
     current = scope()
     known = set(layers)
+    timed = edited.allocation == LATENCY.name
     return PruneSpec(
         pattern=method,
         ratio=current.ratio,
@@ -173,6 +197,8 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
         allocation=edited.allocation,
         ratios=tuple(sorted((name, ratio) for name, ratio in edited.ratios.items() if name in known)),
         exclude=tuple(sorted(edited.exclude & known)),
+        budget_ms=edited.budget_ms if timed else None,
+        batch=edited.batch if timed else Edits().batch,
     )
 
 
@@ -248,9 +274,12 @@ def take_request() -> bool:
 def write_link(layers: Sequence[str]) -> None:
     """Put the edits and the run into the address bar: a copied link opens the same screen."""
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
+    budget = held.budget_ms if held.allocation == LATENCY.name else None
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
         CRITERION: None if held.criterion == Edits().criterion else held.criterion,
+        BUDGET: None if budget is None else f"{budget:g}",
+        BATCH: None if budget is None else str(held.batch),
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -52,6 +53,19 @@ NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
 
 NOT_MEASURED = "not measured"
+TO_DEVICE = "Measure this machine"
+SENSITIVITY = "Sensitivity"
+ALONE = "Accuracy lost when this layer alone is pruned:"
+CHOICES = "Why each layer"
+SCAN_NOTE = (
+    "Prunes one layer at a time and counts what that costs on 1,000 validation images; never on test images. "
+    "Minutes on a small machine, longer for large models. What is measured is kept, and not measured again."
+)
+NO_SCAN = "Needs a trained model with images at hand: without an accuracy there is none to lose."
+FORECAST_NOTE = (
+    "○ is an estimate: the sum of the layers, each timed alone here; what lies between is not in it. "
+    "Run measures the whole network, and Compare shows both."
+)
 MAP_ALT = "Layer by ratio: where sparse beats the best dense on this device"
 MAP_NOTE = (
     "▲ sparse wins · ▼ sparse loses · ≈ cannot tell · ✕ the engine cannot run it · – not measured. "
@@ -428,6 +442,90 @@ def other_tiles(tile: int, measured: Sequence[int]) -> str:
     return (
         f"Nothing is measured in tiles of {tile} filters; it is in tiles of {', '.join(map(str, measured))}."
     )
+
+
+def no_times(model: str, tile: int) -> str:
+    return (
+        f"**No layer times yet.** A latency target chooses among measured times: first measure the layers of "
+        f"{model} in tiles of {tile} filters on this machine. It is one button on the Device page."
+    )
+
+
+def no_gain(dense_ms: float) -> str:
+    return (
+        f"At no measured ratio does sparse clearly win, so all layers stay dense: {milliseconds(dense_ms)}. "
+        "Another tile or batch size may do better."
+    )
+
+
+def slider_range(least: float, most: float) -> tuple[float, float, float]:
+    """Ends rounded up so that both can be met, and a step of about a fiftieth.
+
+    >>> slider_range(0.61234, 1.83999)
+    (0.6124, 1.84, 0.02)
+    """
+    digits = 5 - math.floor(math.log10(most)) - 1
+    low, high = (math.ceil(end * 10**digits) / 10**digits for end in (least, most))
+    return low, high, float(f"{max((high - low) / 50, 10.0**-digits):.1g}")
+
+
+def predicted(ms: float, dense_ms: float, batch: int) -> str:
+    """
+    >>> predicted(1.234, 2.3, 8)
+    '○ 1.23 ms of 2.3 ms (1.86×) at batch 8'
+    """
+    return f"○ {milliseconds(ms)} of {milliseconds(dense_ms)} ({times(dense_ms / ms)}) at batch {batch}"
+
+
+def predicted_beside(predicted: str, measured_ms: float, dense_ms: float) -> str:
+    """
+    >>> predicted_beside("○ 1 ms of 2 ms (2.00×) at batch 1", 1.5, 2.7)
+    'Predicted ○ 1 ms of 2 ms (2.00×) at batch 1; measured ● 1.5 ms of 2.7 ms (1.80×).'
+    """
+    found = f"● {milliseconds(measured_ms)} of {milliseconds(dense_ms)} ({times(dense_ms / measured_ms)})"
+    return f"Predicted {predicted}; measured {found}."
+
+
+def total_loss(loss: float, bound: float, of: str) -> str:
+    """A sum of layers' losses, of accuracy in points, and how low it could be where that is not certain.
+
+    >>> total_loss(0.0123, 0.0123, "accuracy"), total_loss(0.31, 0.3, "importance")
+    ('1.23 points', '31.0 % (at least 30.0 %)')
+    """
+    form = "{:.2f} points" if of == "accuracy" else "{:.1f} %"
+    least = "" if bound >= loss else f" (at least {form.format(100 * bound)})"
+    return form.format(100 * loss) + least
+
+
+def losses_at(drops: Sequence[float | None]) -> str:
+    """Points of accuracy lost, by rising ratio.
+
+    >>> losses_at([0.001, 0.0345, None])
+    '0.1 · 3.5 · –'
+    """
+    return " · ".join("–" if drop is None else f"{100 * drop:.1f}".replace("-", "−") for drop in drops)
+
+
+def sensitivity_label(ratios: Sequence[float]) -> str:
+    """
+    >>> sensitivity_label([0.25, 0.9])
+    'Points lost at 25 · 90 %'
+    """
+    return f"Points lost at {' · '.join(f'{100 * ratio:.4g}' for ratio in ratios)} %"
+
+
+def drop(ratio: float, lost: float, bounds: tuple[float, float]) -> str:
+    """
+    >>> drop(0.5, 0.0345, (0.02, 0.05))
+    '50 % removed: 3.45 points lost (2.00 to 5.00)'
+    """
+    low, high = (f"{100 * end:.2f}" for end in bounds)
+    words = f"{ratio_percent(ratio)} removed: {100 * lost:.2f} points lost ({low} to {high})"
+    return words.replace("-", "−")
+
+
+def scan_label(method: str, tile: int) -> str:
+    return f"Measure sensitivity ({method}, tile {tile})"
 
 
 def measure_label(model: str, tile: int) -> str:

@@ -90,3 +90,8 @@ DEVICES: dict[str, Device] = {
 def present_devices() -> tuple[str, ...]:
     """The devices of the table that this machine has, in its order."""
     return tuple(name for name, device in DEVICES.items() if device.missing() is None)
+
+
+def first_device() -> str:
+    """The device that choices are made for: the first present one, or the last of the table where none is."""
+    return next(iter(present_devices()), list(DEVICES)[-1])

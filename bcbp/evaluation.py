@@ -83,6 +83,21 @@ def wilson_interval(correct: int, total: int) -> Interval:
     return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
+def drop_interval(gained: int, lost: int, total: int) -> Interval:
+    """The 95 % interval of an accuracy drop on the same images, as shares (Agresti and Min 2005).
+
+    Half an image is added to each of the four ways in which two answers can be right or wrong, so that it
+    has a width even where no answer changed.
+
+    >>> [round(end, 3) for end in (*drop_interval(0, 0, 1000), *drop_interval(2, 12, 1000))]
+    [-0.002, 0.002, 0.002, 0.018]
+    """
+    count, up, down = total + 2, gained + 0.5, lost + 0.5
+    share = (down - up) / count
+    reach = _Z95 * sqrt((up + down) / count - share**2) / sqrt(count)
+    return share - reach, share + reach
+
+
 def mcnemar(hits: Tensor, baseline_hits: Tensor) -> PairedTest:
     """The exact two-sided paired test (McNemar 1947, binomial form) of two models' hits, bool [N] each.
 

@@ -15,8 +15,11 @@ from torch import nn
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import DataError
 from bcbp.evaluation import Quality, accuracy, mcnemar
+from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
+from bcbp.measured import NOTHING, Measured
+from bcbp.passport_store import PassportStore
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
@@ -26,6 +29,7 @@ from bcbp.recovery.ladder import VALIDATION_IMAGES, climb, rungs_up_to
 from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.runtime import runtime
+from bcbp.sensitivity import ScanStore
 from bcbp.spec import DENSE
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
@@ -45,16 +49,21 @@ _BUILD_SECONDS = 15.0
 
 
 def compare(
-    request: CompareRequest, *, on_event: OnEvent, should_stop: ShouldStop = lambda: False
+    request: CompareRequest,
+    *,
+    on_event: OnEvent,
+    should_stop: ShouldStop = lambda: False,
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Carry out `request`; gives the report (see `bcbp.report`), finished or as far as it came when stopped.
 
     `on_event` gets the progress, and a copy of the report whenever that has grown. Dense is always among
-    the rows: it is what the others are compared with. Timing runs in a process of its own.
+    the rows: it is what the others are compared with. Under `root` lies what was measured before, for
+    allocations that go by it. Timing runs in a process of its own.
     Raises BcbpErrors: ModelError, DataError, SpecError, TimingError.
     """
     with _threads(request.threads):
-        comparison = Comparison(request, on_event, should_stop)
+        comparison = Comparison(request, on_event, should_stop, root)
         try:
             comparison.plan()
             comparison.test()
@@ -83,7 +92,10 @@ def _threads(count: int | None) -> Iterator[None]:
 class Comparison:
     """A comparison under way. What can be missing, model and images, is looked for first."""
 
-    def __init__(self, request: CompareRequest, on_event: OnEvent, should_stop: ShouldStop) -> None:
+    def __init__(
+        self, request: CompareRequest, on_event: OnEvent, should_stop: ShouldStop, root: Path | None = None
+    ) -> None:
+        self._root = root
         self._no_engine = runtime(request.device, request.precision).no_engine  # or refused at once
         self.request, self.model = request, load_model(request.model)
         self.report = new_report(request, self.model, environment())
@@ -112,7 +124,7 @@ class Comparison:
         self.report["rows"].append(dense_row(self.model))
         for method in self.request.pruned_methods:
             self._raise_if_stopped()
-            self._plans[method] = planner.plan(self.request.spec_for(method))
+            self._plans[method] = planner.plan(self.request.spec_for(method), self._measured(method))
             self.report["rows"].append(plan_row(self.model, self._plans[method]))
         self._publish()
 
@@ -157,6 +169,19 @@ class Comparison:
     def _folder(self) -> Path | None:
         """Where the images are, if they are not bundled."""
         return Path(self.request.data) if self.request.data else None
+
+    def _measured(self, method: str) -> Measured:
+        """What the method's allocation goes by."""
+        if self._root is None:
+            return NOTHING
+        return gather(
+            self.model,
+            self.request.spec_for(method),
+            scans=ScanStore(self._root),
+            passports=PassportStore(self._root),
+            device=self.request.device,
+            conditions=self.report["environment"],
+        )
 
     def _images(self, part: str) -> ImageSet | None:
         """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bcbp.mask import Mask
@@ -27,12 +27,34 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What a plan under a latency budget is expected to take: the sum of its layers, each timed alone.
+
+    `ms` and `dense_ms` are of the measured layers at `batch` images on `device`, pruned and dense; what lies
+    between layers is not in them. `loss` is the sum of the layers' losses, shares of accuracy or importance
+    as `loss_of` says; no choice within the budget has one below `bound`. `price` is a sentence on the next
+    step, `reasons` one on every layer.
+    """
+
+    device: str
+    batch: int
+    budget_ms: float
+    ms: float
+    dense_ms: float
+    loss: float
+    bound: float
+    loss_of: str
+    price: str
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class PruningPlan:
     """Every layer in scope of one model under one spec; layers that are not listed stay dense.
 
     `kept_dense` says (name, reason) for prunable layers that were left whole: excluded ones, which are not
     in `layers`, and those that cannot take the pattern, which are, with a full mask. `notes` are remarks
-    for people.
+    for people. `forecast` is there under a latency budget.
     """
 
     spec: PruneSpec
@@ -40,6 +62,7 @@ class PruningPlan:
     layers: tuple[LayerPlan, ...]
     kept_dense: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    forecast: Forecast | None = None
 
     def __iter__(self) -> Iterator[LayerPlan]:
         return iter(self.layers)
@@ -61,6 +84,7 @@ class PruningPlan:
             "model_digest": self.model_digest,
             "kept_dense": [list(pair) for pair in self.kept_dense],
             "notes": list(self.notes),
+            "forecast": asdict(self.forecast) if self.forecast else None,
             "layers": [
                 {
                     "name": layer.name,
@@ -88,4 +112,11 @@ class PruningPlan:
         )
         kept_dense = tuple((name, reason) for name, reason in data["kept_dense"])
         spec = PruneSpec.from_json(data["spec"])
-        return cls(spec, data["model_digest"], layers, kept_dense, tuple(data["notes"]))
+        forecast = _read_forecast(data.get("forecast"))
+        return cls(spec, data["model_digest"], layers, kept_dense, tuple(data["notes"]), forecast)
+
+
+def _read_forecast(data: dict[str, Any] | None) -> Forecast | None:
+    if data is None:
+        return None
+    return Forecast(**data | {"reasons": tuple((name, reason) for name, reason in data["reasons"])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -13,6 +14,10 @@ from bcbp.criteria import CRITERIA
 from bcbp.errors import SpecError
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.intake.model import LoadedModel
+from bcbp.latency import Reach, reach
+from bcbp.losses import usable
+from bcbp.measured import NOTHING, SCAN, TIMES, Measured
+from bcbp.passport import PATTERN
 from bcbp.patterns import PATTERNS, Task
 from bcbp.plan import PruningPlan
 from bcbp.recovery import RECOVERIES
@@ -33,6 +38,12 @@ def check_names(spec: PruneSpec) -> None:
     for field, name, table in tables:
         if name not in table:
             raise SpecError(f"Expected as {field} one of {', '.join(table)}; got {name!r}.")
+    if (spec.budget_ms is not None) != (TIMES in ALLOCATIONS[spec.allocation].reads):
+        given = "none" if spec.budget_ms is None else f"{spec.budget_ms:g} ms"
+        raise SpecError(
+            f"Expected a latency budget (budget_ms) with allocation latency, and with no other; got {given} "
+            f"with {spec.allocation}."
+        )
 
 
 def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:
@@ -109,16 +120,32 @@ class Planner:
         self.tile = TileShape(tile)
         self.book = ScoreBook(model, criterion, seed, stats)
 
-    def plan(self, spec: PruneSpec) -> PruningPlan:
-        """The plan for `spec`, which shares this planner's criterion, tile and seed. Raises SpecError."""
+    def plan(self, spec: PruneSpec, measured: Measured = NOTHING) -> PruningPlan:
+        """The plan for `spec`, which shares this planner's criterion, tile and seed. Raises SpecError.
+
+        `measured` is what allocations go by that read it (see `bcbp.gathering`).
+        """
         self._check(spec)
         layers, excluded = scope(self.model, spec)
-        outcome = PATTERNS[spec.pattern].prune(Task(spec, self.book, layers))
+        scan, note = usable(measured.scan, self.model.layers)
+        task = Task(spec, self.book, layers, replace(measured, scan=scan))
+        outcome = PATTERNS[spec.pattern].prune(task)
         touched = {plan.name for plan in outcome.layers}
         left_out = tuple(pair for pair in excluded if pair[0] not in touched)
-        return PruningPlan(
-            spec, self.model.digest, outcome.layers, left_out + outcome.kept_dense, outcome.notes
-        )
+        kept_dense = left_out + outcome.kept_dense
+        notes, forecast = outcome.notes, None
+        if SCAN in ALLOCATIONS[spec.allocation].reads:
+            notes += (note,)
+        if spec.budget_ms is not None:
+            notes += task.decision.notes
+            forecast = task.decision.forecast if spec.pattern == PATTERN else None
+        return PruningPlan(spec, self.model.digest, outcome.layers, kept_dense, notes, forecast)
+
+    def reach(self, spec: PruneSpec, measured: Measured) -> Reach:
+        """Which latency budgets can be met, whatever that of `spec` is. Raises SpecError without times."""
+        layers, _ = scope(self.model, spec)
+        scan, _ = usable(measured.scan, self.model.layers)
+        return reach(self.book, layers, spec=spec, measured=replace(measured, scan=scan))
 
     def layer_scores(self, name: str) -> Tensor:
         """Scores of a layer's column vectors, float32 [tiles, K], for pictures."""
@@ -153,11 +180,14 @@ def stats_for(
     return collect(needs, model, calibration_images(model, folder), tell=tell, should_stop=should_stop)
 
 
-def make_plan(model: LoadedModel, spec: PruneSpec, *, folder: Path | None = None) -> PruningPlan:
+def make_plan(
+    model: LoadedModel, spec: PruneSpec, measured: Measured = NOTHING, *, folder: Path | None = None
+) -> PruningPlan:
     """The plan of a single request. For many requests on one model keep a `Planner`.
 
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
     check_names(spec)
     stats = stats_for(model, spec.criterion, folder=folder)
-    return Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats).plan(spec)
+    planner = Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats)
+    return planner.plan(spec, measured)

@@ -8,15 +8,16 @@ with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdi
 "ladder" (its rungs, lowest first), "recovery" (the rung kept) {"name", "title", "seconds"} or null,
  "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
 "latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
-"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers".
+"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers", and
+under a latency budget "forecast", the fields of `plan.Forecast`.
 
 A rung: "name", "title", "accuracy" {"correct", "total", "interval"}, "against_below" (paired test against the
 rung below, null for the lowest), "seconds" it took, "validation" {"correct", "total"}, "kept" (whether it
 is the one that the row's accuracy is of: the best on validation images), "notes".
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
-filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed, and "engines"
-{BATCH: {"engine", "reason"}}, since the faster engine is found for every batch size anew.
+filters kept, "target" ratio asked for, "ratio" removed, "engine" and "engine_reason" at the first batch size
+timed, and "engines" {BATCH: {"engine", "reason"}}, since the faster engine is found anew for every batch.
 
 "speed_claim" is false where the time says nothing about pruning: no pruned layer ran sparse or smaller.
 
@@ -26,9 +27,10 @@ without its methods: the dense candidates, the best of them, who declined, the A
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from bcbp.allocation import ALLOCATIONS
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
 from bcbp.evaluation import PairedTest, Quality
 from bcbp.intake.model import LoadedModel
@@ -37,7 +39,7 @@ from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.ladder import Rung
 from bcbp.request import CompareRequest
-from bcbp.spec import DENSE
+from bcbp.spec import DENSE, PruneSpec
 from kernels.measure import CANNOT_TELL
 
 SCHEMA = 1
@@ -101,6 +103,7 @@ def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
         "layers": [_layer(layer) for layer in plan],
         "kept_dense": [list(pair) for pair in plan.kept_dense],
         "notes": list(plan.notes),
+        "forecast": asdict(plan.forecast) if plan.forecast else None,
     }
 
 
@@ -137,10 +140,27 @@ def _layer(planned: LayerPlan) -> Json:
         "tiles": len(mask.keep),
         "columns": mask.kept_per_tile.tolist(),
         "rows": int(mask.rows.sum()),
+        "target": planned.target,
         "ratio": planned.ratio,
         "engine": None,
         "engines": {},
     }
+
+
+def settled_spec(spec: PruneSpec, row: Json) -> PruneSpec:
+    """The spec that gives the masks of a row again, whatever was measured since its run."""
+    if not ALLOCATIONS[spec.allocation].reads:
+        return spec
+    ratios = {layer["name"]: _settled(row["method"], layer) for layer in row["layers"]}
+    pruned = tuple((name, ratio) for name, ratio in ratios.items() if ratio > 0)
+    return replace(spec, allocation="explicit", budget_ms=None, ratios=pruned)
+
+
+def _settled(method: str, layer: Json) -> float:
+    """The ratio that leaves this layer the same: of filters, of whole columns, or of weights as asked."""
+    if method == "filter":
+        return 1 - layer["rows"] / layer["shape"][0]
+    return float(layer["ratio"] if method == "bcbp" else layer["target"])
 
 
 def row_of(report: Json, method: str) -> Json:

@@ -67,8 +67,28 @@ class UnitScores:
         weights = self.weights.numpy()
         if (weights == weights[0]).all():
             return None
-        groups = ((self.ordered & _NUMBER).astype(np.int64) - self.first) // self.values.shape[1]
-        return np.concatenate([[0], np.cumsum(weights[groups])])
+        return np.concatenate([[0], np.cumsum(weights[self._groups()])])
+
+    @cached_property
+    def _lost(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights in the best 0, 1, 2, ... units; the share of all squared scores in the others."""
+        scores = (~(self.ordered >> np.uint64(32))).astype(np.uint32).view(np.float32).astype(np.float64)
+        weights = self.weights.numpy()[self._groups()]
+        energy = np.concatenate([[0.0], np.cumsum(weights * scores**2)])
+        share = 1 - energy / energy[-1] if energy[-1] else np.zeros_like(energy)
+        return np.concatenate([[0], np.cumsum(weights)]), np.maximum(share, 0.0)
+
+    def importance_lost(self, ratios: np.ndarray) -> np.ndarray:
+        """The share of the layer's summed squared scores that goes with its worst units, float64 in [0, 1].
+
+        For the L2 criterion that is the energy of the weights removed.
+        """
+        weights, lost = self._lost
+        return np.interp((1 - ratios) * self.total, weights, lost)
+
+    def _groups(self) -> np.ndarray:
+        """The group of every unit, best unit first."""
+        return ((self.ordered & _NUMBER).astype(np.int64) - self.first) // self.values.shape[1]
 
     def weights_until(self, cuts: np.ndarray) -> np.ndarray:
         """Weights in the units whose key is at most the cut, int64, for each of `cuts` (uint64)."""

@@ -20,7 +20,8 @@ class PruneSpec:
     tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes
     the ratio of single layers and is kept sorted by name; `exclude` keeps layers dense. `reduction` is how
     BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max). `recovery` is the highest rung of the
-    ladder that is tried after pruning.
+    ladder that is tried after pruning. `budget_ms` is the latency budget at `batch` images, for the
+    allocation that asks for one; the ratio then follows.
     """
 
     pattern: str = "bcbp"
@@ -34,6 +35,8 @@ class PruneSpec:
     ratios: tuple[tuple[str, float], ...] = ()
     exclude: tuple[str, ...] = ()
     seed: int = 0
+    budget_ms: float | None = None
+    batch: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratios", tuple(sorted(dict(self.ratios).items())))
@@ -42,6 +45,11 @@ class PruneSpec:
                 raise SpecError(
                     f"Expected a {label} in [0, 1), the share of weights to remove; got {value!r}."
                 )
+        budget = self.budget_ms
+        if budget is not None and not (isinstance(budget, int | float) and 0 < budget < float("inf")):
+            raise SpecError(f"Expected a latency budget in milliseconds above 0; got {budget!r}.")
+        if self.batch < 1:
+            raise SpecError(f"Expected a batch of at least 1 image; got {self.batch}.")
         if self.tile not in TILE_ROWS:
             choices = ", ".join(map(str, TILE_ROWS))
             raise SpecError(f"Expected a tile of {choices} filters; got {self.tile}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -16,12 +16,23 @@ from bcbp.intake.model import LoadedModel
 from bcbp.plan import PruningPlan
 
 _COLUMN = st.column_config
+_EDITABLE = ("ratio", "lock", "keep")
 
 
-def table(
-    model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]
-) -> pd.DataFrame:
-    """Every prunable layer in the order of execution; `break_evens` are words by layer, where measured."""
+@dataclass(frozen=True)
+class Known:
+    """What was measured of the layers, in words: from which ratio on each pays, and what each loses.
+
+    `ratios` are those at which losses stand, ascending.
+    """
+
+    break_evens: Mapping[str, str] = field(default_factory=dict)
+    losses: Mapping[str, str] = field(default_factory=dict)
+    ratios: tuple[float, ...] = ()
+
+
+def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> pd.DataFrame:
+    """Every prunable layer in the order of execution."""
     planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
     total = sum(info.macs for info in model.layers)
     lines = []
@@ -34,7 +45,8 @@ def table(
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
-                "break_even": break_evens.get(info.name, wording.NOT_MEASURED),
+                "sensitivity": known.losses.get(info.name, wording.NOT_MEASURED),
+                "break_even": known.break_evens.get(info.name, wording.NOT_MEASURED),
                 "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
@@ -50,24 +62,24 @@ def _engine(sparse: bool, reason: str | None) -> str:
     return "sparse" if sparse else f"dense: {reason}" if reason else "dense"
 
 
-def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, break_evens: Mapping[str, str]) -> None:
+def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> None:
     """Show the table; edits go into session state before the page runs again."""
-    lines = table(model, plan, edits, break_evens)
+    lines = table(model, plan, edits, known)
     key = f"layer_table_{model.name}_{state.table_version()}"
     st.data_editor(
         lines,
         key=key,
         hide_index=True,
         height=min(38 + 35 * len(lines), 560),
-        column_config=_columns(),
-        disabled=["layer", "snapped", "macs", "gemm", "grid", "kept", "wit", "break_even", "engine"],
+        column_config=_columns(known),
+        disabled=[column for column in lines if column not in _EDITABLE],
         on_change=_take_edits,
         args=(key, lines, edits),
         alt="Layers with their ratios, locks and sizes",
     )
 
 
-def _columns() -> dict[str, Any]:
+def _columns(known: Known) -> dict[str, Any]:
     words = HELP
     low, high = (100 * limit for limit in state.RATIO_LIMITS)
     return {
@@ -84,6 +96,10 @@ def _columns() -> dict[str, Any]:
         "lock": _COLUMN.CheckboxColumn("Lock", help=words["lock"]),
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
         "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
+        "sensitivity": _COLUMN.TextColumn(
+            wording.sensitivity_label(known.ratios) if known.ratios else wording.SENSITIVITY,
+            help=words["sensitivity"],
+        ),
         "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
         "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),

@@ -29,6 +29,7 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "95 % interval": wording.interval(speedup.interval, wording.times) if speedup else "",
         "Verdict": _verdict(row),
         "Latency": wording.milliseconds(latency.median) if latency else "",
+        "Predicted": row.predicted,
         "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": _accuracy_change(row, dense),
@@ -79,6 +80,7 @@ def results_table(rows: Sequence[Finding], *, key: str) -> None:
         height="content",
         column_config={
             "Method": column(pinned=True),
+            "Predicted": column(help=HELP["predicted"]),
             "Speed": column(help=HELP["speedup"]),
             "WIT before → after": column(help=HELP["wit"]),
             "Against dense": column(help=HELP["paired"]),

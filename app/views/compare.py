@@ -11,6 +11,7 @@ from app import charts, controls, findings, services, state, wording
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.findings import Finding
+from app.help_texts import HELP
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -147,9 +148,7 @@ def downloads(run: RunView[CompareRequest], method: str) -> None:
         )
         st.download_button(
             f"Plan of {services.METHOD_TITLES.get(method, method)} (JSON)",
-            lambda: json.dumps(
-                services.plan(run.request.model, run.request.spec_for(method), run.request.data).to_json()
-            ),
+            lambda: json.dumps(services.stored_plan(run, method).to_json()),
             file_name=f"bcbp-plan-{run.id}-{method.replace(':', '-')}.json",
             mime="application/json",
             icon=":material/download:",
@@ -194,6 +193,8 @@ else:
     rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
     with answer:
         verdict(rows, method=method, batch=batch)
+        if beside := findings.predicted_beside(rows, method):
+            st.caption(beside, help=HELP["predicted"])
     caption(run)
     trade_off(rows)
     if rows:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from app import charts, controls, services, state, wording
-from app.components.layer_table import layer_table
+from app.components.job_status import LOOK_SECONDS, job_status, stop_button
+from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.help_texts import HELP
+from bcbp.allocation.latency import LATENCY
+from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
+from bcbp.sensitivity_request import SensitivityRequest
 
 
 def presets() -> None:
@@ -51,6 +55,7 @@ def chosen_layer(plan: PruningPlan) -> None:
     mask_canvas(picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220)
     engine, reason = services.expected_engine(scope.model, layer)
     st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
+    layer_losses(name)
     masks = [(scope.method, title, layer.mask)]
     if scope.method == "bcbp":
         before = controls.current_plan("column")[name]
@@ -62,14 +67,102 @@ def chosen_layer(plan: PruningPlan) -> None:
         st.caption(wording.balance_note(layer.wit_before, layer.mask.wit), help=HELP["balance"])
 
 
-presets()
-planned = controls.current_plan()
-totals(planned)
-left, right = st.columns([3, 2], gap="medium")
-with left:
+def forecast(plan: PruningPlan) -> None:
+    """What a latency target brings: predicted time and loss, the price of more, each layer's reason."""
+    found = plan.forecast
+    if found is None:
+        return
+    controls.figures(
+        ("○ Predicted", wording.milliseconds(found.ms), HELP["budget"]),
+        ("Target", wording.milliseconds(found.budget_ms), None),
+        ("Dense", wording.milliseconds(found.dense_ms), None),
+        (
+            f"○ Loss of {found.loss_of}",
+            wording.total_loss(found.loss, found.bound, found.loss_of),
+            HELP["loss"],
+        ),
+    )
+    st.markdown(f":material/sell: {found.price}")
+    st.caption(f"{wording.FORECAST_NOTE} {found.device}, batch {found.batch}.")
+    with st.expander(wording.CHOICES, icon=":material/question_answer:"):
+        st.markdown("  \n".join(f"`{name}` {reason}" for name, reason in found.reasons))
+
+
+def layers(plan: PruningPlan) -> None:
+    """The table, with what was measured of each layer."""
     scope = state.scope()
-    break_evens = services.break_evens(scope.model, scope.tile)
-    layer_table(services.model(scope.model), planned, controls.current_edits(), break_evens)
+    edits = controls.current_edits()
+    losses, ratios = services.losses(scope.model, scope.method, edits.criterion, scope.tile)
+    known = Known(services.break_evens(scope.model, scope.tile), losses, ratios)
+    layer_table(services.model(scope.model), plan, edits, known)
     st.caption(wording.TABLE_NOTE)
-with right:
-    chosen_layer(planned)
+
+
+def layer_losses(name: str) -> None:
+    """What the chosen layer loses, with intervals."""
+    scope = state.scope()
+    criterion = controls.current_edits().criterion
+    scan = services.scan(scope.model, scope.method, criterion, scope.tile)
+    rows = scan.of(name).values() if scan else ()
+    words = [
+        wording.drop(row.ratio, row.drop, row.interval)
+        for row in rows
+        if row.drop is not None and row.interval is not None
+    ]
+    if words:
+        st.caption("  \n".join([wording.ALONE, *words]), help=HELP["sensitivity"])
+
+
+def scanning() -> None:
+    """The part that repeats while a scan is active; the whole page runs once more for every layer done."""
+    run = services.scanning()
+    if run is None:
+        return
+    if run.active:
+        stop_button(run, key="stop_scanning")
+    job_status(run)
+    if (_seen(run), run.active) != (seen, was_active):
+        st.rerun()
+
+
+def _seen(run: RunView[SensitivityRequest] | None) -> int:
+    """Rows that a scan has reported."""
+    return len((run.report or {}).get("rows", ())) if run else 0
+
+
+def sensitivity() -> None:
+    """Measure how sensitive each layer is, or see how far that is."""
+    scope = state.scope()
+    st.subheader(wording.SENSITIVITY, help=HELP["sensitivity"])
+    if was_active:
+        st.fragment(scanning, run_every=LOOK_SECONDS)()
+        return
+    if services.model(scope.model).dataset is None:
+        st.caption(wording.NO_SCAN)
+        return
+    label = wording.scan_label(services.METHOD_TITLES[scope.method], scope.tile)
+    if st.button(label, icon=":material/troubleshoot:", key="scan"):
+        criterion = controls.current_edits().criterion
+        services.submit(
+            SensitivityRequest(model=scope.model, pattern=scope.method, criterion=criterion, tile=scope.tile)
+        )
+        st.rerun()
+    st.caption(wording.SCAN_NOTE)
+    if last is not None:
+        job_status(last)
+
+
+presets()
+last = services.scanning()
+seen, was_active = _seen(last), last is not None and last.active
+timed = controls.current_edits().allocation == LATENCY.name
+if not timed or controls.latency_target():
+    planned = controls.current_plan()
+    forecast(planned)
+    totals(planned)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        layers(planned)
+        sensitivity()
+    with right:
+        chosen_layer(planned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bcbp.scores import ScorePool
+from bcbp.task import Task
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,10 @@ class ExplicitAllocation:
         "Each layer that is given a ratio loses it; all others stay whole, and the overall ratio follows. "
         "[our definition]"
     )
+    follows_ratio: bool = False
+    reads: tuple[str, ...] = ()
 
-    def budgets(self, pool: ScorePool, ratio: float) -> dict[str, int]:
+    def budgets(self, task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
         return {layer.name: layer.total for layer in pool.layers}
 
 

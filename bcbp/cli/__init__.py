@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, models, plan, train, tune
+from bcbp.cli import bench, compare, device, models, plan, sensitivity, train, tune
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -21,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     plan.COMMAND,
     bench.COMMAND,
     device.COMMAND,
+    sensitivity.COMMAND,
     tune.COMMAND,
     train.COMMAND,
     models.COMMAND,

@@ -76,6 +76,15 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
         "--k-step", type=int, default=spec.k_step, help="kept columns are multiples of it (1)"
     )
     parser.add_argument("--seed", type=int, default=spec.seed, help="for random choices (%(default)s)")
+    parser.add_argument(
+        "--budget-ms",
+        type=float,
+        metavar="MS",
+        help="for --allocation latency: what all layers may take",
+    )
+    parser.add_argument(
+        "--budget-batch", type=int, default=spec.batch, help="images at which the budget holds (%(default)s)"
+    )
 
 
 def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
@@ -91,6 +100,8 @@ def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
         ratios=tuple(sorted(dict(chosen.layer_ratio).items())),
         exclude=tuple(chosen.exclude),
         seed=chosen.seed,
+        budget_ms=chosen.budget_ms,
+        batch=chosen.budget_batch,
     )
 
 

@@ -91,7 +91,7 @@ def _run(chosen: argparse.Namespace) -> int:
         )
         try:
             with waiting:
-                compare(request, on_event=on_event, should_stop=interrupt.asked)
+                compare(request, on_event=on_event, should_stop=interrupt.asked, root=default_root())
         finally:
             console.close()
             if latest.report is not None:

@@ -21,7 +21,7 @@ from bcbp.cli.report_text import machine_text
 from bcbp.cli.table import table
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
-from bcbp.devices import DEVICES, present_devices
+from bcbp.devices import DEVICES, first_device
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.device import hold_device
@@ -58,7 +58,7 @@ def request_of(chosen: argparse.Namespace) -> DeviceRequest:
     """What the arguments ask for. Raises SpecError, ModelError."""
     return DeviceRequest(
         model=chosen.model,
-        device=chosen.device or next(iter(present_devices()), next(iter(DEVICES))),
+        device=chosen.device or first_device(),
         tile=chosen.tile,
         ratios=chosen.ratio,
         batches=chosen.batch,

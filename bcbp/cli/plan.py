@@ -17,9 +17,15 @@ from bcbp.cli.command import (
 )
 from bcbp.cli.table import table
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
+from bcbp.devices import first_device
+from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
-from bcbp.plan import LayerPlan
-from bcbp.planning import make_plan
+from bcbp.jobs.store import default_root
+from bcbp.passport_store import PassportStore
+from bcbp.plan import Forecast, LayerPlan
+from bcbp.planning import check_names, make_plan
+from bcbp.sensitivity import ScanStore
+from kernels.device import environment
 
 _HEADER = ("layer", "shape", "tiles", "columns per tile", "filters", "asked", "ratio", "WIT before", "after")
 
@@ -35,9 +41,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     check_json(chosen.json)
     spec = spec_of(chosen, chosen.method)
+    check_names(spec)
     model = load_model(chosen.model)
     check_tile(model, spec, [spec.pattern])
-    plan = make_plan(model, spec, folder=chosen.data)
+    root = default_root()
+    measured = gather(
+        model,
+        spec,
+        scans=ScanStore(root),
+        passports=PassportStore(root),
+        device=first_device(),
+        conditions=environment(),
+    )
+    plan = make_plan(model, spec, measured, folder=chosen.data)
     print(table(_HEADER, [_row(layer) for layer in plan]))
     kept, parameters = kept_parameters(model, plan), network_parameters(model.module)
     macs = network_macs(model)
@@ -48,6 +64,8 @@ def _run(chosen: argparse.Namespace) -> int:
         print(f"dense: {name}: {reason}")
     for note in plan.notes:
         print(f"note: {note}")
+    if plan.forecast is not None:
+        print(forecast_text(plan.forecast))
     write_json(chosen.json, plan.to_json())
     return 0
 
@@ -66,6 +84,16 @@ def _row(layer: LayerPlan) -> list[str]:
         f"{layer.wit_before:.3f}",
         f"{layer.mask.wit:.3f}",
     ]
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """What a latency budget brings, layer by layer; estimates all."""
+    rows = [[name, reason] for name, reason in forecast.reasons]
+    head = (
+        f"estimate: {forecast.ms:.4g} ms of {forecast.dense_ms:.4g} ms dense at batch {forecast.batch} on "
+        f"{forecast.device}, the sum of its layers timed alone; budget {forecast.budget_ms:g} ms"
+    )
+    return f"\n{head}\n{forecast.price}\n{table(['layer', 'choice'], rows)}"
 
 
 COMMAND = Command(

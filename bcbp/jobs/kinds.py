@@ -11,6 +11,8 @@ from bcbp.device_request import DeviceRequest
 from bcbp.experiment import OnEvent, ShouldStop, compare
 from bcbp.measuring import measure_device
 from bcbp.request import CompareRequest
+from bcbp.scanning import scan_layers
+from bcbp.sensitivity_request import SensitivityRequest
 
 Json = dict[str, Any]
 
@@ -39,7 +41,7 @@ class Kind:
 
 def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
     """A comparison keeps nothing but its report."""
-    compare(request, on_event=on_event, should_stop=should_stop)
+    compare(request, on_event=on_event, should_stop=should_stop, root=root)
 
 
 # Runs stored before there were kinds are comparisons.
@@ -47,6 +49,7 @@ DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
     "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
     "device": Kind(DeviceRequest, DeviceRequest.from_json, measure_device),
+    "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, scan_layers),
 }
 
 

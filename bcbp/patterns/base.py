@@ -13,23 +13,9 @@ from bcbp.allocation.base import weights_kept
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
 from bcbp.plan import LayerPlan
-from bcbp.scores import ScoreBook, ScorePool, UnitScores
-from bcbp.spec import PruneSpec
+from bcbp.scores import ScorePool, UnitScores
 from bcbp.table import Entry
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a pattern gets: the request, the model's scores, and the `layers` in scope, as executed."""
-
-    spec: PruneSpec
-    book: ScoreBook
-    layers: tuple[LayerInfo, ...]
-
-    @property
-    def fixed(self) -> dict[str, float]:
-        """Ratios that a person gave to single layers."""
-        return dict(self.spec.ratios)
+from bcbp.task import Task
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ def allocate(task: Task, pool: ScorePool, ratio: float) -> dict[str, int]:
     free = ScorePool(tuple(layer for layer in pool.layers if layer.name not in fixed))
     if not free.layers:
         return fixed
-    return fixed | ALLOCATIONS[task.spec.allocation].budgets(free, ratio)
+    return fixed | ALLOCATIONS[task.spec.allocation].budgets(task, free, ratio)
 
 
 def split_scope(task: Task, tile: TileShape) -> tuple[tuple[LayerInfo, ...], tuple[tuple[str, str], ...]]:

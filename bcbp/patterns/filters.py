@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from bcbp.allocation import ALLOCATIONS
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
 from bcbp.patterns.base import Outcome, Task, allocate
@@ -92,7 +93,8 @@ class Filters:
     def prune(self, task: Task) -> Outcome:
         flow = Flow.of(task)
         pool = task.book.filters.only(flow.producers)
-        exact = task.spec.allocation == "explicit" or flow.producers <= set(task.fixed)
+        follows = ALLOCATIONS[task.spec.allocation].follows_ratio
+        exact = not follows or flow.producers <= set(task.fixed)
         filters = keep_filters(0.0, task=task, pool=pool) if exact else meet_ratio(flow, task=task, pool=pool)
         masks = self._masks(task, flow, filters)
         plans = tuple(
@@ -135,7 +137,7 @@ class Filters:
         if not flow.producers:
             notes.append("No layer can lose filters: none is inner, or the network cannot be traced.")
         reached = flow.sparsity(filters)
-        if task.spec.allocation != "explicit" and abs(reached - task.spec.ratio) > 0.01:
+        if ALLOCATIONS[task.spec.allocation].follows_ratio and abs(reached - task.spec.ratio) > 0.01:
             notes.append(
                 f"Asked for {task.spec.ratio:.1%}, reached {reached:.1%}: as near as whole filters come."
             )

@@ -8,21 +8,17 @@ import torch
 from torch import nn
 
 from bcbp.masking import apply_plan
+from bcbp.norms import keeps_statistics, re_estimating
 from bcbp.recovery.base import Recovered, RecoveryTask
 from kernels.measure import Stopped
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # Large enough that the variance of a channel is stable; the mean over all batches is taken anyway.
 _BATCH = 250
 
 
 def norm_layers(module: nn.Module) -> dict[str, nn.Module]:
     """The batch norms of `module` that keep statistics, by name."""
-    return {
-        name: child
-        for name, child in module.named_modules()
-        if isinstance(child, _NORMS) and child.track_running_stats
-    }
+    return {name: child for name, child in module.named_modules() if keeps_statistics(child)}
 
 
 @dataclass(frozen=True)
@@ -43,16 +39,10 @@ class BatchNormRecovery:
     def apply(self, task: RecoveryTask) -> Recovered:
         recovered = apply_plan(task.model, task.plan)
         norms = list(norm_layers(recovered).values())
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()  # type: ignore[operator]
-            norm.momentum = None  # type: ignore[assignment]  # average over all batches
-            norm.train()
         if norms:
-            _run(recovered, task)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        return Recovered(recovered.eval())
+            with re_estimating(norms):
+                _run(recovered, task)
+        return Recovered(recovered)
 
 
 def _run(module: nn.Module, task: RecoveryTask) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.components.layer_table import apply_edit, table
+from app.components.layer_table import Known, apply_edit, table
 from app.state import Edits
 from bcbp.intake.architectures import load_model
 from bcbp.planning import make_plan
@@ -48,7 +48,7 @@ def test_the_table_has_every_layer_with_what_the_plan_makes_of_it() -> None:
     name = model.layers[1].name
     edits = Edits(ratios={name: 0.3})
     lines = table(
-        model, make_plan(model, PruneSpec(ratios=((name, 0.3),))), edits, {name: "from 50 %"}
+        model, make_plan(model, PruneSpec(ratios=((name, 0.3),))), edits, Known({name: "from 50 %"})
     ).set_index("layer")
     assert list(lines.index) == [layer.name for layer in model.layers]
     assert lines.loc[name, "ratio"] == pytest.approx(30)

@@ -13,6 +13,8 @@ def test_each_row_has_a_median_between_its_quartiles_and_a_limit() -> None:
         "score and first plan",
         "new ratio, uniform",
         "new ratio, global",
+        "new ratio, least loss",
+        "new latency target",
     ]
     for row in rows:
         assert 0 < row.q1_ms <= row.median_ms <= row.q3_ms

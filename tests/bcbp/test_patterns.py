@@ -18,14 +18,17 @@ from bcbp.data import CIFAR10, ImageSet
 from bcbp.errors import SpecError
 from bcbp.intake.model import LoadedModel, adopt, state_digest
 from bcbp.intake.residual import ResidualNet
+from bcbp.measured import TIMES
 from bcbp.patterns import PATTERNS
 from bcbp.patterns.balanced_columns import Quota, repair_budget
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, make_plan
 from bcbp.spec import PruneSpec
+from tests.bcbp.measurements import measured_of
 
 ANY_RATIO = st.floats(0, 0.95)
 ANY_TILE = st.sampled_from([1, 8, 16, 32, 64, 128])
+RATIO_ALLOCATIONS = [name for name, allocation in ALLOCATIONS.items() if allocation.follows_ratio]
 
 
 @cache
@@ -65,7 +68,8 @@ def planner(model_name: str, criterion: str, tile: int) -> Planner:
 
 def plan(model: str = "mixed", **fields: object) -> PruningPlan:
     spec = PruneSpec(**fields)  # type: ignore[arg-type]
-    return planner(model, spec.criterion, spec.tile).plan(spec)
+    known = planner(model, spec.criterion, spec.tile)
+    return known.plan(spec, measured_of(known.model, tile=spec.tile))
 
 
 def prunable_weights(result: PruningPlan) -> int:
@@ -92,6 +96,8 @@ def test_every_combination_plans_or_says_why_not(
     ratios = {"mixed": ("2", 0.5), "residual": ("stages.0.0.conv1", 0.5)}[model]
     if allocation == "explicit":
         fields["ratios"] = (ratios,)
+    if TIMES in ALLOCATIONS[allocation].reads:
+        fields["budget_ms"] = 10.0
     if CRITERIA[criterion].filters_only and pattern != "filter":
         with pytest.raises(SpecError, match="Use it with the pattern filter"):
             plan(model, **fields)
@@ -127,7 +133,7 @@ def test_the_same_request_gives_the_same_masks(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["bcbp", "column", "block", "unstructured"])
-@pytest.mark.parametrize("allocation", ["uniform", "global"])
+@pytest.mark.parametrize("allocation", RATIO_ALLOCATIONS)
 @given(ratio=ANY_RATIO)
 def test_kept_weights_meet_the_budget_within_a_slab_per_layer(
     pattern: str, allocation: str, ratio: float
@@ -154,7 +160,7 @@ def test_uniform_layers_each_lose_the_asked_ratio_within_a_slab(ratio: float, ti
     ratio=ANY_RATIO,
     tile=ANY_TILE,
     k_step=st.sampled_from([1, 8, 32]),
-    allocation=st.sampled_from(["uniform", "global"]),
+    allocation=st.sampled_from(RATIO_ALLOCATIONS),
     reduction=st.sampled_from(["mean", "min", "max"]),
     criterion=st.sampled_from(["l1", "l2", "random"]),
 )
@@ -193,7 +199,7 @@ def test_a_tile_of_all_filters_is_pruning_of_whole_columns(ratio: float) -> None
         assert (dense == dense[0]).all()
 
 
-@pytest.mark.parametrize("allocation", ["uniform", "global"])
+@pytest.mark.parametrize("allocation", RATIO_ALLOCATIONS)
 @pytest.mark.parametrize("pattern", ["bcbp", "column", "block", "filter", "unstructured"])
 def test_a_ratio_of_zero_is_dense(pattern: str, allocation: str) -> None:
     result = plan("residual", pattern=pattern, allocation=allocation, ratio=0.0, tile=16)

@@ -14,10 +14,12 @@ from bcbp.criteria import CRITERIA
 from bcbp.errors import SpecError
 from bcbp.intake.model import LoadedModel, adopt, state_digest
 from bcbp.intake.residual import ResidualNet
+from bcbp.measured import TIMES
 from bcbp.plan import PruningPlan
 from bcbp.planning import METHODS, Planner, default_exclude, make_plan, scope
 from bcbp.recovery import RECOVERIES
 from bcbp.spec import PruneSpec
+from tests.bcbp.measurements import measured_of
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,11 @@ def test_an_exclusion_in_the_request_is_kept_with_its_reason(model: LoadedModel)
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
 @pytest.mark.parametrize("pattern", ["bcbp", "column", "unstructured", "block"])
 def test_a_single_ratio_overrides_any_allocation(model: LoadedModel, allocation: str, pattern: str) -> None:
-    spec = PruneSpec(pattern, tile=16, allocation=allocation, ratios=(("stages.1.0.conv2", 0.75),))
-    assert make_plan(model, spec)["stages.1.0.conv2"].ratio == pytest.approx(0.75, abs=0.01)
+    budget = 10.0 if TIMES in ALLOCATIONS[allocation].reads else None
+    fixed = (("stages.1.0.conv2", 0.75),)
+    spec = PruneSpec(pattern, tile=16, allocation=allocation, ratios=fixed, budget_ms=budget)
+    plan = make_plan(model, spec, measured_of(model, tile=16))
+    assert plan["stages.1.0.conv2"].ratio == pytest.approx(0.75, abs=0.01)
 
 
 def test_explicit_leaves_all_other_layers_whole(model: LoadedModel) -> None:
@@ -93,7 +98,10 @@ def test_a_ratio_becomes_weights_by_the_formula_of_the_method(total: int, ratio:
             PruneSpec(criterion="l3"),
             r"Expected as criterion one of l2, l1, activation, .*; got 'l3'",
         ),
-        (PruneSpec(allocation="equal"), r"Expected as allocation one of uniform, global, explicit"),
+        (
+            PruneSpec(allocation="equal"),
+            r"Expected as allocation one of uniform, global, sens.* got 'equal'",
+        ),
         (PruneSpec(recovery="magic"), r"Expected as recovery one of none, batchnorm, refit; got 'magic'"),
         (PruneSpec(exclude=("conv9",)), r"Expected a layer of small \(conv1, fc.*got 'conv9'"),
         (PruneSpec(ratios=(("bn1", 0.5),)), r"bn1 is not: BatchNorm2d is not a convolution"),

@@ -25,6 +25,8 @@ SHARES = st.floats(0, 1, exclude_max=True)
         ratios=st.dictionaries(st.text(), SHARES).map(lambda ratios: tuple(ratios.items())),
         exclude=st.lists(st.text()).map(tuple),
         seed=st.integers(0, 9),
+        budget_ms=st.none() | st.floats(1e-3, 1e6),
+        batch=st.integers(1, 64),
     )
 )
 def test_a_spec_survives_json(spec: PruneSpec) -> None:
@@ -40,6 +42,10 @@ def test_a_spec_survives_json(spec: PruneSpec) -> None:
         ({"ratio": "half"}, r"got 'half'"),
         ({"ratios": (("conv1", 2.0),)}, r"Expected a ratio of conv1 in \[0, 1\)"),
         ({"tile": 48}, r"Expected a tile of 1, 8, 16, 32, 64, 128 filters; got 48"),
+        ({"budget_ms": 0.0}, r"Expected a latency budget in milliseconds above 0; got 0.0"),
+        ({"budget_ms": float("nan")}, r"got nan"),
+        ({"budget_ms": "soon"}, r"got 'soon'"),
+        ({"batch": 0}, r"Expected a batch of at least 1 image; got 0"),
         ({"k_step": 0}, r"Expected a k_step of at least 1"),
         ({"reduction": "median"}, r"Expected a reduction out of mean, min, max; got 'median'"),
     ],

@@ -19,9 +19,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, sync_playwright
 
 from bcbp.crossover import DECLINED, LOSES, UNCLEAR, WINS
+from bcbp.intake.architectures import load_model
 from bcbp.passport_store import PassportStore
+from bcbp.sensitivity import ScanStore
 from kernels.device import environment
 from tests.app.stored_runs import report, store_run
+from tests.bcbp.measurements import scan_of
 from tests.bcbp.passports import model_passport
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +75,7 @@ def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = model_passport(states, batches=(1, 8), odd_one=DECLINED)
     conditions = environment() | {"threads": SERVER_THREADS}
     PassportStore(home).write_live(replace(made, environment=conditions))
+    ScanStore(home).write(scan_of(load_model("sample")))
     return home
 
 

@@ -237,3 +237,15 @@ def test_a_passport_from_elsewhere_is_taken_in_and_a_damaged_one_is_not(
     screen.page.get_by_text("No, not on this device").wait_for(timeout=60_000)
     screen.page.get_by_role("button", name="Forget this import").click()
     screen.page.get_by_text("Yes, from 75 % removed on").wait_for()
+
+
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_a_latency_target_is_set_and_explained_on_any_screen(open_screen: Make, size: str) -> None:
+    screen = open_screen(size).open("tune", "allocation=latency")
+    before = screen.page.url
+    screen.page.get_by_role("slider").last.press("ArrowRight")
+    screen.page.wait_for_function("before => location.href !== before", arg=before)
+    screen.settled().page.get_by_text(wording.CHOICES).click()
+    screen.shot(f"tune-target-{size}")
+    assert screen.page.get_by_text("mostly in").count()
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]

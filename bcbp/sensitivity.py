@@ -1,0 +1,134 @@
+"""What pruning one layer alone costs in accuracy, as measured: rows, and one file a scan that each row joins.
+
+A scan is found by its content: the weights of the model, what was pruned how, and the images. A row holds a
+drop with its interval, or the reason why there is none. "Not measured" is never "robust".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bcbp.fields import FieldError, read_fields
+from bcbp.files import read_json, write_json
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScanKey:
+    """All that the drops of a scan follow from, besides layer and ratio.
+
+    `digest` is that of the model; `images` of the validation part are answered, batch norms re-estimated on
+    `calibration` images.
+    """
+
+    digest: str
+    pattern: str
+    criterion: str
+    tile: int
+    images: int
+    calibration: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Twelve digits of the content."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One layer at one ratio: answers `gained` and `lost` against dense, and the accuracy `drop` as a share.
+
+    The drop has a 95 % `interval`. All are None where nothing was measured, for the `reason`.
+    """
+
+    layer: str
+    ratio: float
+    gained: int | None = None
+    lost: int | None = None
+    drop: float | None = None
+    interval: tuple[float, float] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The rows of one key, in the order of measuring; `correct` answers of the dense network."""
+
+    key: ScanKey
+    correct: int
+    rows: tuple[Sensitivity, ...] = ()
+
+    def __iter__(self) -> Iterator[Sensitivity]:
+        return iter(self.rows)
+
+    def with_row(self, row: Sensitivity) -> Scan:
+        """With that row added, in place of an older one of the same layer and ratio."""
+        others = tuple(one for one in self.rows if (one.layer, one.ratio) != (row.layer, row.ratio))
+        return replace(self, rows=(*others, row))
+
+    def of(self, layer: str) -> dict[float, Sensitivity]:
+        """A layer's rows by ratio, ascending."""
+        return {row.ratio: row for row in sorted(self.rows, key=lambda row: row.ratio) if row.layer == layer}
+
+    def to_json(self) -> Json:
+        return {"schema": SCHEMA} | asdict(self) | {"rows": [asdict(row) for row in self.rows]}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Scan:
+        """Inverse of `to_json`. Raises FieldError for whatever else arrives."""
+        if data.get("schema") != SCHEMA:
+            raise FieldError(f"a sensitivity scan of schema {SCHEMA}")
+        head = read_fields(_Head, {name: value for name, value in data.items() if name != "schema"})
+        return cls(head.key, head.correct, tuple(read_fields(Sensitivity, row) for row in head.rows))
+
+
+@dataclass(frozen=True)
+class _Head:
+    key: ScanKey
+    correct: int
+    rows: list[Any]
+
+
+class ScanStore:
+    """The scans under `root`, one file each."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "sensitivity"
+
+    def path(self, key: ScanKey) -> Path:
+        return self._folder / f"{key.id}.json"
+
+    def read(self, key: ScanKey) -> Scan | None:
+        """What was measured of it; None if nothing was, or nothing that can be read."""
+        data = read_json(self.path(key))
+        try:
+            found = Scan.from_json(data) if data is not None else None
+        except FieldError:  # edited, or of another version: measured again
+            return None
+        return found if found is not None and found.key == key else None
+
+    def find(self, **wanted: object) -> Scan | None:
+        """The scan with the most images among those whose key has these values; None if there is none."""
+        keys = [_key_in(path) for path in sorted(self._folder.glob("*.json"))]
+        fit = [key for key in keys if key and all(getattr(key, name) == one for name, one in wanted.items())]
+        return self.read(max(fit, key=lambda key: key.images)) if fit else None
+
+    def write(self, scan: Scan) -> None:
+        """Put the scan where `read` finds it. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.path(scan.key), scan.to_json())
+
+
+def _key_in(path: Path) -> ScanKey | None:
+    try:
+        return read_fields(ScanKey, (read_json(path) or {}).get("key"))
+    except FieldError:
+        return None

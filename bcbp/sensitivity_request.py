@@ -1,0 +1,79 @@
+"""What a sensitivity scan is asked to do, as one frozen value, checked where it enters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bcbp.device_request import RATIOS
+from bcbp.errors import ModelError, SpecError
+from bcbp.intake.architectures import MODELS
+from bcbp.intake.model import LoadedModel
+from bcbp.planning import check_names
+from bcbp.request import check_distinct, check_whole, listed
+from bcbp.sensitivity import ScanKey
+from bcbp.spec import PruneSpec
+
+# Enough images that half a point of accuracy shows, few enough that a layer takes seconds.
+IMAGES, CALIBRATION = 1000, 500
+
+
+@dataclass(frozen=True)
+class SensitivityRequest:
+    """Prune every layer of `model` alone by each of `ratios`, and count what it loses on validation images.
+
+    `pattern`, `criterion`, `tile` and `seed` are those of a PruneSpec; `data` is a folder with the images.
+    """
+
+    model: str = "sample"
+    pattern: str = "bcbp"
+    criterion: str = "l2"
+    tile: int = 32
+    ratios: tuple[float, ...] = RATIOS
+    images: int = IMAGES
+    seed: int = 0
+    data: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SpecError or ModelError for anything that cannot be carried out."""
+        if self.model not in MODELS:
+            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_distinct("ratios", self.ratios)
+        if not self.ratios or not all(isinstance(one, int | float) and 0 < one < 1 for one in self.ratios):
+            given = listed(map(str, self.ratios)) or "none"
+            raise SpecError(f"Expected ratios between 0 and 1, shares of weights removed; got {given}.")
+        check_names(PruneSpec(self.pattern, tile=self.tile, criterion=self.criterion, seed=self.seed))
+        check_whole("images", self.images, 1, None)
+
+    @property
+    def title(self) -> str:
+        """The request in a few words, for lists of runs."""
+        return f"sensitivity of {self.model} · {self.pattern} · tile {self.tile}"
+
+    def spec(self, layer: str, ratio: float) -> PruneSpec:
+        """Nothing but that layer, pruned by that ratio."""
+        return PruneSpec(
+            self.pattern,
+            tile=self.tile,
+            criterion=self.criterion,
+            allocation="explicit",
+            ratios=((layer, ratio),),
+            seed=self.seed,
+        )
+
+    def key(self, model: LoadedModel) -> ScanKey:
+        """Under which the scan of the loaded model is kept."""
+        return ScanKey(
+            model.digest, self.pattern, self.criterion, self.tile, self.images, CALIBRATION, self.seed
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"ratios": list(self.ratios)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SensitivityRequest:
+        """Inverse of `to_json`; fields left out keep their default. Raises SpecError for unknown fields."""
+        unknown = set(data) - {known.name for known in fields(cls)}
+        if unknown:
+            raise SpecError(f"Unknown field in a request to scan: {listed(sorted(unknown))}.")
+        return cls(**{**data, **({"ratios": tuple(data["ratios"])} if "ratios" in data else {})})
