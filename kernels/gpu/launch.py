@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# Thread blocks of the streaming product per processor that hide each other's waiting.
+STREAMING_RESIDENT = 2
+# Of kernels that compute a run of positions of one channel.
+RUN_WARPS = 4
+RUN_THREADS = 32 * RUN_WARPS
+
 
 @dataclass(frozen=True, order=True)
 class LaunchConfig:
@@ -49,3 +55,8 @@ class LaunchConfig:
             f"width {self.width}, blocks {self.block_m} x {self.block_n} x {self.block_k}, "
             f"{self.warps} warps, {self.stages} stages{split}{swapped}"
         )
+
+
+def streaming_walkers(tiles: int, tiles_j: int, *, processors: int) -> int:
+    """How many thread blocks of the streaming product share the `tiles_j` position tiles of a launch tile."""
+    return max(1, min(tiles_j, STREAMING_RESIDENT * processors // tiles))
