@@ -13,7 +13,7 @@ them, named so that they can be.
 from __future__ import annotations
 
 from kernels.gpu.card import Card
-from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.launch import STREAMING_RESIDENT, LaunchConfig, streaming_walkers
 from kernels.gpu.limits import WARP, sums_per_thread, thread_blocks
 from kernels.gpu.work import Work
 from kernels.precision import FP32, TF32
@@ -32,8 +32,6 @@ LAUNCH_SECONDS, LOCK_SECONDS = 2.5e-6, 1.5e-6
 OTHER_REGISTERS = 72
 # Share of the float16 rate that float32 operands reach on the tensor cores.
 TF32_SHARE = 0.5
-# Thread blocks of the streaming product per processor (kernels.gpu.stream).
-STREAMING_RESIDENT = 2
 
 
 def gathered_seconds(config: LaunchConfig, work: Work, card: Card) -> float:
@@ -62,7 +60,7 @@ def streaming_seconds(config: LaunchConfig, work: Work, card: Card) -> float:
     steps = [-(-count // config.block_k) for count in tiles]
     tiles_j = -(-work.positions // config.block_n)
     each = 2.0 * config.width * config.block_n * config.block_k / product_rate(config, work, card)
-    walkers = max(1, min(tiles_j, STREAMING_RESIDENT * card.processors // len(tiles)))
+    walkers = streaming_walkers(len(tiles), tiles_j, processors=card.processors)
     turns = -(-tiles_j // walkers) * -(-len(tiles) * walkers // card.processors)
     arithmetic = turns * max(steps) * each + BLOCK_SECONDS
     traffic = sum(steps) * config.block_k * config.block_n * tiles_j * work.itemsize

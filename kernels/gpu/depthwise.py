@@ -18,12 +18,10 @@ from kernels.gpu.checks import check_maps
 from kernels.gpu.device_code import activated, positions
 from kernels.gpu.feature_map import FeatureMap, Grid
 from kernels.gpu.gemm import bias_of_rows
+from kernels.gpu.launch import RUN_THREADS, RUN_WARPS
 from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
-
-WARPS = 4
-_THREADS = 32 * WARPS
 
 
 @triton.jit(
@@ -112,7 +110,7 @@ class DepthwiseConv:
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(adding.base, adding.channel, adding.outer, adding.inner),
         )
-        block_j = _THREADS * x.unit  # 16 bytes a thread
+        block_j = RUN_THREADS * x.unit  # 16 bytes a thread
         grid = (-(-outer * inner * innermost // block_j), self.geometry.rows)
 
         def run() -> None:
@@ -122,7 +120,7 @@ class DepthwiseConv:
                 UNIT=x.unit,
                 ACTIVATION=self.activation,
                 RESIDUAL=residual is not None,
-                num_warps=WARPS,
+                num_warps=RUN_WARPS,
             )
 
         return run

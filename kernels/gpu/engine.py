@@ -19,7 +19,7 @@ from kernels.gpu.launch import LaunchConfig
 from kernels.pack import PackedWeight
 from kernels.precision import FP32, Precision, for_dtype
 
-# What Triton's tensor-core and asynchronous-copy paths need.
+# What Triton's tensor-core and asynchronous-copy paths need, and 2:4 products too.
 OLDEST_CAPABILITY = (8, 0)
 # Works on every card and every layer, and is quick to interpret; networks take theirs from the tuner.
 SAFE = LaunchConfig(width=32, block_m=32, block_n=64, block_k=32)
@@ -34,8 +34,11 @@ def missing_reason() -> str | None:
     """Why no Triton kernel can run in this process; None if it can."""
     if find_spec("triton") is None:
         return "triton is not installed (it needs Linux; pip install triton)"
-    if interpreted():
-        return None
+    return None if interpreted() else missing_gpu()
+
+
+def missing_gpu() -> str | None:
+    """Why this machine has no GPU that is new enough; None if it has one."""
     if not torch.cuda.is_available():
         return "torch sees no NVIDIA GPU"
     capability = torch.cuda.get_device_capability()

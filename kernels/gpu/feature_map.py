@@ -104,6 +104,10 @@ class FeatureMap:
             raise ValueError(f"expected a plain feature map, got one shifted for {self.shift}")
         return self.buffer[0, :, :, top : top + self.height, : self.width].transpose(0, 1)
 
+    def matrix(self) -> Tensor:
+        """The whole buffer as [C, everything else], a view. RuntimeError for several copies."""
+        return self.buffer.view(self.channels, -1)
+
     def write(self, x: Tensor) -> None:
         """Copy x [N, C, H, W] in, into every shifted copy: the plain twin of the conversion kernels."""
         if self.shift is None or self.shift == PLAIN:

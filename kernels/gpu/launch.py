@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+USUAL_GROUP = 8
+# Thread blocks of the streaming product per processor that hide each other's waiting.
+STREAMING_RESIDENT = 2
+# Of kernels that compute a run of positions of one channel.
+RUN_WARPS = 4
+RUN_THREADS = 32 * RUN_WARPS
+
 
 @dataclass(frozen=True, order=True)
 class LaunchConfig:
@@ -25,7 +32,7 @@ class LaunchConfig:
     stages: int = 3
     split_k: int = 1
     swap: bool = False
-    group: int = 8
+    group: int = USUAL_GROUP
 
     def __post_init__(self) -> None:
         if self.width % self.block_m:
@@ -45,7 +52,13 @@ class LaunchConfig:
     def __str__(self) -> str:
         split = f", split {self.split_k}" if self.split_k > 1 else ""
         swapped = ", swapped" if self.swap else ""
+        walk = f", groups of {self.group}" if self.group != USUAL_GROUP else ""
         return (
             f"width {self.width}, blocks {self.block_m} x {self.block_n} x {self.block_k}, "
-            f"{self.warps} warps, {self.stages} stages{split}{swapped}"
+            f"{self.warps} warps, {self.stages} stages{split}{swapped}{walk}"
         )
+
+
+def streaming_walkers(tiles: int, tiles_j: int, *, processors: int) -> int:
+    """How many thread blocks of the streaming product share the `tiles_j` position tiles of a launch tile."""
+    return max(1, min(tiles_j, STREAMING_RESIDENT * processors // tiles))

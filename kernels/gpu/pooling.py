@@ -18,10 +18,8 @@ from torch.nn import functional as F
 
 from kernels.gpu.device_code import positions
 from kernels.gpu.feature_map import CHWN, FeatureMap
+from kernels.gpu.launch import RUN_THREADS, RUN_WARPS
 from kernels.layout import Pair
-
-WARPS = 4
-_THREADS = 32 * WARPS
 
 
 @triton.jit(
@@ -152,7 +150,7 @@ class Pool:
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(*self.kernel, *self.stride, *self.padding, *self.dilation),
         )
-        block_j = _THREADS * x.unit  # 16 bytes a thread
+        block_j = RUN_THREADS * x.unit  # 16 bytes a thread
         grid = (-(-outer * inner * innermost // block_j), x.channels)
 
         def run() -> None:
@@ -162,7 +160,7 @@ class Pool:
                 UNIT=x.unit,
                 MEAN=self.mean,
                 COUNT_PADDING=self.count_padding,
-                num_warps=WARPS,
+                num_warps=RUN_WARPS,
             )
 
         return run

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 from torch.sparse import to_sparse_semi_structured
 
 from kernels.engines import Epilogue
 from kernels.gpu.checks import check_maps
+from kernels.gpu.engine import missing_gpu
 from kernels.gpu.feature_map import CHWN, FeatureMap
 from kernels.pack import PackedWeight, unpack
 from kernels.precision import Precision
@@ -25,19 +25,13 @@ from kernels.reference import activate
 KEPT, GROUP = 2, 4
 # What PyTorch asks of a compressed matrix of 16-bit values, in both directions.
 MULTIPLE = 16
-OLDEST_CAPABILITY = (8, 0)
 
 
 def missing_reason() -> str | None:
     """Why no 2:4 product can run in this process; None if it can."""
-    if not torch.cuda.is_available():
-        return "torch sees no NVIDIA GPU"
-    capability = torch.cuda.get_device_capability()
-    if capability < OLDEST_CAPABILITY:
-        return f"the GPU has compute capability {capability[0]}.{capability[1]}, 2:4 needs 8.0"
-    if not torch.backends.cusparselt.is_available():
-        return "this build of torch has no cuSPARSELt"
-    return None
+    if (reason := missing_gpu()) is not None:
+        return reason
+    return None if torch.backends.cusparselt.is_available() else "this build of torch has no cuSPARSELt"
 
 
 def declines(packed: PackedWeight, precision: Precision) -> str | None:
@@ -86,8 +80,8 @@ class SemiStructuredGemm:
         reason = declines_maps(x, y, residual)
         if reason is not None:
             raise ValueError(reason)
-        factor, result = _matrix(x), _matrix(y)
-        added = None if residual is None else _matrix(residual)
+        factor, result = x.matrix(), y.matrix()
+        added = None if residual is None else residual.matrix()
 
         def run() -> None:
             total = torch.mm(self._weight, factor).float() + self._bias
@@ -96,8 +90,3 @@ class SemiStructuredGemm:
             result.copy_(activate(total, self.activation))
 
         return run
-
-
-def _matrix(feature_map: FeatureMap) -> Tensor:
-    """The whole buffer as [channels, height * width * images], a view."""
-    return feature_map.buffer.flatten(1)

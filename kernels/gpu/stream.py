@@ -19,19 +19,18 @@ import triton
 import triton.language as tl
 
 from kernels.engines import Epilogue
+from kernels.gpu.card import this_card
 from kernels.gpu.checks import check_maps
 from kernels.gpu.device_code import activated, factors, positions
 from kernels.gpu.feature_map import FeatureMap, Grid
 from kernels.gpu.gemm import INTERPRETED, bias_of_rows, tap_table
-from kernels.gpu.launch import LaunchConfig
+from kernels.gpu.launch import LaunchConfig, streaming_walkers
 from kernels.gpu.launch_tiles import launch_tiles
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
 
 # Weights of so many columns still stay on the chip beside the position tiles in flight.
 MOST_COLUMNS = 192
-# Thread blocks per streaming multiprocessor that hide each other's waiting.
-_RESIDENT = 2
 _PROCESSORS_WITHOUT_A_GPU = 4
 
 
@@ -147,7 +146,7 @@ class StreamingGemm:
         outer, inner, innermost = x.positions(output)
         config, tiles = self.config, self._tiles
         tiles_j = -(-outer * inner * innermost // config.block_n)
-        walkers = max(1, min(tiles_j, _RESIDENT * _processors(x.device) // tiles.count))
+        walkers = streaming_walkers(tiles.count, tiles_j, processors=_processors(x.device))
         reading, writing = x.reading_grid(self.geometry), y.writing_grid()
         adding = Grid(0, 0, 0, 0) if residual is None else residual.writing_grid()
         arguments = (
@@ -199,4 +198,4 @@ def declines(packed: PackedWeight) -> str | None:
 def _processors(device: torch.device) -> int:
     if device.type != "cuda":
         return _PROCESSORS_WITHOUT_A_GPU
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+    return this_card(torch.cuda.current_device() if device.index is None else device.index).processors

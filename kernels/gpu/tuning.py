@@ -1,7 +1,8 @@
 """The tuner: for a layer on its maps, a few launches that can win, timed once on this kind of card.
 
 Launches within the limits are ranked by the cost model; at most MOST_CANDIDATES of them are timed, together
-with the operators that need no launch sizes, in one interleaved session on the GPU's clock. What came out is
+with other walks of the best and the operators that need no launch sizes, in one interleaved session on the
+GPU's clock. What came out is
 remembered. Joining narrow pruning tiles to a wide launch is one of the sizes ranked here: it multiplies
 more, and reads the inputs less often.
 """
@@ -9,7 +10,7 @@ more, and reads the inputs less often.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -26,7 +27,7 @@ from kernels.gpu.cost_model import gathered_seconds, streaming_seconds
 from kernels.gpu.engine import SAFE
 from kernels.gpu.graph import captured
 from kernels.gpu.launch import LaunchConfig
-from kernels.gpu.limits import GATHERED_LIMITS, STREAMING_LIMITS, Limit, reason_against
+from kernels.gpu.limits import GATHERED_LIMITS, STREAMING_LIMITS, Limit, reason_against, thread_blocks
 from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.operators import GATHERED, OPERATORS, STREAMING, Run
 from kernels.gpu.work import WIDTHS, Work, problem_of, work_of
@@ -39,6 +40,8 @@ _MOST_ALIKE = 2
 # width is tried.
 _PLAUSIBLE = 1.5
 _BLOCKS_N, _BLOCKS_K, _WARPS, _STAGES, _SPLITS = (64, 128, 256), (32, 64), (4, 8), (2, 3, 4), (1, 2, 4, 8)
+# Position tiles that are walked together, beside the usual number.
+_OTHER_GROUPS = (1, 32)
 # Enough for a choice: a wrong one costs at most what the candidates differ by.
 _ROUNDS, _SAMPLE_SECONDS = 7, 0.001
 # What a launch raises that the limits did not keep away: too much shared memory, no such instruction, and as
@@ -123,10 +126,11 @@ def this_tuner(index: int = 0) -> Tuner:
 
 
 def candidates(layer: MapLayer, maps: Maps, work: Work, card: Card) -> list[Candidate]:
-    """What is worth timing: operators without launch sizes, and the best ranked launches of the others."""
+    """What is worth timing: operators without launch sizes, the best ranked launches, and other walks."""
     takes = [name for name, operator in OPERATORS.items() if operator.declines(layer, maps) is None]
     plain = [Candidate(name, None) for name in takes if not OPERATORS[name].tiled]
-    return plain + ranked([name for name in takes if OPERATORS[name].tiled], work, card)
+    tiled = ranked([name for name in takes if OPERATORS[name].tiled], work, card)
+    return plain + tiled + other_walks(tiled, work)
 
 
 def ranked(engines: Sequence[str], work: Work, card: Card) -> list[Candidate]:
@@ -142,6 +146,21 @@ def ranked(engines: Sequence[str], work: Work, card: Card) -> list[Candidate]:
         if one not in kept and len(kept) < MOST_CANDIDATES and alike < _MOST_ALIKE:
             kept.append(one)
     return sorted(kept, key=_rank)
+
+
+def other_walks(tiled: Sequence[Candidate], work: Work) -> list[Candidate]:
+    """The best ranked gathered launch in groups of other sizes, between which the model sees no difference.
+
+    None where every group is the same walk: with one block of filters, or as few position tiles.
+    """
+    best = next((one for one in tiled if one.engine == GATHERED), None)
+    if best is None or best.config is None:
+        return []
+    config, tiles_j = best.config, -(-work.positions // best.config.block_n)
+    if thread_blocks(config, work) == tiles_j:
+        return []
+    others = (group for group in _OTHER_GROUPS if min(group, tiles_j) != min(config.group, tiles_j))
+    return [replace(best, config=replace(config, group=group)) for group in others]
 
 
 def _launches(engine: str, work: Work, card: Card) -> Iterator[Candidate]:

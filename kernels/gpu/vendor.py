@@ -72,9 +72,9 @@ class VendorConv:
     def _product(self, x: FeatureMap, y: FeatureMap, residual: FeatureMap | None) -> Callable[[], None]:
         """One matrix product on the maps as they lie, whatever is innermost."""
         weight = self._weight.flatten(1)
-        source, target = _matrix(x), _matrix(y)
+        source, target = x.matrix(), y.matrix()
         bias = None if self._bias is None else self._bias[:, None]
-        added = None if residual is None else _matrix(residual)
+        added = None if residual is None else residual.matrix()
 
         def run() -> None:
             with torch_products(self.precision):
@@ -149,8 +149,3 @@ def by_kernel_columns(weight: Tensor, geometry: ConvGeometry) -> tuple[Tensor, C
         (geometry.dilation[0], 1),
         geometry.groups,
     )
-
-
-def _matrix(x: FeatureMap) -> Tensor:
-    """[C, everything else], a view."""
-    return x.buffer.view(x.channels, -1)

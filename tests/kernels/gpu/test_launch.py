@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -27,4 +28,5 @@ def test_it_survives_json_and_says_what_it_is() -> None:
     assert LaunchConfig(**json.loads(json.dumps(config.to_json()))) == config
     assert str(config) == "width 64, blocks 32 x 128 x 32, 4 warps, 3 stages, split 4, swapped"
     assert str(LaunchConfig(64, 64, 128, 32)) == "width 64, blocks 64 x 128 x 32, 4 warps, 3 stages"
+    assert str(replace(config, group=1)).endswith(", swapped, groups of 1")
     assert config.shared_bytes(2) == 3 * 32 * (32 + 128) * 2

@@ -136,7 +136,7 @@ def test_what_is_missing_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_reason() == "torch sees no NVIDIA GPU"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
-    assert missing_reason() == "the GPU has compute capability 7.5, 2:4 needs 8.0"
+    assert missing_reason() == "the GPU has compute capability 7.5, the kernels need 8.0"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(torch.backends.cusparselt, "is_available", lambda: False)
     assert missing_reason() == "this build of torch has no cuSPARSELt"
