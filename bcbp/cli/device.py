@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bcbp.cli.alone import alone
 from bcbp.cli.command import (
     Command,
     add_json,
@@ -16,7 +16,6 @@ from bcbp.cli.command import (
     shares,
     write_json,
 )
-from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.report_text import machine_text
 from bcbp.cli.table import table
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
@@ -24,7 +23,6 @@ from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
-from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
 from bcbp.measuring import measure_device
 from bcbp.passport import Passport, PassportError, check_size
@@ -100,20 +98,13 @@ def _take_in(store: PassportStore, path: Path) -> Passport | None:
 
 def _measure(request: DeviceRequest) -> bool:
     """Measure alone on the device; whether it was interrupted."""
-    console, root = Console(sys.stderr), default_root()
-    with Interrupt(console) as interrupt:
-        wait = "waiting for another measurement on this machine to end"
-        alone = hold_device(root, on_wait=lambda: console.say(wait), give_up=interrupt.asked)
-        try:
-            with alone:
-                measure_device(
-                    request,
-                    root=root,
-                    on_event=lambda now, _: console.show(now),
-                    should_stop=interrupt.asked,
-                )
-        finally:
-            console.close()
+    with alone() as (console, interrupt):
+        measure_device(
+            request,
+            root=default_root(),
+            on_event=lambda now, _: console.show(now),
+            should_stop=interrupt.asked,
+        )
     return interrupt.asked()
 
 

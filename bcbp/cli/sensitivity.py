@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
+from bcbp.cli.alone import alone
 from bcbp.cli.command import Command, add_json, add_model, check_json, shares, write_json
-from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.table import table
-from bcbp.jobs.device import hold_device
 from bcbp.jobs.store import default_root
 from bcbp.scanning import scan_layers
 from bcbp.sensitivity import Scan, Sensitivity
@@ -55,20 +53,14 @@ def request_of(chosen: argparse.Namespace) -> SensitivityRequest:
 def _run(chosen: argparse.Namespace) -> int:
     """Scan, alone on the machine; what was measured before is not measured again."""
     check_json(chosen.json)
-    request, root, console = request_of(chosen), default_root(), Console(sys.stderr)
-    with Interrupt(console) as interrupt:
-        wait = "waiting for another measurement on this machine to end"
-        alone = hold_device(root, on_wait=lambda: console.say(wait), give_up=interrupt.asked)
-        try:
-            with alone:
-                scan = scan_layers(
-                    request,
-                    root=root,
-                    on_event=lambda now, _: console.show(now),
-                    should_stop=interrupt.asked,
-                )
-        finally:
-            console.close()
+    request = request_of(chosen)
+    with alone() as (console, interrupt):
+        scan = scan_layers(
+            request,
+            root=default_root(),
+            on_event=lambda now, _: console.show(now),
+            should_stop=interrupt.asked,
+        )
     print(scan_text(scan, request.ratios))
     write_json(chosen.json, scan.to_json())
     return INTERRUPTED if interrupt.asked() else 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from bcbp.device_request import DeviceRequest
-from bcbp.experiment import OnEvent, ShouldStop, compare
+from bcbp.experiment import compare
 from bcbp.measuring import measure_device
 from bcbp.request import CompareRequest
 from bcbp.scanning import scan_layers
@@ -39,15 +38,10 @@ class Kind:
     run: Callable[..., object]
 
 
-def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
-    """A comparison keeps nothing but its report."""
-    compare(request, on_event=on_event, should_stop=should_stop, root=root)
-
-
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
-    "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
+    "compare": Kind(CompareRequest, CompareRequest.from_json, compare),
     "device": Kind(DeviceRequest, DeviceRequest.from_json, measure_device),
     "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, scan_layers),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from bcbp.crossover import DECLINED, LOSES, UNCLEAR, WINS, distinct_layers
 from bcbp.intake.architectures import load_model
+from bcbp.intake.model import LoadedModel
 from bcbp.passport import MeasuredLayer, Passport, Rate
 from kernels.bench import LayerRow
 from kernels.cpu.bench import BASELINE
@@ -93,7 +94,7 @@ def passport(rows: Iterable[MeasuredLayer], *, gpu: bool = False) -> Passport:
 def model_passport(
     states: Mapping[float, str],
     *,
-    model: str = "sample",
+    model: str | LoadedModel = "sample",
     batches: tuple[int, ...] = (1,),
     tile: int = 32,
     gpu: bool = False,
@@ -102,7 +103,8 @@ def model_passport(
 ) -> Passport:
     """Every layer of a model in one state at each ratio; the first layer in state `odd_one`, if given."""
     rows: list[MeasuredLayer] = []
-    for number, shape in enumerate(distinct_layers(load_model(model))):
+    loaded = load_model(model) if isinstance(model, str) else model
+    for number, shape in enumerate(distinct_layers(loaded)):
         for batch in batches:
             for ratio, state in states.items():
                 now = odd_one if odd_one and number == 0 else state

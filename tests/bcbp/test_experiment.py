@@ -7,14 +7,18 @@ import pytest
 import torch
 
 from bcbp import calibration, experiment, timing
+from bcbp.crossover import WINS
 from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
+from bcbp.passport_store import PassportStore
 from bcbp.planning import METHODS
 from bcbp.progress import Progress
 from bcbp.runtime import CpuRuntime
 from bcbp.spec import PruneSpec
 from bcbp.timing_process import TimingError
+from kernels.device import environment
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
+from tests.bcbp.passports import model_passport
 from tests.bcbp.small import TEST_IMAGES, small_images, use_small_model
 
 SPEC = PruneSpec(tile=16)
@@ -297,3 +301,24 @@ def test_missing_calibration_images_alone_cost_the_accuracy_too(small, monkeypat
     monkeypatch.setattr(experiment, "load_images", only_test)
     report = compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
     assert [row["accuracy_reason"] for row in report["rows"]] == ["Expected images; found none."] * 2
+
+
+def test_a_run_under_a_latency_target_carries_its_prediction(small, tmp_path):
+    """The root of the runs is where the layer times lie; without them the run is refused."""
+    made = replace(model_passport({0.5: WINS}, model=small, tile=16), environment=environment())
+    budget = 0.8 * 2.0 * len(small.layers)
+    request = CompareRequest(
+        methods=("dense", "bcbp", "column"),
+        spec=replace(SPEC, allocation="latency", budget_ms=budget),
+        batches=(1,),
+        rounds=5,
+        images=0,
+    )
+    with pytest.raises(SpecError, match="Expected measured times"):
+        compare(request, on_event=Listener(), root=tmp_path)
+    PassportStore(tmp_path).write_live(made)
+    report = json.loads(json.dumps(compare(request, on_event=Listener(), root=tmp_path)))
+    _, balanced, column = report["rows"]
+    assert balanced["forecast"]["ms"] <= budget and balanced["forecast"]["batch"] == 1
+    assert column["forecast"] is None
+    assert 0 < balanced["sparsity"] == pytest.approx(column["sparsity"], abs=0.01)

@@ -16,12 +16,13 @@ import pytest
 
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import DataError
-from bcbp.jobs import JobQueue, RunStore, kinds
+from bcbp.jobs import JobQueue, RunStore
 from bcbp.jobs.kinds import KINDS, Kind
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.worker import work
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
+from bcbp.sensitivity_request import SensitivityRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -273,15 +274,12 @@ def test_each_kind_of_run_is_carried_out_by_its_own_line_of_the_table(store: Run
 
         return replace(KINDS[name], run=run)
 
-    requests = {"compare": CompareRequest(), "device": DeviceRequest(ratios=(0.5,))}
+    requests = {
+        "compare": CompareRequest(),
+        "device": DeviceRequest(ratios=(0.5,)),
+        "sensitivity": SensitivityRequest(ratios=(0.5,)),
+    }
     assert list(requests) == list(KINDS)
     for request in requests.values():
         work(store.folder(store.create(request)), kinds={name: taker(name) for name in KINDS})
     assert taken == [(name, request, store.root) for name, request in requests.items()]
-
-
-def test_a_comparison_is_handed_on_as_it_is(monkeypatch):
-    asked = []
-    monkeypatch.setattr(kinds, "compare", lambda request, **options: asked.append((request, set(options))))
-    KINDS["compare"].run(CompareRequest(), root=Path(), on_event=print, should_stop=bool)
-    assert asked == [(CompareRequest(), {"on_event", "should_stop"})]
