@@ -114,6 +114,39 @@ def _marker(point: Point) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class Step:
+    """One rung of one method: accuracy in [0, 1] with its interval."""
+
+    rung: str
+    accuracy: float
+    interval: tuple[float, float]
+
+
+def ladder(methods: Sequence[tuple[str, str, Sequence[Step]]]) -> go.Figure:
+    """Accuracy over the rungs of the ladder, a line per (method, title, steps), with intervals."""
+    figure = blank_figure(height=300)
+    for method, title, steps in methods:
+        values = [100 * step.accuracy for step in steps]
+        figure.add_scatter(
+            x=[step.rung for step in steps],
+            y=values,
+            mode="lines+markers",
+            name=title,
+            line={"color": method_color(method)},
+            marker={"size": 9, "symbol": MARKERS.get(method, "circle")},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * step.interval[1] - y for step, y in zip(steps, values, strict=True)],
+                "arrayminus": [y - 100 * step.interval[0] for step, y in zip(steps, values, strict=True)],
+            },
+            hovertemplate=f"<b>{title}</b><br>%{{x}}: %{{y:.2f}} % correct<extra></extra>",
+        )
+    figure.update_yaxes(title="test accuracy, %")
+    return figure
+
+
 def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> go.Figure:
     """Latency per (method, title, median ms, quartiles), when there is no accuracy to set it against."""
     figure = blank_figure(height=60 + 44 * max(1, len(rows)))

@@ -65,7 +65,8 @@ def go_to(page: str) -> None:
 
 def current_edits() -> Edits:
     """The edits of the scope's model."""
-    return state.edits(layer_names(), tuple(services.PRESET_TITLES))
+    named = {state.ALLOCATION: services.PRESET_TITLES, state.CRITERION: services.CRITERION_TITLES}
+    return state.edits(layer_names(), named)
 
 
 def layer_names() -> tuple[str, ...]:
@@ -75,10 +76,8 @@ def layer_names() -> tuple[str, ...]:
 def current_plan(method: str | None = None) -> PruningPlan:
     """The plan of the scope and its edits, for the method in focus or another."""
     scope = state.scope()
-    spec = state.spec(
-        current_edits(), method=method or scope.method, criterion=services.CRITERION, layers=layer_names()
-    )
-    return services.plan(scope.model, spec)
+    spec = state.spec(current_edits(), method=method or scope.method, layers=layer_names())
+    return services.plan(scope.model, spec, state.data_folder())
 
 
 def preset() -> None:
@@ -95,6 +94,22 @@ def preset() -> None:
     )
     if chosen != edits.allocation:
         state.set_edits(replace(edits, allocation=chosen))
+        st.rerun()
+
+
+def criterion() -> None:
+    """What says how much a weight matters."""
+    edits = current_edits()
+    chosen = st.selectbox(
+        "Criterion",
+        tuple(services.CRITERION_TITLES),
+        index=tuple(services.CRITERION_TITLES).index(edits.criterion),
+        format_func=services.CRITERION_TITLES.__getitem__,
+        key=f"criterion_{state.scope().model}",
+        help=HELP["criterion"],
+    )
+    if chosen != edits.criterion:
+        state.set_edits(replace(edits, criterion=chosen))
         st.rerun()
 
 
@@ -134,9 +149,7 @@ def run_settings() -> CompareRequest:
     )
     with st.expander("More settings", icon=":material/tune:"):
         more = _more_settings()
-    spec = state.spec(
-        current_edits(), method=state.scope().method, criterion=services.CRITERION, layers=layer_names()
-    )
+    spec = state.spec(current_edits(), method=state.scope().method, layers=layer_names())
     return CompareRequest(
         model=state.scope().model,
         methods=(DENSE, *methods),
@@ -171,8 +184,8 @@ def _more_settings() -> dict[str, Any]:
         help=HELP["images"],
     )
     rounds = _rounds("run_rounds")
-    data = st.text_input("Folder with images", key="run_data", persist_state="session", help=HELP["data"])
-    return {"recovery": recovery, "images": images, "rounds": rounds, "data": data.strip() or None}
+    st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
+    return {"recovery": recovery, "images": images, "rounds": rounds, "data": state.data_folder()}
 
 
 def device_settings(device: str) -> DeviceRequest:

@@ -38,6 +38,20 @@ class Paired:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One recovery of a method: what it reaches, against the rung below, in how many seconds.
+
+    `kept` marks the one that the method's accuracy is of.
+    """
+
+    title: str
+    accuracy: Accuracy
+    against_below: Paired | None
+    seconds: float
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Latency:
     """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady.
 
@@ -76,6 +90,7 @@ class Finding:
     parameters: int
     accuracy: Accuracy | None
     paired: Paired | None
+    ladder: tuple[Rung, ...]
     latency: Latency | None
     speedup: Speedup | None
     wit_before: float | None
@@ -108,14 +123,30 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         sparsity=row.get("sparsity") or 0.0,
         macs=row.get("macs") or 0,
         parameters=row.get("parameters") or 0,
-        accuracy=accuracy and Accuracy(accuracy["correct"], accuracy["total"], tuple(accuracy["interval"])),
-        paired=paired and Paired(paired["gained"], paired["lost"], paired["p_value"], paired["verdict"]),
+        accuracy=accuracy and _accuracy(accuracy),
+        paired=paired and Paired(**paired),
+        ladder=tuple(_rung(rung) for rung in row.get("ladder") or ()),
         latency=latency and _latency(latency),
         speedup=speedup and Speedup(speedup["value"], tuple(speedup["interval"]), speedup["verdict"]),
         wit_before=row.get("wit_before"),
         wit_after=row.get("wit_after"),
         layers=tuple(_layer(layer, batch) for layer in row.get("layers") or ()),
         remarks=_remarks(row, batch),
+    )
+
+
+def _accuracy(data: Mapping[str, Any]) -> Accuracy:
+    return Accuracy(data["correct"], data["total"], tuple(data["interval"]))
+
+
+def _rung(data: Mapping[str, Any]) -> Rung:
+    paired = data["against_below"]
+    return Rung(
+        data["title"],
+        _accuracy(data["accuracy"]),
+        paired and Paired(**paired),
+        data["seconds"],
+        data["kept"],
     )
 
 
@@ -143,7 +174,13 @@ def _latency(data: Mapping[str, Any]) -> Latency:
 def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
     """Why a figure is missing, and what the planner had to say."""
     reasons = [row.get("accuracy_reason"), (row.get("latency_reason") or {}).get(batch)]
-    return tuple(reason for reason in (*reasons, *(row.get("notes") or ())) if reason)
+    notes = [*(row.get("notes") or ()), *(note for rung in row.get("ladder") or () for note in rung["notes"])]
+    return tuple(reason for reason in (*reasons, *notes) if reason)
+
+
+def paired_text(paired: Paired | None) -> str:
+    """Images gained and lost, and what that allows to be said; nothing where nothing was compared."""
+    return wording.paired(paired.gained, paired.lost, paired.verdict, paired.p_value) if paired else ""
 
 
 def dense_of(rows: Sequence[Finding]) -> Finding | None:

@@ -37,6 +37,10 @@ HELP = {
         f"more. *Explicit*: only layers whose ratio you set. {PAPER}: step 1 finds ratios over the network. "
         f"{OURS}: the formulas."
     ),
+    "criterion": (
+        "How much a weight matters. *L1* and *L2* look at weights alone. *Activation-aware*, *OBS* and "
+        "*Taylor* also run calibration images through the model, once. *FPGM* works for whole filters only."
+    ),
     "lock": "A locked layer keeps its ratio when the preset or the ratio above change.",
     "exclude": "The layer stays dense.",
     "snapped": "What whole columns, the same number in every tile, make of the ratio.",
@@ -85,9 +89,13 @@ HELP = {
     "methods": "Each at the same ratio, with the same recovery, timed in the same interleaved rounds.",
     "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
     "recovery": (
-        "What is done after pruning, without training. *BatchNorm*: its statistics are measured again on "
-        "images the model was trained on; test images are never used."
+        "How far up the ladder to go after pruning, without training. *BatchNorm*: its statistics are "
+        "measured again on images the model was trained on. *Refit*: the weights that are left are "
+        "recomputed in closed form. Every rung up to the chosen one is tested; the best on validation "
+        "images is kept."
     ),
+    "rung": "McNemar's test on the same images: answers gained and lost against the rung below.",
+    "rung_seconds": "Time this recovery took on this machine, from the masked network on.",
     "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",
     "data": (

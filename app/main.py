@@ -63,7 +63,7 @@ def _guarded(page: st.Page) -> None:
 
     try:
         with st.spinner(wording.LOADING_MODEL):
-            services.planner(state.scope().model, services.CRITERION, state.scope().tile)
+            services.model(state.scope().model)
         page.run()
         state.write_link(controls.layer_names())
     except BcbpError as error:

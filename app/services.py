@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,8 @@ import streamlit as st
 from app import wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
+from bcbp.calibration import ModelStats, calibration_images, collect
+from bcbp.criteria import CRITERIA
 from bcbp.crossover import CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, present_devices
@@ -35,13 +38,13 @@ from kernels.engines import ENGINE_NAMES, decline_reason, engine
 from kernels.layers import LayerShape
 from kernels.pack import pack
 
-CRITERION = "l2"
 SPARSE = "cpu-tiles"
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
 PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATTERNS.items()}
 METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
+CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 MODEL_NAMES = tuple(MODELS)
 
@@ -62,19 +65,32 @@ def model(name: str) -> LoadedModel:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def planner(name: str, criterion: str, tile: int) -> Planner:
-    """Scores of every layer, once per model, criterion and tile."""
-    return Planner(model(name), criterion=criterion, tile=tile)
+def planner(name: str, criterion: str, tile: int, folder: str | None = None) -> Planner:
+    """Scores of every layer, once per model, criterion and tile. Raises SpecError, DataError.
+
+    `folder` holds the images for a criterion that needs them, where they are not bundled.
+    """
+    loaded, needs = model(name), CRITERIA[criterion].needs
+    stats = _stats(name, loaded.digest, needs, folder) if needs else None
+    return Planner(loaded, criterion=criterion, tile=tile, stats=stats)
 
 
-def plan(name: str, spec: PruneSpec) -> PruningPlan:
-    return _plan(name, json.dumps(spec.to_json(), sort_keys=True))
+@st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
+def _stats(name: str, digest: str, needs: str, folder: str | None) -> ModelStats:
+    """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
+    loaded = model(name)
+    assert loaded.digest == digest
+    return collect(needs, loaded, calibration_images(loaded, Path(folder) if folder else None))
+
+
+def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
+    return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
-def _plan(name: str, spec: str) -> PruningPlan:
+def _plan(name: str, spec: str, folder: str | None) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
-    return planner(name, parsed.criterion, parsed.tile).plan(parsed)
+    return planner(name, parsed.criterion, parsed.tile, folder).plan(parsed)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -84,8 +100,8 @@ def left_dense(name: str) -> dict[str, str]:
 
 
 def magnitude(name: str, tile: int, layer: str) -> Magnitude:
-    """Scores of the layer's column vectors."""
-    return Magnitude(tile, planner(name, CRITERION, tile).layer_scores(layer))
+    """L2 norms of the layer's column vectors, whatever they are ranked by."""
+    return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer))
 
 
 def macs_left(name: str, planned: PruningPlan) -> float:

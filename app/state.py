@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -13,14 +13,15 @@ from bcbp.spec import PruneSpec
 
 # Widgets bound to the address bar; Streamlit itself keeps these five in the link, by the words they show.
 MODEL, TILE, RATIO, METHOD, LAYER = "model", "tile", "ratio", "method", "layer"
+DATA = "run_data"  # a widget, too, but no matter of links
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
 # Ours: session keys, and (for the last four) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER = "uploader_version"
-ALLOCATION, LAYERS, RUN, PASSPORT = "allocation", "layers", "run", "passport"
-_LINK = (ALLOCATION, LAYERS, RUN, PASSPORT)
+ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
+_LINK = (ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -38,9 +39,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Edits:
-    """How one model's layers differ from the scope's ratio: the preset, locked ratios, layers kept dense."""
+    """How one model is pruned beyond the scope: preset, criterion, locked ratios, layers kept dense."""
 
     allocation: str = "uniform"
+    criterion: str = PruneSpec().criterion
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
 
@@ -102,22 +104,27 @@ def scope() -> Scope:
     return Scope(state[MODEL], int(state[TILE]), float(state[RATIO]), state[METHOD])
 
 
-def edits(layers: Sequence[str], presets: Sequence[str]) -> Edits:
-    """The edits of the scope's model, which has these prunable `layers`; at first those of the link."""
+def edits(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
+    """The edits of the scope's model, which has these prunable `layers`; at first those of the link.
+
+    `named` gives the names that a link may use for ALLOCATION and CRITERION.
+    """
     held: dict[str, Edits] = st.session_state[_EDITS]
     model = scope().model
     if model not in held:
-        held[model] = _edits_of_link(layers, presets)
+        held[model] = _edits_of_link(layers, named)
     return held[model]
 
 
-def _edits_of_link(layers: Sequence[str], presets: Sequence[str]) -> Edits:
-    allocation, packed = st.session_state.pop(ALLOCATION, None), st.session_state.pop(LAYERS, None)
+def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
     found = Edits()
-    if allocation in presets:
-        found = replace(found, allocation=allocation)
-    elif allocation is not None:
-        _note(wording.bad_link(ALLOCATION, allocation, found.allocation))
+    for key, names in named.items():
+        asked = st.session_state.pop(key, None)
+        if asked in names:
+            found = replace(found, **{key: asked})
+        elif asked is not None:
+            _note(wording.bad_link(key, asked, getattr(found, key)))
+    packed = st.session_state.pop(LAYERS, None)
     if packed is None:
         return found
     try:
@@ -136,7 +143,7 @@ def set_edits(edited: Edits) -> None:
 def forget_edits() -> None:
     """Back to the preset in every layer of the scope's model."""
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
-    set_edits(Edits(allocation=held.allocation))
+    set_edits(Edits(allocation=held.allocation, criterion=held.criterion))
     renew_table()
 
 
@@ -154,7 +161,7 @@ def renew_table() -> None:
     st.session_state[_TABLE] = table_version() + 1
 
 
-def spec(edited: Edits, *, method: str, criterion: str, layers: Sequence[str]) -> PruneSpec:
+def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
     """The request of the scope, these edits and a method. Raises SpecError for values out of range."""
     current = scope()
     known = set(layers)
@@ -162,7 +169,7 @@ def spec(edited: Edits, *, method: str, criterion: str, layers: Sequence[str]) -
         pattern=method,
         ratio=current.ratio,
         tile=current.tile,
-        criterion=criterion,
+        criterion=edited.criterion,
         allocation=edited.allocation,
         ratios=tuple(sorted((name, ratio) for name, ratio in edited.ratios.items() if name in known)),
         exclude=tuple(sorted(edited.exclude & known)),
@@ -182,6 +189,11 @@ def choose_layer(layers: Sequence[str], default: str) -> None:
 def focus_layer(name: str) -> None:
     """Show this layer. Only from a callback, before the widget LAYER is shown again."""
     st.session_state[LAYER] = name
+
+
+def data_folder() -> str | None:
+    """The folder with images that was named on Run."""
+    return st.session_state.get(DATA, "").strip() or None
 
 
 def run_id() -> str | None:
@@ -238,6 +250,7 @@ def write_link(layers: Sequence[str]) -> None:
     held: Edits = st.session_state[_EDITS].get(scope().model, Edits())
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
+        CRITERION: None if held.criterion == Edits().criterion else held.criterion,
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),

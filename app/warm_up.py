@@ -16,6 +16,7 @@ async def lifespan(_server: object) -> AsyncIterator[None]:
 
 def _load() -> None:
     from app import services  # here, because it imports PyTorch and its caches need the running server
+    from bcbp.spec import PruneSpec
 
     services.queue()
-    services.planner("sample", services.CRITERION, 32)
+    services.planner("sample", PruneSpec().criterion, 32)

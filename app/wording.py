@@ -16,6 +16,13 @@ START = "Compare on this machine"
 TUNE_FIRST = "Tune the ratios first"
 USE_SAMPLE = "Back to the sample"
 LOADING = "Loading PyTorch (a few seconds, once)"
+CALIBRATING = "Running calibration images through the model (seconds to a minute, once)"
+LADDER = "Recovery, rung by rung"
+LADDER_NOTE = (
+    "Every rung gets the same images for every method, and nothing is trained. "
+    "✓ is the rung kept: the best on validation images, which are neither test nor calibration images."
+)
+LADDER_ALT = "Test accuracy of every method after each recovery, with intervals"
 LOADING_MODEL = "Loading the model and scoring its layers"
 
 UNEXPECTED = (
@@ -127,6 +134,22 @@ def points(difference: float) -> str:
     number = 100 * difference
     sign = "±" if abs(number) < 0.005 else "+" if number > 0 else "−"
     return f"{sign}{abs(number):.2f}"
+
+
+def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
+    """
+    >>> paired(40, 114, "worse", 0.001)
+    '+40 −114, worse (p = 0.001)'
+    """
+    return f"+{gained} −{lost}, {verdict} (p = {p_value:.2g})"
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.04), seconds(3.14), seconds(75.2)
+    ('0.0 s', '3.1 s', '75 s')
+    """
+    return f"{value:.1f} s" if value < 60 else f"{value:.0f} s"
 
 
 def time_left(seconds: float | None) -> str:

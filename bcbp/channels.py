@@ -55,6 +55,21 @@ def channel_paths(module: nn.Module, input_shape: tuple[int, ...] | None = None)
     return paths
 
 
+def before_norms(module: nn.Module) -> frozenset[str]:
+    """The modules whose output a batch norm alone reads, so that its mean changes nothing behind the norm."""
+    try:
+        traced = trace(module)
+    except UntraceableError:
+        return frozenset()
+    return frozenset(
+        str(node.target)
+        for node in traced.graph.nodes
+        if node.op == "call_module"
+        and len(node.users) == 1
+        and isinstance(module_of(next(iter(node.users))), nn.modules.batchnorm._BatchNorm)
+    )
+
+
 def _is_producer(child: nn.Module | None) -> bool:
     return _stores_weight(child) and (
         isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.groups == 1)

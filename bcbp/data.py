@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,10 @@ class ImageSet:
     def inputs(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Normalised float32 [n, C, H, W], channels_last, of images start..stop."""
         return normalise(self.images[start:stop], self.dataset)
+
+    def head(self, count: int) -> ImageSet:
+        """The first `count` images, or all if there are fewer."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 def normalise(images: Tensor, dataset: DataSet) -> Tensor:

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import DataError
-from bcbp.evaluation import accuracy, mcnemar
+from bcbp.evaluation import Quality, accuracy, mcnemar
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
-from bcbp.network import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
-from bcbp.planning import Planner
+from bcbp.planning import Planner, stats_for
 from bcbp.progress import Progress, Tracker
-from bcbp.recovery import recover
-from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
+from bcbp.recovery import RECOVERIES, RecoveryTask
+from bcbp.recovery.ladder import VALIDATION_IMAGES, climb, rungs_up_to
+from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.runtime import runtime
 from bcbp.spec import DENSE
@@ -90,9 +90,10 @@ class Comparison:
         self._on_event, self._should_stop = on_event, should_stop
         self._no_accuracy = _no_accuracy(request, self.model)
         self._calibration = self._images("calibration")
-        self._test_images = self._images("test")  # None too where calibration images are missing
+        self._validation = self._images("validation")
+        self._test_images = self._images("test")  # None too where one of the others is missing
         self._plans: dict[str, PruningPlan] = {}
-        self._dense_hits: Tensor | None = None
+        self._dense: Quality | None = None
         self._progress, self._began = Progress(), time.monotonic()
         self._tracker = Tracker(self._planned_steps(), self._tell)
 
@@ -100,7 +101,14 @@ class Comparison:
         """A row for every method, with what its plan alone tells: sizes, balance, layers."""
         self._tracker.begin("choosing what to remove")
         spec = self.request.spec
-        planner = Planner(self.model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed)
+        stats = stats_for(
+            self.model,
+            spec.criterion,
+            folder=self._folder,
+            tell=lambda share: self._tracker.update(share, "measuring layers on calibration images"),
+            should_stop=self._should_stop,
+        )
+        planner = Planner(self.model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats)
         self.report["rows"].append(dense_row(self.model))
         for method in self.request.pruned_methods:
             self._raise_if_stopped()
@@ -115,10 +123,13 @@ class Comparison:
                 row["accuracy_reason"] = self._no_accuracy
             return
         keep_freed_memory()  # a quarter of the time would go into fresh pages for activations
-        for method in (DENSE, *self._plans):
+        self._tracker.begin()
+        self._dense = self._accuracy(self.model.module, self._test_images)
+        add_accuracy(row_of(self.report, DENSE), self._dense, None)
+        self._publish()
+        for method in self._plans:
             self._tracker.begin()
-            self._test_one(method, self._test_images)
-            self._publish()
+            self._climb(method, self._test_images)
 
     def time(self) -> None:
         """Latency of every row that has an engine, all interleaved, per batch size."""
@@ -142,6 +153,11 @@ class Comparison:
             self._tracker.fail(stopped)
         self._publish()
 
+    @property
+    def _folder(self) -> Path | None:
+        """Where the images are, if they are not bundled."""
+        return Path(self.request.data) if self.request.data else None
+
     def _images(self, part: str) -> ImageSet | None:
         """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.
 
@@ -150,11 +166,10 @@ class Comparison:
         """
         if self.model.dataset is None or self._no_accuracy:
             return None
-        folder = Path(self.request.data) if self.request.data else None
         try:
-            return load_images(self.model.dataset, part, folder)
+            return load_images(self.model.dataset, part, self._folder)
         except DataError as error:
-            if folder is not None:
+            if self._folder is not None:
                 raise
             self._no_accuracy = str(error)
             return None
@@ -166,10 +181,11 @@ class Comparison:
         if self._test_images is not None:
             available = len(self._test_images)
             tested = seconds_per_image * min(self.request.images or available, available)
-            recovered = seconds_per_image * len(self._calibration or ())
+            rungs = len(rungs_up_to(self.request.spec.recovery))
+            recovered = seconds_per_image * (len(self._calibration or ()) + VALIDATION_IMAGES)
             steps.append(("Dense: accuracy", tested))
             steps += [
-                (f"{PATTERNS[method].title}: recover, accuracy", tested + recovered)
+                (f"{PATTERNS[method].title}: recover, accuracy", rungs * (tested + recovered))
                 for method in self.request.pruned_methods
             ]
         calls = 2 * self.request.rounds * (4 + len(self.request.pruned_methods))
@@ -179,34 +195,48 @@ class Comparison:
         ]
         return steps
 
-    def _test_one(self, method: str, images: ImageSet) -> None:
-        row = row_of(self.report, method)
-        quality = accuracy(
-            self._recovered(method, row),
-            images,
-            limit=self.request.images,
-            progress=lambda share: self._tracker.update(share, f"testing on {images.dataset.title}"),
+    def _climb(self, method: str, images: ImageSet) -> None:
+        """Test every rung of a method's ladder; the row's accuracy is that of the rung kept so far."""
+        row, dense = row_of(self.report, method), self._dense
+        assert self._calibration is not None and self._validation is not None and dense is not None
+        below = dense
+        names = rungs_up_to(self.request.spec.recovery)
+        task = RecoveryTask(
+            self.model,
+            self._plans[method],
+            self.model.module,
+            self._calibration,
+            tell=lambda share: self._on_rung(len(row["ladder"]), share / 2, "recovering"),
             should_stop=self._should_stop,
         )
-        if self._dense_hits is None:
-            self._dense_hits = quality.hits
-            add_accuracy(row, quality, None)
-        else:
-            add_accuracy(row, quality, mcnemar(quality.hits, self._dense_hits))
+        for rung in climb(task, top=names[-1], validation=self._validation):
+            done = len(row["ladder"])
+            quality = self._accuracy(
+                rung.module,
+                images,
+                tell=lambda share, done=done: self._on_rung(done, (1 + share) / 2, "testing"),  # type: ignore[misc]
+            )
+            add_rung(row, rung, quality, mcnemar(quality.hits, below.hits) if done else None)
+            if rung.kept:
+                add_accuracy(row, quality, mcnemar(quality.hits, dense.hits))
+            below = quality
+            self._publish()
 
-    def _recovered(self, method: str, row: dict[str, Any]) -> nn.Module:
-        """The masked and recovered network of a method; the untouched one for dense."""
-        if method == DENSE:
-            return self.model.module
-        self._raise_if_stopped()
-        assert self._calibration is not None
-        began = time.monotonic()
-        self._tracker.update(0.0, "recovering on calibration images")
-        pruned = apply_plan(self.model, self._plans[method])
-        recovered = recover(pruned, self._calibration, spec=self.request.spec_for(method))
-        row["recovery"] = {"name": self.request.spec.recovery, "seconds": time.monotonic() - began}
-        self._raise_if_stopped()
-        return recovered
+    def _on_rung(self, index: int, share: float, doing: str) -> None:
+        names = rungs_up_to(self.request.spec.recovery)
+        title = RECOVERIES[names[index]].title
+        self._tracker.update((index + share) / len(names), f"{doing}, {title}")
+
+    def _accuracy(
+        self, module: nn.Module, images: ImageSet, tell: Callable[[float], None] | None = None
+    ) -> Quality:
+        return accuracy(
+            module,
+            images,
+            limit=self.request.images,
+            progress=tell or self._tracker.update,
+            should_stop=self._should_stop,
+        )
 
     def _on_timing(self, event: dict[str, Any]) -> None:
         """Take what the timing process tells."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
 from bcbp.allocation import ALLOCATIONS
+from bcbp.calibration import ModelStats, ShouldStop, Tell, calibration_images, collect
 from bcbp.criteria import CRITERIA
 from bcbp.errors import SpecError
 from bcbp.geometry import LayerInfo, TileShape
@@ -92,11 +94,20 @@ class Planner:
     0.5
     """
 
-    def __init__(self, model: LoadedModel, *, criterion: str = "l2", tile: int = 32, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        criterion: str = "l2",
+        tile: int = 32,
+        seed: int = 0,
+        stats: ModelStats | None = None,
+    ) -> None:
+        """`stats` are what the criterion needs (see `stats_for`). Raises SpecError where they are missing."""
         check_names(PruneSpec(criterion=criterion, tile=tile, seed=seed))
         self.model = model
         self.tile = TileShape(tile)
-        self.book = ScoreBook(model, criterion, seed)
+        self.book = ScoreBook(model, criterion, seed, stats)
 
     def plan(self, spec: PruneSpec) -> PruningPlan:
         """The plan for `spec`, which shares this planner's criterion, tile and seed. Raises SpecError."""
@@ -124,7 +135,29 @@ class Planner:
                 )
 
 
-def make_plan(model: LoadedModel, spec: PruneSpec) -> PruningPlan:
-    """The plan of a single request. For many requests on one model keep a `Planner`."""
+def stats_for(
+    model: LoadedModel,
+    criterion: str,
+    *,
+    folder: Path | None = None,
+    tell: Tell = lambda _share: None,
+    should_stop: ShouldStop = lambda: False,
+) -> ModelStats | None:
+    """What the criterion needs of calibration images; None, at no cost, for one that looks at weights alone.
+
+    Raises SpecError for a model without images, DataError where they cannot be found, Stopped.
+    """
+    needs = CRITERIA[criterion].needs
+    if not needs:
+        return None
+    return collect(needs, model, calibration_images(model, folder), tell=tell, should_stop=should_stop)
+
+
+def make_plan(model: LoadedModel, spec: PruneSpec, *, folder: Path | None = None) -> PruningPlan:
+    """The plan of a single request. For many requests on one model keep a `Planner`.
+
+    `folder` holds the images for a criterion that needs them, where they are not bundled.
+    """
     check_names(spec)
-    return Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed).plan(spec)
+    stats = stats_for(model, spec.criterion, folder=folder)
+    return Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats).plan(spec)

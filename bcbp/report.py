@@ -5,9 +5,14 @@
 A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed over the layers in scope),
 "macs" per image and "parameters" of the whole network, "accuracy" {"correct", "total", "interval"} or null
 with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
-"recovery", "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
+"ladder" (its rungs, lowest first), "recovery" (the rung kept) {"name", "title", "seconds"} or null,
+ "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
 "latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
 "wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers".
+
+A rung: "name", "title", "accuracy" {"correct", "total", "interval"}, "against_below" (paired test against the
+rung below, null for the lowest), "seconds" it took, "validation" {"correct", "total"}, "kept" (whether it
+is the one that the row's accuracy is of: the best on validation images), "notes".
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
 filters kept, "ratio" removed, "engine" and "engine_reason" at the first batch size timed, and "engines"
@@ -29,6 +34,8 @@ from bcbp.evaluation import PairedTest, Quality
 from bcbp.intake.model import LoadedModel
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
+from bcbp.recovery import RECOVERIES
+from bcbp.recovery.ladder import Rung
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
 from kernels.measure import CANNOT_TELL
@@ -108,6 +115,7 @@ def _row(method: str, title: str) -> Json:
         "accuracy": None,
         "accuracy_reason": None,
         "accuracy_vs_dense": None,
+        "ladder": [],
         "recovery": None,
         "latency_ms": {},
         "latency_reason": {},
@@ -141,12 +149,34 @@ def row_of(report: Json, method: str) -> Json:
 
 def add_accuracy(row: Json, quality: Quality, paired: PairedTest | None) -> None:
     """`paired` is the test against dense; None for dense itself."""
-    row["accuracy"] = {
-        "correct": quality.correct,
-        "total": quality.total,
-        "interval": list(quality.interval),
-    }
+    row["accuracy"] = _accuracy(quality)
     row["accuracy_vs_dense"] = asdict(paired) if paired else None
+
+
+def add_rung(row: Json, rung: Rung, quality: Quality, paired: PairedTest | None) -> None:
+    """Add a rung with its `quality` on test images; `paired` is the test against the rung below."""
+    if rung.kept:
+        for lower in row["ladder"]:
+            lower["kept"] = False
+    title = RECOVERIES[rung.name].title
+    row["ladder"].append(
+        {
+            "name": rung.name,
+            "title": title,
+            "accuracy": _accuracy(quality),
+            "against_below": asdict(paired) if paired else None,
+            "seconds": rung.seconds,
+            "validation": {"correct": rung.validation.correct, "total": rung.validation.total},
+            "kept": rung.kept,
+            "notes": list(rung.notes),
+        }
+    )
+    if rung.kept:
+        row["recovery"] = {"name": rung.name, "title": title, "seconds": rung.seconds}
+
+
+def _accuracy(quality: Quality) -> Json:
+    return {"correct": quality.correct, "total": quality.total, "interval": list(quality.interval)}
 
 
 def add_session(report: Json, batch: int, session: Json) -> None:

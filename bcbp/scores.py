@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bcbp.criteria import CRITERIA
-from bcbp.errors import ModelError
+from bcbp.calibration import ModelStats
+from bcbp.criteria import CRITERIA, Evidence
+from bcbp.errors import ModelError, SpecError
 from bcbp.geometry import TileShape
 from bcbp.intake.model import LoadedModel
 from bcbp.surgery import inner_layers
@@ -130,12 +131,24 @@ class ScorePool:
 
 
 class ScoreBook:
-    """All scores of one model under one criterion and seed, computed when first asked for, then kept."""
+    """All scores of one model under one criterion and seed, computed when first asked for, then kept.
 
-    def __init__(self, model: LoadedModel, criterion: str, seed: int) -> None:
+    `stats` are what `bcbp.calibration.collect` gives for a criterion that needs them. Raises SpecError
+    where they are missing.
+    """
+
+    def __init__(
+        self, model: LoadedModel, criterion: str, seed: int, stats: ModelStats | None = None
+    ) -> None:
         self.model = model
         self.criterion = CRITERIA[criterion]
         self.seed = seed
+        self._stats = stats if self.criterion.needs else {}
+        if self._stats is None:
+            raise SpecError(
+                f"Expected calibration statistics ({self.criterion.needs}) for criterion {criterion}; got "
+                "none. Collect them first, or choose a criterion that looks at weights alone."
+            )
         self._columns: dict[int, ScorePool] = {}
 
     def columns(self, tile: TileShape) -> ScorePool:
@@ -169,13 +182,15 @@ class ScoreBook:
 
     def _score(self, name: str, tile: TileShape | None) -> tuple[Tensor, Tensor]:
         """Scores of one layer and the weights that a unit of each group stands for."""
+        assert self._stats is not None
         weight = self.model.weight(name)
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
+        evidence = Evidence(weight, generator, self._stats.get(name))
         if tile is None:
-            values = self.criterion.filters(weight, generator)[:, None]
+            values = self.criterion.filters(evidence)[:, None]
             weights = torch.full((len(weight),), weight.shape[1])
         else:
-            values = self.criterion.columns(weight, tile, generator)
+            values = self.criterion.columns(evidence, tile)
             weights = tile.heights(len(weight))
         if not torch.isfinite(values).all():
             raise ModelError(

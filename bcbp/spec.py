@@ -19,7 +19,8 @@ class PruneSpec:
     `ratio` is the share of weights removed from the prunable layers, in [0, 1). `tile` is V, filters per
     tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes
     the ratio of single layers and is kept sorted by name; `exclude` keeps layers dense. `reduction` is how
-    BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max).
+    BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max). `recovery` is the highest rung of the
+    ladder that is tried after pruning.
     """
 
     pattern: str = "bcbp"
@@ -27,7 +28,7 @@ class PruneSpec:
     tile: int = 32
     criterion: str = "l2"
     allocation: str = "uniform"
-    recovery: str = "batchnorm"
+    recovery: str = "refit"
     k_step: int = 1
     reduction: str = "mean"
     ratios: tuple[tuple[str, float], ...] = ()

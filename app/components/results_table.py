@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import wording
-from app.findings import NO_CLAIM, Finding, dense_of
+from app.findings import NO_CLAIM, Finding, dense_of, paired_text
 from app.help_texts import HELP
 from bcbp.spec import DENSE
 
@@ -32,7 +32,7 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": _accuracy_change(row, dense),
-        "Against dense": _paired(row),
+        "Against dense": paired_text(row.paired),
         "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
         if accuracy
         else "",
@@ -55,11 +55,6 @@ def _accuracy_change(row: Finding, dense: Finding | None) -> str:
     if row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
         return ""
     return wording.points(row.accuracy.share - dense.accuracy.share)
-
-
-def _paired(row: Finding) -> str:
-    paired = row.paired
-    return f"+{paired.gained} −{paired.lost}, {paired.verdict} (p = {paired.p_value:.2g})" if paired else ""
 
 
 def _with_share(value: int, whole: int | None) -> str:

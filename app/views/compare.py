@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, controls, findings, services, state, wording
+from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.findings import Finding
 from bcbp.jobs import RunView
@@ -140,7 +141,9 @@ def downloads(run: RunView[CompareRequest], method: str) -> None:
         )
         st.download_button(
             f"Plan of {services.METHOD_TITLES.get(method, method)} (JSON)",
-            lambda: json.dumps(services.plan(run.request.model, run.request.spec_for(method)).to_json()),
+            lambda: json.dumps(
+                services.plan(run.request.model, run.request.spec_for(method), run.request.data).to_json()
+            ),
             file_name=f"bcbp-plan-{run.id}-{method.replace(':', '-')}.json",
             mime="application/json",
             icon=":material/download:",
@@ -190,6 +193,7 @@ else:
     if rows:
         results_table(rows, key=f"results_{run.id}_{batch}")
         remarks(rows)
+        ladder(rows, key=f"ladder_{run.id}")
         layers(rows, method)
         downloads(run, method)
 if every_run:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import controls, findings, services, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
+from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.help_texts import HELP
 from bcbp.errors import SpecError
@@ -70,9 +71,9 @@ def partial_results(run: RunView[CompareRequest]) -> None:
     batch = found[0] if found else None
     if batch is not None:
         st.caption(wording.batch_caption(batch, len(found)))
-    results_table(
-        findings.findings(report, batch=batch, titles=services.METHOD_TITLES), key=f"live_{run.id}_{batch}"
-    )
+    rows = findings.findings(report, batch=batch, titles=services.METHOD_TITLES)
+    results_table(rows, key=f"live_{run.id}_{batch}")
+    ladder(rows, key=f"live_ladder_{run.id}")
 
 
 def live() -> None:

@@ -15,6 +15,7 @@ def presets() -> None:
     """The starting point, and the way back to it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         controls.preset()
+        controls.criterion()
         edits = controls.current_edits()
         if edits.ratios or edits.exclude:
             st.button(

@@ -40,6 +40,10 @@ def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
     )
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the images are, if not bundled")
+
+
 def add_spec(parser: argparse.ArgumentParser) -> None:
     """What to prune and how, in the dashboard's words."""
     spec = PruneSpec()

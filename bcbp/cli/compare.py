@@ -8,6 +8,7 @@ from typing import Any
 
 from bcbp.cli.command import (
     Command,
+    add_data,
     add_json,
     add_model,
     add_spec,
@@ -48,7 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="test on this many images only (all)")
     parser.add_argument("--rounds", type=int, default=default.rounds, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
-    parser.add_argument("--data", metavar="DIR", help="where the images are, if not bundled")
+    add_data(parser)
     add_json(parser)
 
 
@@ -61,7 +62,7 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         batches=chosen.batch,
         threads=chosen.threads,
         images=chosen.images,
-        data=chosen.data,
+        data=str(chosen.data) if chosen.data else None,
         rounds=chosen.rounds,
     )
 

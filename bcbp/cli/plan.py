@@ -6,6 +6,7 @@ import argparse
 
 from bcbp.cli.command import (
     Command,
+    add_data,
     add_json,
     add_model,
     add_spec,
@@ -27,6 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--method", default="bcbp", metavar="NAME", help="how to prune (%(default)s)")
     add_spec(parser)
+    add_data(parser)
     add_json(parser)
 
 
@@ -35,7 +37,7 @@ def _run(chosen: argparse.Namespace) -> int:
     spec = spec_of(chosen, chosen.method)
     model = load_model(chosen.model)
     check_tile(model, spec, [spec.pattern])
-    plan = make_plan(model, spec)
+    plan = make_plan(model, spec, folder=chosen.data)
     print(table(_HEADER, [_row(layer) for layer in plan]))
     kept, parameters = kept_parameters(model, plan), network_parameters(model.module)
     macs = network_macs(model)

@@ -14,6 +14,8 @@ Json = dict[str, Any]
 def report_text(report: Json) -> str:
     """Everything a reader needs to judge the comparison."""
     parts = [_sizes(report["rows"])] if report["rows"] else []
+    if any(row["ladder"] for row in report["rows"]):
+        parts.append(ladder_text(report["rows"]))
     parts += [latency_text(report, batch) for batch in report["latency"]]
     reasons = _reasons(report["rows"])
     if reasons:
@@ -47,6 +49,29 @@ def _size_row(row: Json) -> list[str]:
         test,
         f"{row['wit_before']:.3f}",
         f"{row['wit_after']:.3f}",
+    ]
+
+
+def ladder_text(rows: list[Json]) -> str:
+    """Every rung of every method: what it brings over the one below, and at what price."""
+    header = ["method", "recovery", "accuracy", "95 % interval", "against the rung below", "seconds", ""]
+    lines = [_rung_row(row["method"], rung) for row in rows for rung in row["ladder"]]
+    notes = [f"{row['method']}: {note}" for row in rows for rung in row["ladder"] for note in rung["notes"]]
+    return "\n".join(
+        ["Recovery, rung by rung; kept is the best on validation images", table(header, lines), *notes]
+    )
+
+
+def _rung_row(method: str, rung: Json) -> list[str]:
+    accuracy, paired = rung["accuracy"], rung["against_below"]
+    return [
+        method,
+        rung["name"],
+        f"{accuracy['correct'] / accuracy['total']:.2%}",
+        "{:.2%} to {:.2%}".format(*accuracy["interval"]),
+        f"+{paired['gained']} -{paired['lost']} images: {paired['verdict']}" if paired else "",
+        f"{rung['seconds']:.1f}",
+        "kept" if rung["kept"] else "",
     ]
 
 

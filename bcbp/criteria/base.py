@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from bcbp.calibration import LayerStats
 from bcbp.geometry import TileShape
 from bcbp.table import Entry
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a criterion may look at: `weight` [M, K], a generator seeded per layer for random choices, and
+    the `stats` of calibration that the criterion `needs`."""
+
+    weight: Tensor
+    generator: torch.Generator
+    stats: LayerStats | None = None
 
 
 class Criterion(Entry, Protocol):
     """Scores are float32 and not negative; the higher, the more worth keeping.
 
-    `filters_only` criteria have no column scores: `columns` raises SpecError. `generator` is seeded per
-    layer; only criteria that draw at random use it.
+    `filters_only` criteria have no column scores: `columns` raises SpecError. `needs` names what calibration
+    has to collect first (see `bcbp.calibration.collect`); empty for criteria that look at weights alone.
     """
 
     @property
     def filters_only(self) -> bool: ...
 
-    def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
-        """Scores [tiles, K] of the column vectors of `weight` [M, K]."""
+    @property
+    def needs(self) -> str: ...
+
+    def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
+        """Scores [tiles, K] of the column vectors of the weight."""
         ...
 
-    def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """Scores [M] of the filters, the rows of `weight` [M, K]."""
+    def filters(self, evidence: Evidence) -> Tensor:
+        """Scores [M] of the filters, the rows of the weight."""
         ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bcbp.criteria.base import Evidence
 from bcbp.geometry import TileShape
 
 
@@ -18,12 +19,14 @@ class RandomCriterion:
     title: str
     description: str
     filters_only: bool = False
+    needs: str = ""
 
-    def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
-        return torch.rand(tile.count(len(weight)), weight.shape[1], generator=generator)
+    def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
+        filters, columns = evidence.weight.shape
+        return torch.rand(tile.count(filters), columns, generator=evidence.generator)
 
-    def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.rand(len(weight), generator=generator)
+    def filters(self, evidence: Evidence) -> Tensor:
+        return torch.rand(len(evidence.weight), generator=evidence.generator)
 
 
 RANDOM = RandomCriterion(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bcbp.criteria.base import Evidence
 from bcbp.errors import SpecError
 from bcbp.geometry import TileShape
 
@@ -23,16 +24,18 @@ class MedianCriterion:
     title: str
     description: str
     filters_only: bool = True
+    needs: str = ""
 
-    def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
+    def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
         raise SpecError(
-            "Expected a criterion that scores columns (l1, l2, random); got fpgm, which scores whole "
+            "Expected a criterion that scores columns (l2, for instance); got fpgm, which scores whole "
             "filters. Use it with the pattern filter, or choose another criterion."
         )
 
-    def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def filters(self, evidence: Evidence) -> Tensor:
+        weight = evidence.weight.float()
         filters, columns = weight.shape
-        distances = torch.cdist(weight.float(), weight.float())
+        distances = torch.cdist(weight, weight)
         return distances.sum(1) / (max(filters - 1, 1) * columns**0.5)
 
 

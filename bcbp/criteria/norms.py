@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bcbp.criteria.base import Evidence
 from bcbp.geometry import TileShape
 
 
@@ -19,7 +20,7 @@ class NormCriterion:
     on one thread: on ResNet-50 `einsum` takes 16 ms, torch's `vector_norm` on two 139 ms (Xeon, 2 cores).
 
     >>> weight = torch.tensor([[3.0, 0.0], [4.0, 2.0], [1.0, 5.0]])
-    >>> L1.columns(weight, TileShape(2), torch.Generator()).tolist()
+    >>> L1.columns(Evidence(weight, torch.Generator()), TileShape(2)).tolist()
     [[3.5, 1.0], [1.0, 5.0]]
     """
 
@@ -28,9 +29,10 @@ class NormCriterion:
     description: str
     power: int
     filters_only: bool = False
+    needs: str = ""
 
-    def columns(self, weight: Tensor, tile: TileShape, generator: torch.Generator) -> Tensor:
-        matrix = weight.float().numpy()
+    def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
+        matrix = evidence.weight.float().numpy()
         if tile.rows == 1:
             return torch.from_numpy(np.abs(matrix))
         whole = len(matrix) - len(matrix) % tile.rows
@@ -38,8 +40,8 @@ class NormCriterion:
         ragged = [self._mean(matrix[None, whole:], "trk->tk")] if whole < len(matrix) else []
         return torch.from_numpy(np.concatenate([panels, *ragged]))
 
-    def filters(self, weight: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.from_numpy(self._mean(weight.float().numpy(), "mk->m"))
+    def filters(self, evidence: Evidence) -> Tensor:
+        return torch.from_numpy(self._mean(evidence.weight.float().numpy(), "mk->m"))
 
     def _mean(self, weight: np.ndarray, axes: str) -> np.ndarray:
         """The power mean over axis 1; `axes` says the same in the words of einsum."""

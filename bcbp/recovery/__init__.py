@@ -1,19 +1,10 @@
-"""The table of recoveries: what is done for accuracy after pruning. One file and one line each."""
+"""The table of recoveries, from the lowest rung of the ladder up. One file and one line each."""
 
-from torch import nn
-
-from bcbp.data import ImageSet
-from bcbp.recovery.base import Recovery
+from bcbp.recovery.base import Recovered, Recovery, RecoveryTask
 from bcbp.recovery.batchnorm import BATCHNORM
 from bcbp.recovery.nothing import NOTHING
-from bcbp.spec import PruneSpec
+from bcbp.recovery.refit import REFIT
 
-RECOVERIES: dict[str, Recovery] = {recovery.name: recovery for recovery in (BATCHNORM, NOTHING)}
+RECOVERIES: dict[str, Recovery] = {recovery.name: recovery for recovery in (NOTHING, BATCHNORM, REFIT)}
 
-
-def recover(module: nn.Module, images: ImageSet, *, spec: PruneSpec) -> nn.Module:
-    """`module` after the recovery that `spec` names, over calibration `images`: a copy in eval mode."""
-    return RECOVERIES[spec.recovery].apply(module, images)
-
-
-__all__ = ["RECOVERIES", "Recovery", "recover"]
+__all__ = ["RECOVERIES", "Recovered", "Recovery", "RecoveryTask"]

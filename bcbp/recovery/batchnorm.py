@@ -2,64 +2,68 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from bcbp.data import ImageSet
-from bcbp.errors import DataError
+from bcbp.masking import apply_plan
+from bcbp.recovery.base import Recovered, RecoveryTask
+from kernels.measure import Stopped
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # Large enough that the variance of a channel is stable; the mean over all batches is taken anyway.
 _BATCH = 250
 
 
+def norm_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """The batch norms of `module` that keep statistics, by name."""
+    return {
+        name: child
+        for name, child in module.named_modules()
+        if isinstance(child, _NORMS) and child.track_running_stats
+    }
+
+
 @dataclass(frozen=True)
 class BatchNormRecovery:
     """Mean and variance of each batch norm layer become their average over batches of calibration images.
 
-    All layers are re-estimated in the same passes. Weights, and so the zeros, do not change; a network
-    without batch norm comes back equal. The test images are refused.
+    All layers are re-estimated in the same passes, on the masked network. Weights, and so the zeros, do not
+    change; a network without batch norm comes back masked.
     """
 
     name: str = "batchnorm"
-    title: str = "Re-estimate BatchNorm"
+    title: str = "BatchNorm"
     description: str = (
         "Measures the mean and variance of every batch norm layer again, on calibration images of the "
-        "training set. No weight changes, nothing is trained; the result is taken even where it does not "
-        "help. [our definition]"
+        "training set. No weight changes, nothing is trained. [our definition]"
     )
 
-    def apply(self, module: nn.Module, images: ImageSet) -> nn.Module:
-        if images.part == "test":
-            raise DataError(
-                "Expected calibration images for a recovery; got the test images. Pass another part."
-            )
-        recovered = copy.deepcopy(module).eval()
-        norms = [
-            child for child in recovered.modules() if isinstance(child, _NORMS) and child.track_running_stats
-        ]
-        if not norms:
-            return recovered
+    def apply(self, task: RecoveryTask) -> Recovered:
+        recovered = apply_plan(task.model, task.plan)
+        norms = list(norm_layers(recovered).values())
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # average over all batches
+            norm.reset_running_stats()  # type: ignore[operator]
+            norm.momentum = None  # type: ignore[assignment]  # average over all batches
             norm.train()
-        _run(recovered, images)
+        if norms:
+            _run(recovered, task)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        return recovered.eval()
+        return Recovered(recovered.eval())
 
 
-def _run(module: nn.Module, images: ImageSet) -> None:
+def _run(module: nn.Module, task: RecoveryTask) -> None:
     """Every image once, in batches of one size, so that each counts the same; a smaller rest is left out."""
-    batch = min(_BATCH, len(images))
+    batch = min(_BATCH, len(task.images))
     with torch.no_grad():
-        for start in range(0, len(images) - batch + 1, batch):
-            module(images.inputs(start, start + batch))
+        for start in range(0, len(task.images) - batch + 1, batch):
+            if task.should_stop():
+                raise Stopped
+            module(task.images.inputs(start, start + batch))
+            task.tell((start + batch) / len(task.images))
 
 
 BATCHNORM = BatchNormRecovery()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
-from torch import nn
-
-from bcbp.data import ImageSet
+from bcbp.masking import apply_plan
+from bcbp.recovery.base import Recovered, RecoveryTask
 
 
 @dataclass(frozen=True)
 class NoRecovery:
     name: str = "none"
-    title: str = "None"
+    title: str = "Masked only"
     description: str = "Leaves the pruned network as it is. [our definition]"
 
-    def apply(self, module: nn.Module, images: ImageSet) -> nn.Module:
-        return copy.deepcopy(module).eval()
+    def apply(self, task: RecoveryTask) -> Recovered:
+        return Recovered(apply_plan(task.model, task.plan))
 
 
 NOTHING = NoRecovery()

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bcbp.criteria import CRITERIA, Criterion
+from bcbp.calibration import GRADIENTS, INPUTS, Moments, damped
+from bcbp.criteria import CRITERIA, Criterion, Evidence
 from bcbp.errors import SpecError
 from bcbp.geometry import TileShape
 
@@ -14,15 +15,28 @@ WEIGHT = torch.randn(70, 45, generator=torch.Generator().manual_seed(1))
 BY_COLUMN = [criterion for criterion in CRITERIA.values() if not criterion.filters_only]
 
 
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(7)
+def moments_of(inputs: Tensor) -> Moments:
+    """Moments of inputs [N, K] in one group."""
+    gram, mean = (inputs.T @ inputs / len(inputs))[None], inputs.mean(0, keepdim=True)
+    return Moments(gram, gram, mean, mean)
+
+
+STATS = {
+    "": None,
+    INPUTS: moments_of(torch.rand(200, 45, generator=torch.Generator().manual_seed(2))),
+    GRADIENTS: torch.randn(3, 70, 45, generator=torch.Generator().manual_seed(3)),
+}
+
+
+def evidence(needs: str = "", weight: Tensor = WEIGHT) -> Evidence:
+    return Evidence(weight, torch.Generator().manual_seed(7), STATS[needs])
 
 
 @pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA)
 def test_every_criterion_scores_filters(criterion: Criterion) -> None:
-    scores = criterion.filters(WEIGHT, generator())
+    scores = criterion.filters(evidence(criterion.needs))
     assert scores.shape == (70,) and scores.dtype == torch.float32 and (scores >= 0).all()
-    assert scores.equal(criterion.filters(WEIGHT, generator()))
+    assert scores.equal(criterion.filters(evidence(criterion.needs)))
     assert criterion.title and criterion.description.endswith("]")
 
 
@@ -30,24 +44,24 @@ def test_every_criterion_scores_filters(criterion: Criterion) -> None:
 @pytest.mark.parametrize("rows", [1, 8, 32, 128])
 def test_every_other_criterion_scores_the_columns_of_tiles(criterion: Criterion, rows: int) -> None:
     tile = TileShape(rows)
-    scores = criterion.columns(WEIGHT, tile, generator())
+    scores = criterion.columns(evidence(criterion.needs), tile)
     assert scores.shape == (tile.count(70), 45) and scores.dtype == torch.float32 and (scores >= 0).all()
 
 
 @pytest.mark.parametrize(("name", "order"), [("l1", 1), ("l2", 2)])
 @pytest.mark.parametrize("rows", [1, 16, 32, 128])
 def test_a_norm_score_is_the_norm_over_the_rows_to_the_same_power(name: str, order: int, rows: int) -> None:
-    scores = CRITERIA[name].columns(WEIGHT, TileShape(rows), generator())
+    scores = CRITERIA[name].columns(evidence(), TileShape(rows))
     for panel, row in zip(WEIGHT.split(rows), scores, strict=True):
         expected = torch.linalg.vector_norm(panel, order, 0) / len(panel) ** (1 / order)
         torch.testing.assert_close(row, expected)
-    filters = CRITERIA[name].filters(WEIGHT, generator())
+    filters = CRITERIA[name].filters(evidence())
     torch.testing.assert_close(filters, torch.linalg.vector_norm(WEIGHT, order, 1) / 45 ** (1 / order))
 
 
 def test_fpgm_finds_the_filter_in_the_middle_most_replaceable() -> None:
     corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], [0.0, 0.1]])
-    scores = CRITERIA["fpgm"].filters(corners, generator())
+    scores = CRITERIA["fpgm"].filters(evidence(weight=corners))
     assert int(scores.argmin()) == 4
     distances = (corners[:, None] - corners[None]).norm(dim=2).sum(1)
     torch.testing.assert_close(scores, distances / (4 * 2**0.5))
@@ -55,11 +69,85 @@ def test_fpgm_finds_the_filter_in_the_middle_most_replaceable() -> None:
 
 def test_fpgm_has_no_column_scores_and_says_what_to_do() -> None:
     with pytest.raises(SpecError, match="Use it with the pattern filter"):
-        CRITERIA["fpgm"].columns(WEIGHT, TileShape(8), generator())
+        CRITERIA["fpgm"].columns(evidence(), TileShape(8))
 
 
 def test_the_random_control_does_not_look_at_weights() -> None:
     def draw(weight: Tensor) -> Tensor:
-        return CRITERIA["random"].columns(weight, TileShape(8), generator())
+        return CRITERIA["random"].columns(evidence(weight=weight), TileShape(8))
 
     assert draw(WEIGHT).equal(draw(WEIGHT * 100))
+
+
+def loss(weight: Tensor, fitted: Tensor, gram: Tensor) -> float:
+    """Mean squared change of the outputs when `fitted` stands in for `weight`, float64."""
+    change = weight.double() - fitted
+    return float((change @ gram * change).sum())
+
+
+@pytest.mark.parametrize("name", ["activation", "obs"])
+@pytest.mark.parametrize("column", [0, 7, 44])
+def test_input_criteria_are_the_exact_loss_of_removing_one_column_of_one_tile(name: str, column: int) -> None:
+    """Without an update of the rest for activation-aware, with the best one for OBS; by least squares."""
+    panel, moments = WEIGHT[16:32], STATS[INPUTS]
+    assert isinstance(moments, Moments)
+    fitted = panel.double().clone()
+    fitted[:, column] = 0
+    gram = moments.gram[0].double()
+    if name == "obs":
+        gram = damped(moments.gram)[0]
+        rest = [index for index in range(45) if index != column]
+        fitted[:, rest] = (panel.double() @ gram[:, rest]) @ torch.linalg.inv(gram[rest][:, rest])
+    score = CRITERIA[name].columns(evidence(INPUTS), TileShape(16))[1, column]
+    # 16 squares in float32, then a root: a few roundings of eps each.
+    assert float(score.double().square() * 16) == pytest.approx(loss(panel, fitted, gram), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["activation", "obs"])
+def test_the_loss_of_a_filter_is_the_energy_of_its_output(name: str) -> None:
+    moments = STATS[INPUTS]
+    assert isinstance(moments, Moments)
+    row = WEIGHT[3:4]
+    scores = CRITERIA[name].filters(evidence(INPUTS))
+    energy = loss(row, torch.zeros_like(row).double(), moments.gram[0].double())
+    assert float(scores[3].double().square() * 45) == pytest.approx(energy, rel=1e-5)
+
+
+def test_grouped_layers_are_scored_by_the_inputs_of_their_own_group() -> None:
+    one, two = torch.rand(50, 45), 10 * torch.rand(50, 45)
+    parts = [moments_of(inputs) for inputs in (one, two)]
+    joined = Moments(*(torch.cat([getattr(p, n) for p in parts]) for n in ("gram", "cross", "mean", "mean")))
+    both = CRITERIA["activation"].columns(Evidence(WEIGHT, torch.Generator(), joined), TileShape(35))
+    for part, panel, scores in zip(parts, WEIGHT.split(35), both, strict=True):
+        alone = CRITERIA["activation"].columns(Evidence(panel, torch.Generator(), part), TileShape(35))
+        torch.testing.assert_close(alone[0], scores)
+
+
+@pytest.mark.parametrize("unit", ["column", "filter"])
+def test_taylor_is_the_first_order_change_of_the_loss_by_finite_differences(unit: str) -> None:
+    inputs = torch.randn(20, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    labels = torch.arange(20) % 8
+    weight = torch.randn(8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+    def loss_of(candidate: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(inputs @ candidate.T, labels)
+
+    gradient = torch.func.grad(loss_of)(weight)
+    seen = Evidence(weight.float(), torch.Generator(), gradient.float()[None])
+    where = torch.zeros_like(weight)
+    if unit == "column":
+        where[:4, 5] = 1
+        score = CRITERIA["taylor"].columns(seen, TileShape(4))[0, 5]
+    else:
+        where[6] = 1
+        score = CRITERIA["taylor"].filters(seen)[6]
+    step = 1e-5  # central differences: an error of step^2, far above rounding in float64
+    change = (loss_of(weight * (1 + step * where)) - loss_of(weight * (1 - step * where))) / (2 * step)
+    assert float(score * where.sum().sqrt()) == pytest.approx(abs(float(change)), rel=1e-4)
+
+
+def test_taylor_does_not_let_batches_cancel() -> None:
+    gradients = torch.ones(2, 70, 45)
+    gradients[1] = -1
+    seen = Evidence(torch.ones(70, 45), torch.Generator(), gradients)
+    assert (CRITERIA["taylor"].columns(seen, TileShape(8)) > 0).all()
