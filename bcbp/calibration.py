@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bcbp.data import ImageSet, load_images
+from bcbp.data import Images, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
@@ -180,7 +180,7 @@ def wide_reason(layer: Layer) -> str | None:
 
 @torch.no_grad()
 def input_moments(
-    model: LoadedModel, images: ImageSet, *, tell: Tell, should_stop: ShouldStop
+    model: LoadedModel, images: Images, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Moments]:
     """Moments of the inputs of every prunable layer, in one pass. Raises SpecError for too wide a layer."""
     images, module = images.head(IMAGES), copy.deepcopy(model.module)
@@ -218,7 +218,7 @@ def _listening(module: nn.Module, listeners: Mapping[str, Callable[[Tensor], Non
 
 
 def loss_gradients(
-    model: LoadedModel, images: ImageSet, *, tell: Tell, should_stop: ShouldStop
+    model: LoadedModel, images: Images, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Tensor]:
     """Gradients of the mean cross-entropy of each of a few batches, float32 [batches, M, K] per layer."""
     images, module = images.head(IMAGES), copy.deepcopy(model.module).requires_grad_(True)
@@ -246,7 +246,7 @@ _COLLECTORS: dict[str, Callable[..., ModelStats]] = {INPUTS: input_moments, GRAD
 def collect(
     needs: str,
     model: LoadedModel,
-    images: ImageSet,
+    images: Images,
     *,
     tell: Tell = lambda _share: None,
     should_stop: ShouldStop = lambda: False,
@@ -255,7 +255,7 @@ def collect(
     return _COLLECTORS[needs](model, images, tell=tell, should_stop=should_stop)
 
 
-def calibration_images(model: LoadedModel, folder: Path | None = None) -> ImageSet:
+def calibration_images(model: LoadedModel, folder: Path | None = None) -> Images:
     """The calibration images of the model's data set. Raises SpecError where it has none, DataError."""
     if model.dataset is None:
         raise SpecError(

@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Interval, Stopped
 
 # Large enough that oneDNN runs at full rate, small enough to stop and report within a fraction of a second.
@@ -44,25 +44,28 @@ class PairedTest:
 
 def accuracy(
     module: nn.Module,
-    images: ImageSet,
+    images: Images,
     *,
     limit: int | None = None,
     batch: int = BATCH,
     progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Quality:
-    """Top-1 over the first `limit` images (all by default). `module` must be in eval mode.
+    """Top-1 over the first `limit` images (all by default), on the device that `module` is on.
+
+    `module` must be in eval mode.
 
     Raises Stopped between two batches when `should_stop` says so.
     """
     total = min(limit or len(images), len(images))
     hits = torch.zeros(total, dtype=torch.bool)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     for start in range(0, total, batch):
         if should_stop and should_stop():
             raise Stopped
         stop = min(start + batch, total)
         with torch.inference_mode():
-            predicted = module(images.inputs(start, stop)).argmax(1)
+            predicted = module(images.inputs(start, stop).to(device)).argmax(1).cpu()
         hits[start:stop] = predicted == images.labels[start:stop]
         if progress:
             progress(stop / total)

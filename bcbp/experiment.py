@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bcbp.data import ImageSet, load_images
+from bcbp.data import Images, load_images
 from bcbp.errors import DataError
 from bcbp.evaluation import Quality, accuracy, mcnemar
 from bcbp.intake.architectures import load_model
@@ -158,7 +158,7 @@ class Comparison:
         """Where the images are, if they are not bundled."""
         return Path(self.request.data) if self.request.data else None
 
-    def _images(self, part: str) -> ImageSet | None:
+    def _images(self, part: str) -> Images | None:
         """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.
 
         Images that can be neither found nor downloaded cost the accuracy, not the latency; a folder that
@@ -195,7 +195,7 @@ class Comparison:
         ]
         return steps
 
-    def _climb(self, method: str, images: ImageSet) -> None:
+    def _climb(self, method: str, images: Images) -> None:
         """Test every rung of a method's ladder; the row's accuracy is that of the rung kept so far."""
         row, dense = row_of(self.report, method), self._dense
         assert self._calibration is not None and self._validation is not None and dense is not None
@@ -228,7 +228,7 @@ class Comparison:
         self._tracker.update((index + share) / len(names), f"{doing}, {title}")
 
     def _accuracy(
-        self, module: nn.Module, images: ImageSet, tell: Callable[[float], None] | None = None
+        self, module: nn.Module, images: Images, tell: Callable[[float], None] | None = None
     ) -> Quality:
         return accuracy(
             module,

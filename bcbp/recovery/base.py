@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from bcbp.errors import DataError
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import PruningPlan
@@ -27,7 +27,7 @@ class RecoveryTask:
     model: LoadedModel
     plan: PruningPlan
     start: nn.Module
-    images: ImageSet
+    images: Images
     tell: Callable[[float], None] = lambda _share: None
     should_stop: Callable[[], bool] = lambda: False
 

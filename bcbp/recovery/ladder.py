@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from bcbp.errors import DataError
 from bcbp.evaluation import Quality, accuracy
 from bcbp.recovery import RECOVERIES
@@ -39,7 +39,7 @@ def rungs_up_to(top: str) -> tuple[str, ...]:
     return names[: names.index(top) + 1]
 
 
-def climb(task: RecoveryTask, *, top: str, validation: ImageSet) -> Iterator[Rung]:
+def climb(task: RecoveryTask, *, top: str, validation: Images) -> Iterator[Rung]:
     """Every rung up to `top`, as soon as it is done; each starts from the best below it.
 
     The choice is made on `validation` images alone. Raises Stopped; DataError for the test images.
