@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
+from torch import Tensor
 
 from bcbp.errors import BcbpError
 from bcbp.files import is_disk_full, replace_file
@@ -30,14 +33,23 @@ def save_checkpoint(path: Path, state: State) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
+    _write(path, _MAGIC, hashlib.sha256(content).digest(), content)
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Replace `path` by the tensors as safetensors, which load into the original class. As above."""
+    _write(path, save({name: value.contiguous() for name, value in weights.items()}))
+
+
+def _write(path: Path, *parts: bytes | memoryview) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, _MAGIC, hashlib.sha256(content).digest(), content)
+        replace_file(path, *parts)
     except OSError as error:
         cause = "the disk is full" if is_disk_full(error) else str(error.strerror)
         raise CheckpointError(
-            f"Expected to write the checkpoint {path}, but {cause}. An earlier one is kept: make room and "
-            "ask for the same again, and it goes on from there."
+            f"Expected to write {path}, but {cause}. What was there before is kept: make room and ask for "
+            "the same again, and it goes on from there."
         ) from error
 
 

@@ -13,9 +13,7 @@ from bcbp.errors import DataError
 from bcbp.evaluation import Quality, accuracy
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.base import RecoveryTask
-
-# Images that rungs are compared on. Rungs that 2000 images cannot tell apart are equally good choices.
-VALIDATION_IMAGES = 2000
+from bcbp.recovery.finetune import VALIDATION_IMAGES
 
 
 @dataclass(frozen=True, eq=False)
