@@ -73,6 +73,33 @@ def accuracy(
     return Quality(correct, total, wilson_interval(correct, total), hits)
 
 
+class Exam:
+    """The test images of a report, the first `limit` of them. Each network sits it once: what is tried on the
+    test images until it fits would no longer be tested.
+    """
+
+    def __init__(self, images: Images, limit: int | None) -> None:
+        self._images, self._limit = images, limit
+        self._sat: set[str] = set()
+
+    def __len__(self) -> int:
+        return min(self._limit or len(self._images), len(self._images))
+
+    def sit(
+        self,
+        name: str,
+        module: nn.Module,
+        *,
+        progress: Callable[[float], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Quality:
+        """The accuracy of the network called `name`. Raises ValueError if it has been tested already."""
+        if name in self._sat:
+            raise ValueError(f"expected each network to be tested once, {name} has been tested already")
+        self._sat.add(name)
+        return accuracy(module, self._images, limit=self._limit, progress=progress, should_stop=should_stop)
+
+
 def wilson_interval(correct: int, total: int) -> Interval:
     """The 95 % score interval of a share (Wilson 1927); inside [0, 1] and sound near its ends.
 

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from bcbp.device_request import DeviceRequest
 from bcbp.experiment import OnEvent, ShouldStop, compare
 from bcbp.measuring import measure_device
+from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
+from bcbp.team import Team, training_device
 
 Json = dict[str, Any]
 
@@ -38,9 +40,12 @@ class Kind:
 
 
 def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
-    """A comparison keeps nothing but its report."""
-    compare(request, on_event=on_event, should_stop=should_stop)
+    """Beside its report a comparison keeps what it fine-tunes, so that the same one goes on from there."""
+    workshop = Workshop(root / FINETUNED, Team(device=training_device()))
+    compare(request, on_event=on_event, should_stop=should_stop, workshop=workshop)
 
+
+FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
 
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"

@@ -10,4 +10,4 @@ RECOVERIES: dict[str, Recovery] = {
     recovery.name: recovery for recovery in (NOTHING, BATCHNORM, REFIT, FINETUNE)
 }
 
-__all__ = ["RECOVERIES", "Recovered", "Recovery", "RecoveryTask"]
+__all__ = ["FINETUNE", "RECOVERIES", "Recovered", "Recovery", "RecoveryTask"]
