@@ -7,8 +7,7 @@ the output. A grouped convolution has one matrix per group.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bcbp.channels import before_norms
 from bcbp.data import Images, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
+from bcbp.walk import attached
 from kernels.measure import Stopped
 
 Layer = nn.Conv2d | nn.Linear
@@ -170,6 +171,16 @@ class MomentStream:
         return Moments(gram, self._cross.div_(self._count), mean, original_mean)
 
 
+def free_biases(module: nn.Module) -> frozenset[str]:
+    """Layers whose outputs may shift by a constant per filter: a bias or a batch norm takes it up.
+
+    The means of their inputs cost nothing then, so covariances count, not second moments. On the bundled
+    ResNet-20 at ratio 0.7 that is worth a point after greedy OBS.
+    """
+    layers = {name: child for name, child in module.named_modules() if isinstance(child, Layer)}
+    return before_norms(module) | {name for name, layer in layers.items() if layer.bias is not None}
+
+
 def wide_reason(layer: Layer) -> str | None:
     """Why a layer has no Gram matrix; None if it can have one."""
     width = layer.weight[0].numel()
@@ -182,7 +193,10 @@ def wide_reason(layer: Layer) -> str | None:
 def input_moments(
     model: LoadedModel, images: Images, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Moments]:
-    """Moments of the inputs of every prunable layer, in one pass. Raises SpecError for too wide a layer."""
+    """Moments of the inputs of every prunable layer, in one pass, centred where the bias is free.
+
+    Raises SpecError for too wide a layer.
+    """
     images, module = images.head(IMAGES), copy.deepcopy(model.module)
     streams = {}
     for info in model.layers:
@@ -192,29 +206,21 @@ def input_moments(
             raise SpecError(f"Expected layers to measure the inputs of; {info.name} is not one: {reason}.")
         streams[info.name] = MomentStream(layer, len(images), paired=False)
     # On a copy: others may run the model meanwhile, and their inputs would be counted too.
-    with _listening(module, {name: stream.add for name, stream in streams.items()}):
+    hooks = [
+        module.get_submodule(name).register_forward_pre_hook(
+            lambda _layer, args, stream=stream: stream.add(args[0])  # type: ignore[misc]
+        )
+        for name, stream in streams.items()
+    ]
+    with attached(hooks):
         for start in range(0, len(images), _BATCH):
             if should_stop():
                 raise Stopped
             module(images.inputs(start, start + _BATCH))
             tell(min(1.0, (start + _BATCH) / len(images)))
-    return {name: stream.moments() for name, stream in streams.items()}
-
-
-@contextmanager
-def _listening(module: nn.Module, listeners: Mapping[str, Callable[[Tensor], None]]) -> Iterator[None]:
-    """While this holds, each listener gets the inputs of its module."""
-    hooks = [
-        module.get_submodule(name).register_forward_pre_hook(
-            lambda _layer, args, listen=listen: listen(args[0])  # type: ignore[misc]
-        )
-        for name, listen in listeners.items()
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    free = free_biases(module)
+    found = {name: stream.moments() for name, stream in streams.items()}
+    return {name: moments.centred if name in free else moments for name, moments in found.items()}
 
 
 def loss_gradients(

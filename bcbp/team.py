@@ -7,6 +7,7 @@ process would take on the whole batch. Batch norms see the process's own share o
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,11 @@ class Team:
             return module
         if self.device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+        parallel = nn.parallel.DistributedDataParallel
+        known = inspect.signature(parallel).parameters
+        # Statistics are averaged once a pass. From 2.14 on torch has another name for leaving them alone.
+        unsynced = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        return parallel(module, **{unsynced: False})  # type: ignore[arg-type]
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so; all learn the same."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils.hooks import RemovableHandle
 
 from bcbp.tracing import UntraceableError, trace
 from kernels.measure import Stopped
@@ -102,14 +104,22 @@ class RepeatedWalk:
         def leave(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             raise _Reached(args[0])
 
-        hook = self._module.get_submodule(name).register_forward_pre_hook(leave)
-        try:
-            self._module(batch)
-        except _Reached as reached:
-            return reached.value
-        finally:
-            hook.remove()
+        with attached([self._module.get_submodule(name).register_forward_pre_hook(leave)]):
+            try:
+                self._module(batch)
+            except _Reached as reached:
+                return reached.value
         raise AssertionError(f"{name} is not called")
+
+
+@contextmanager
+def attached(hooks: Collection[RemovableHandle]) -> Iterator[None]:
+    """Hooks that are gone afterwards, whatever happens."""
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def called_once(module: nn.Module, example: Tensor, names: Collection[str]) -> list[str]:
@@ -119,12 +129,8 @@ def called_once(module: nn.Module, example: Tensor, names: Collection[str]) -> l
         module.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: called.append(name))  # type: ignore[misc]
         for name in names
     ]
-    try:
-        with torch.no_grad():
-            module(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with attached(hooks), torch.no_grad():
+        module(example)
     counts = Counter(called)
     return [name for name in called if counts[name] == 1]
 
@@ -137,10 +143,6 @@ def waiting_bytes(module: nn.Module, example: Tensor) -> int:
         for child in module.modules()
         if not list(child.children())
     ]
-    try:
-        with torch.no_grad():
-            module(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with attached(hooks), torch.no_grad():
+        module(example)
     return sum(sorted(sizes)[-2:])

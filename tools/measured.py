@@ -124,7 +124,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Json], str]]] = {
     "compare-sample": (
         "The bundled sample",
         "compare --model sample --tile 32 --ratio 0.5 --methods dense,filter,block,column,bcbp --batch 1,32 "
-        "--rounds 31",
+        "--recovery batchnorm --rounds 31",
         comparison,
     ),
     "networks-resnet18": (

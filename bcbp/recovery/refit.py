@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bcbp.calibration import IMAGES, Layer, Moments, MomentStream, groups_of, wide_reason
-from bcbp.channels import before_norms
+from bcbp.calibration import IMAGES, Layer, Moments, MomentStream, free_biases, groups_of, wide_reason
 from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan
@@ -85,7 +84,7 @@ class _Walked:
         batches = task.images.inputs(0, self._images).split(_BATCH)
         self._original = walk(task.model.module, batches, task.should_stop)
         self._current = walk(module, batches, task.should_stop)
-        self._free = before_norms(module)
+        self._free = free_biases(module)
 
     @torch.no_grad()
     def refit(self, planned: LayerPlan) -> None:
@@ -93,8 +92,7 @@ class _Walked:
         layer, weight = self._module.get_submodule(planned.name), self._task.model.weight(planned.name)
         assert isinstance(layer, Layer)
         moments = self._moments(planned.name, layer)
-        free = planned.name in self._free or layer.bias is not None
-        fitted = fit(weight, planned.mask, moments.centred if free else moments)
+        fitted = fit(weight, planned.mask, moments.centred if planned.name in self._free else moments)
         layer.weight.copy_(fitted.view_as(layer.weight))
         if layer.bias is not None:
             rest = _output_mean(weight, moments.original_mean) - _output_mean(fitted, moments.mean)

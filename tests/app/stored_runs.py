@@ -13,7 +13,8 @@ from bcbp.jobs import RunStore
 from bcbp.jobs.store import REPORT_FILE, STATE_FILE
 from bcbp.planning import Planner
 from bcbp.progress import Progress, Step
-from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row
+from bcbp.recovery.ladder import Rung, rungs_up_to
+from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row
 from bcbp.request import CompareRequest
 
 ENVIRONMENT = {
@@ -64,6 +65,19 @@ def _add_accuracy(row: dict[str, Any]) -> None:
     quality = Quality(correct, 10_000, (share - 0.005, share + 0.005), None)  # type: ignore[arg-type]
     paired = None if row["method"] == "dense" else PairedTest(40, 40 + 9361 - correct, 0.001, "worse")
     add_accuracy(row, quality, paired)
+    if row["method"] != "dense":
+        _add_ladder(row, quality)
+
+
+def _add_ladder(row: dict[str, Any], top: Quality) -> None:
+    """Each rung loses 3000 images less than the one below; the highest is the row's accuracy."""
+    names = rungs_up_to("refit")
+    for index, name in enumerate(names):
+        correct = top.correct - 3000 * (len(names) - 1 - index)
+        share = correct / 10_000
+        quality = Quality(correct, 10_000, (share - 0.005, share + 0.005), top.hits)
+        rung = Rung(name, None, 2.5 * index, quality, kept=True)  # type: ignore[arg-type]
+        add_rung(row, rung, quality, PairedTest(3100, 100, 0.0, "better") if index else None)
 
 
 def _session(made: dict[str, Any], batch: int, engine: str) -> dict[str, Any]:

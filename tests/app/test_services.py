@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from app import services
+from bcbp.calibration import ModelStats, collect
+from bcbp.data import ImageSet
 from bcbp.intake.architectures import load_model
+from bcbp.intake.model import LoadedModel
 from bcbp.spec import PruneSpec
 
 
@@ -26,6 +31,26 @@ def test_equal_requests_share_a_plan_and_others_do_not() -> None:
 def test_what_is_left_of_the_work_follows_the_plan() -> None:
     plan = services.plan("sample", PruneSpec(ratio=0.5))
     assert 0.5 < services.macs_left("sample", plan) < 0.52
+
+
+def test_calibration_runs_once_for_every_tile_and_never_for_weights_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def collected(needs: str, model: LoadedModel, images: ImageSet) -> ModelStats:
+        asked.append(needs)
+        return collect(needs, model, images.head(8))
+
+    monkeypatch.setattr(services, "collect", collected)
+    services._stats.clear()
+    services.planner("sample", "l2", 64)
+    assert asked == []
+    for tile in (32, 64):
+        services.planner("sample", "activation", tile)
+    assert asked == ["inputs"]
+    services.planner.clear()
+    services._stats.clear()
 
 
 def test_the_expected_engine_has_a_reason() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bcbp.calibration import GRADIENTS, INPUTS, Moments, damped
-from bcbp.criteria import CRITERIA, Criterion, Evidence
+from bcbp.criteria import CRITERIA, Criterion, Evidence, greedy
 from bcbp.errors import SpecError
 from bcbp.geometry import TileShape
 
@@ -19,6 +19,13 @@ def moments_of(inputs: Tensor) -> Moments:
     """Moments of inputs [N, K] in one group."""
     gram, mean = (inputs.T @ inputs / len(inputs))[None], inputs.mean(0, keepdim=True)
     return Moments(gram, gram, mean, mean)
+
+
+def joined_groups(*parts: Moments) -> Moments:
+    """The moments of a layer with as many groups."""
+    return Moments(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in ("gram", "cross", "mean", "mean"))
+    )
 
 
 STATS = {
@@ -116,7 +123,7 @@ def test_the_loss_of_a_filter_is_the_energy_of_its_output(name: str) -> None:
 def test_grouped_layers_are_scored_by_the_inputs_of_their_own_group() -> None:
     one, two = torch.rand(50, 45), 10 * torch.rand(50, 45)
     parts = [moments_of(inputs) for inputs in (one, two)]
-    joined = Moments(*(torch.cat([getattr(p, n) for p in parts]) for n in ("gram", "cross", "mean", "mean")))
+    joined = joined_groups(*parts)
     both = CRITERIA["activation"].columns(Evidence(WEIGHT, torch.Generator(), joined), TileShape(35))
     for part, panel, scores in zip(parts, WEIGHT.split(35), both, strict=True):
         alone = CRITERIA["activation"].columns(Evidence(panel, torch.Generator(), part), TileShape(35))
@@ -151,3 +158,49 @@ def test_taylor_does_not_let_batches_cancel() -> None:
     gradients[1] = -1
     seen = Evidence(torch.ones(70, 45), torch.Generator(), gradients)
     assert (CRITERIA["taylor"].columns(seen, TileShape(8)) > 0).all()
+
+
+@pytest.mark.parametrize("height", [1, 5])
+def test_greedy_obs_is_its_naive_twin_where_blocks_are_single_columns(height: int) -> None:
+    generator = torch.Generator().manual_seed(6)
+    inputs = torch.randn(40, 12, generator=generator) @ torch.randn(12, 12, generator=generator)
+    panels = torch.randn(2, height, 12, generator=generator, dtype=torch.float64)
+    gram = damped((inputs.T @ inputs / 40)[None])
+    found = greedy.removal_losses(panels, torch.linalg.inv(gram).expand(2, -1, -1))
+    for panel, losses in zip(panels, found, strict=True):
+        torch.testing.assert_close(losses, greedy.naive_losses(panel, gram[0]), rtol=1e-8, atol=1e-10)
+
+
+def test_the_first_column_that_greedy_obs_removes_costs_what_obs_says() -> None:
+    greedy_scores = CRITERIA["obs-greedy"].columns(evidence(INPUTS), TileShape(16))
+    scores = CRITERIA["obs"].columns(evidence(INPUTS), TileShape(16))
+    torch.testing.assert_close(greedy_scores.min(1).values, scores.min(1).values)
+
+
+def test_greedy_obs_keeps_one_of_two_equal_inputs() -> None:
+    """Either could go for next to nothing, so OBS alone removes both; once one is gone the other is dear."""
+    inputs = torch.randn(500, 4, generator=torch.Generator().manual_seed(8))
+    inputs[:, 1] = inputs[:, 0]
+    weight = torch.tensor([[1.0, 1.0, 0.6, 0.6]]).repeat(8, 1)
+    seen = Evidence(weight, torch.Generator(), moments_of(inputs))
+    alone, one_by_one = (
+        set(CRITERIA[name].columns(seen, TileShape(8))[0].topk(2).indices.tolist())
+        for name in ("obs", "obs-greedy")
+    )
+    assert alone == {2, 3} and len({0, 1} & one_by_one) == 1
+
+
+def test_greedy_obs_scores_grouped_and_ragged_layers_tile_by_tile() -> None:
+    whole = CRITERIA["obs-greedy"].columns(evidence(INPUTS), TileShape(32))
+    alone = CRITERIA["obs-greedy"].columns(evidence(INPUTS, WEIGHT[64:]), TileShape(32))
+    torch.testing.assert_close(whole[2], alone[0])
+    one, two = STATS[INPUTS], moments_of(torch.randn(90, 45))
+    assert isinstance(one, Moments)
+    joined = joined_groups(one, two)
+    grouped = CRITERIA["obs-greedy"].columns(Evidence(WEIGHT[:64], torch.Generator(), joined), TileShape(32))
+    torch.testing.assert_close(grouped[0], whole[0])
+
+
+def test_greedy_obs_says_no_to_tiles_that_would_take_minutes() -> None:
+    with pytest.raises(SpecError, match="Choose a larger tile or the criterion obs"):
+        greedy._check_work(512, 4608)

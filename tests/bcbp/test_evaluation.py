@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bcbp.data import FASHION_MNIST, ImageSet
-from bcbp.evaluation import accuracy, mcnemar, sign_test, wilson_interval
+from bcbp.evaluation import Exam, accuracy, mcnemar, sign_test, wilson_interval
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bcbp import experiment, timing
+from bcbp import calibration, experiment, timing
 from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
 from bcbp.planning import METHODS
@@ -121,7 +121,58 @@ def test_accuracy_is_paired_with_dense(whole):
         difference = rows[method]["accuracy"]["correct"] - rows["dense"]["accuracy"]["correct"]
         assert paired["gained"] - paired["lost"] == difference
         assert rows[method]["accuracy"]["total"] == TEST_IMAGES
-        assert rows[method]["recovery"]["name"] == "batchnorm"
+
+
+def test_every_rung_of_the_ladder_is_tested_and_the_best_on_validation_is_the_row(whole):
+    assert whole[0]["rows"][0]["ladder"] == []
+    for row in whole[0]["rows"][1:]:
+        names = [rung["name"] for rung in row["ladder"]]
+        assert names == ["none", "batchnorm", "refit"]
+        kept = [rung for rung in row["ladder"] if rung["kept"]]
+        best = max(rung["validation"]["correct"] for rung in row["ladder"])
+        assert [rung["validation"]["correct"] for rung in kept] == [best]
+        assert row["accuracy"] == kept[0]["accuracy"] and row["recovery"]["name"] == kept[0]["name"]
+        below = None
+        for rung in row["ladder"]:
+            paired = rung["against_below"]
+            assert (paired is None) == (below is None)
+            if below is not None:
+                gain = rung["accuracy"]["correct"] - below["accuracy"]["correct"]
+                assert paired["gained"] - paired["lost"] == gain
+            below = rung
+
+
+def test_the_recovery_asked_for_is_the_highest_rung(small):
+    spec = PruneSpec(tile=16, recovery="none")
+    report = compare(CompareRequest(methods=("bcbp",), spec=spec, batches=()), on_event=Listener())
+    assert [rung["name"] for rung in report["rows"][1]["ladder"]] == ["none"]
+
+
+def test_stop_keeps_the_rungs_that_are_done(small):
+    listener = Listener()
+    report = compare(
+        CompareRequest(methods=("filter", "bcbp"), spec=SPEC, batches=()),
+        on_event=listener,
+        should_stop=lambda: bool(listener.reports) and len(listener.reports[-1]["rows"][1]["ladder"]) == 2,
+    )
+    filters, bcbp = report["rows"][1:]
+    assert not report["finished"] and [rung["name"] for rung in filters["ladder"]] == ["none", "batchnorm"]
+    assert filters["accuracy"] and not bcbp["ladder"]
+
+
+@pytest.mark.parametrize("criterion", ["obs", "taylor"])
+def test_a_criterion_that_needs_images_gets_them(small, monkeypatch, criterion):
+    monkeypatch.setattr(calibration, "load_images", small_images)
+    spec = PruneSpec(tile=16, criterion=criterion)
+    report = compare(CompareRequest(methods=("bcbp",), spec=spec, batches=(), images=0), on_event=Listener())
+    assert report["finished"] and report["rows"][1]["sparsity"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_criterion_that_needs_images_declines_a_model_without_any(monkeypatch):
+    use_small_model(monkeypatch, trained=False)
+    spec = PruneSpec(tile=16, criterion="activation")
+    with pytest.raises(SpecError, match="model with images to calibrate on"):
+        compare(CompareRequest(methods=("bcbp",), spec=spec, batches=()), on_event=Listener())
 
 
 def test_reports_grow_and_progress_never_falls(whole):
@@ -160,8 +211,9 @@ def test_an_untrained_model_gets_no_accuracy_and_the_reason(monkeypatch):
         assert row["accuracy"] is None and row["accuracy_reason"] == "Random weights."
 
 
-@pytest.mark.parametrize("after", [1, 2, 4])
-def test_a_stopped_comparison_gives_what_it_has(small, after: int):
+@pytest.mark.parametrize(("after", "tested"), [(1, 0), (2, 1), (3, 2), (5, 2), (6, 3)])
+def test_a_stopped_comparison_gives_what_it_has(small, after: int, tested: int):
+    """One report for the plans, one for dense, then one for every rung of every method."""
     listener = Listener()
     report = compare(
         CompareRequest(methods=("filter", "bcbp"), spec=SPEC, batches=(1,)),
@@ -169,8 +221,8 @@ def test_a_stopped_comparison_gives_what_it_has(small, after: int):
         should_stop=lambda: len(listener.reports) >= after,
     )
     assert not report["finished"] and listener.reports[-1] == report
-    tested = [row["method"] for row in report["rows"] if row["accuracy"]]
-    assert tested == ["dense", "filter", "bcbp"][: after - 1]
+    found = [row["method"] for row in report["rows"] if row["accuracy"]]
+    assert found == ["dense", "filter", "bcbp"][:tested]
     assert listener.progress[-1].message == "Stopped"
     assert "failed" in [step.state for step in listener.progress[-1].steps]
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bcbp.allocation import ALLOCATIONS
+from bcbp.calibration import collect
 from bcbp.criteria import CRITERIA
+from bcbp.data import CIFAR10, ImageSet
 from bcbp.errors import SpecError
 from bcbp.intake.model import LoadedModel, adopt, state_digest
 from bcbp.intake.residual import ResidualNet
@@ -54,8 +56,11 @@ def residual() -> LoadedModel:
 
 @cache
 def planner(model_name: str, criterion: str, tile: int) -> Planner:
-    model = {"mixed": mixed, "residual": residual}[model_name]()
-    return Planner(model, criterion=criterion, tile=tile)
+    model, needs = {"mixed": mixed, "residual": residual}[model_name](), CRITERIA[criterion].needs
+    pixels = torch.randint(0, 256, (16, *model.input_shape), dtype=torch.uint8)
+    images = ImageSet(CIFAR10, "calibration", pixels, torch.arange(16) % 5)
+    stats = collect(needs, model, images) if needs else None
+    return Planner(model, criterion=criterion, tile=tile, stats=stats)
 
 
 def plan(model: str = "mixed", **fields: object) -> PruningPlan:

@@ -89,9 +89,12 @@ def test_a_ratio_becomes_weights_by_the_formula_of_the_method(total: int, ratio:
     ("spec", "message"),
     [
         (PruneSpec(pattern="dense"), r"Expected as pattern one of bcbp, column.*got 'dense'"),
-        (PruneSpec(criterion="l3"), r"Expected as criterion one of l2, l1, fpgm, random; got 'l3'"),
+        (
+            PruneSpec(criterion="l3"),
+            r"Expected as criterion one of l2, l1, activation, .*; got 'l3'",
+        ),
         (PruneSpec(allocation="equal"), r"Expected as allocation one of uniform, global, explicit"),
-        (PruneSpec(recovery="magic"), r"Expected as recovery one of batchnorm, none; got 'magic'"),
+        (PruneSpec(recovery="magic"), r"Expected as recovery one of none, batchnorm, refit; got 'magic'"),
         (PruneSpec(exclude=("conv9",)), r"Expected a layer of small \(conv1, fc.*got 'conv9'"),
         (PruneSpec(ratios=(("bn1", 0.5),)), r"bn1 is not: BatchNorm2d is not a convolution"),
         (PruneSpec(ratios=(("fc", 0.5),), exclude=("fc",)), r"not both, for fc"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bcbp import calibration
 from bcbp.data import CIFAR10, ImageSet
 from bcbp.errors import DataError
 from bcbp.intake.model import LoadedModel, adopt, state_digest
@@ -132,7 +133,7 @@ def test_layers_before_the_first_pruned_one_stay_as_they_are() -> None:
 def test_a_network_that_cannot_be_traced_is_refitted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the slow twin of the walk. Without a trace no norm is known to follow: told, the two agree."""
     twin = model_of(Untraceable)
-    monkeypatch.setattr(refit, "before_norms", lambda _module: frozenset({"stem", "outer"}))
+    monkeypatch.setattr(calibration, "before_norms", lambda _module: frozenset({"stem", "outer"}))
     fast = RECOVERIES["refit"].apply(task_of(plan_of("bcbp"))).module
     slow = RECOVERIES["refit"].apply(task_of(plan_of("bcbp", twin), twin)).module
     for name, value in fast.state_dict().items():

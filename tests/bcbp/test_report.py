@@ -10,7 +10,8 @@ from bcbp.costs import kept_parameters, network_macs, network_parameters, remove
 from bcbp.evaluation import PairedTest, Quality
 from bcbp.network import apply_plan
 from bcbp.planning import make_plan
-from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
+from bcbp.recovery.ladder import Rung
+from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.spec import PruneSpec
 from bcbp.surgery import shrink
@@ -49,6 +50,15 @@ def filled() -> dict:
     add_accuracy(
         row_of(report, "bcbp"), Quality(8, 10, (0.5, 0.9), hits), PairedTest(0, 1, 1.0, "cannot tell")
     )
+    for name, correct, kept in (("none", 3, True), ("batchnorm", 8, True), ("refit", 7, False)):
+        quality = Quality(correct, 10, (correct / 10 - 0.1, correct / 10 + 0.1), hits)
+        rung = Rung(name, MODEL.module, 1.5, quality, kept, notes=("fc is not refitted: too wide.",))
+        add_rung(
+            row_of(report, "bcbp"),
+            rung,
+            quality,
+            None if name == "none" else PairedTest(5, 0, 0.06, "better"),
+        )
     add_session(report, 1, session())
     return report
 
@@ -100,6 +110,12 @@ def test_physically_smaller_layers_run_dense_and_claim_their_speed():
     assert timed_layers("filter")["latency_ms"]["8"]["speed_claim"]
 
 
+def test_one_rung_is_kept_and_it_is_the_last_that_was_better():
+    row = row_of(filled(), "bcbp")
+    assert [rung["kept"] for rung in row["ladder"]] == [False, True, False]
+    assert row["recovery"] == {"name": "batchnorm", "title": "BatchNorm", "seconds": 1.5}
+
+
 def test_a_report_survives_json():
     report = filled()
     assert json.loads(json.dumps(report)) == report
@@ -130,6 +146,10 @@ def test_the_text_says_what_was_found_and_what_was_not():
     text = report_text(report)
     for words in (
         "90.00%",
+        "Recovery, rung by rung",
+        "+5 -0 images: better",
+        "kept\n",
+        "bcbp: fc is not refitted: too wide.",
         "+0 -1 images: cannot tell",
         "yardstick",
         "better",
