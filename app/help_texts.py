@@ -91,8 +91,8 @@ HELP = {
     "recovery": (
         "How far up the ladder to go after pruning. *BatchNorm*: its statistics are measured again on images "
         "the model was trained on. *Refit*: the weights left are recomputed in closed form. *Fine-tune*: "
-        "they are trained for some epochs, which takes minutes; nothing below it trains. Every rung up to the "
-        "chosen one is tested; the best on validation images is kept."
+        "they are trained for some epochs, which takes minutes; nothing below it trains. Every rung up to "
+        "the chosen one is tested; the best on validation images is kept."
     ),
     "epochs": (
         "Passes over the training images, the same for every method. Where only a part of them ships "
