@@ -251,7 +251,8 @@ def training_images(dataset: DataSet, folder: Path | None = None) -> Images:
     """
     if folder is not None or not bundled_file(dataset).exists():
         return load_images(dataset, "train", folder)
-    local = next((place for place in _FASHION_FOLDERS if place.is_dir()), None)
+    images = "train-images-idx3-ubyte.gz"
+    local = next((place for place in _FASHION_FOLDERS if (place / images).exists()), None)
     return load_images(dataset, "train", local) if local else load_images(dataset, "calibration")
 
 
