@@ -147,6 +147,24 @@ def ladder(methods: Sequence[tuple[str, str, Sequence[Step]]]) -> go.Figure:
     return figure
 
 
+def curve(methods: Sequence[tuple[str, str, Sequence[float]]], *, axis: str) -> go.Figure:
+    """One figure of fine-tuning over its epochs, a line per (method, title, values from epoch 1 on)."""
+    figure = blank_figure(height=240)
+    for method, title, values in methods:
+        figure.add_scatter(
+            x=list(range(1, len(values) + 1)),
+            y=list(values),
+            mode="lines+markers",
+            name=title,
+            line={"color": method_color(method)},
+            marker={"size": 7, "symbol": MARKERS.get(method, "circle")},
+            hovertemplate=f"<b>{title}</b><br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+        )
+    figure.update_xaxes(title="epoch", tickformat="d")
+    figure.update_yaxes(title=axis)
+    return figure
+
+
 def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> go.Figure:
     """Latency per (method, title, median ms, quartiles), when there is no accuracy to set it against."""
     figure = blank_figure(height=60 + 44 * max(1, len(rows)))

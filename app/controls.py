@@ -12,6 +12,8 @@ from app.help_texts import HELP
 from app.state import Edits
 from bcbp.device_request import RATIOS, DeviceRequest
 from bcbp.plan import PruningPlan
+from bcbp.recovery import FINETUNE
+from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
 from bcbp.runtime import CPU, GPU
 from bcbp.spec import DENSE
@@ -20,6 +22,8 @@ from kernels.precision import FP16, FP32
 BATCHES = (1, 8, 32, 64)
 IMAGES = (1000, 2000, 5000, 0)  # 0: all of them
 ROUNDS = (9, 15, 31, 61)
+EPOCHS = (1, 2, 3, 5, 10, 20)
+DISTILLATION = 0.5  # its share of the loss where it is switched on
 
 
 def scope_bar() -> None:
@@ -205,6 +209,7 @@ def run_settings() -> CompareRequest:
         spec=replace(spec, recovery=more["recovery"]),
         batches=tuple(sorted(batches)),
         images=more["images"] or None,
+        tuning=more["tuning"],
         rounds=more["rounds"],
         data=more["data"],
         device=device,
@@ -248,7 +253,7 @@ def _device_and_precision() -> tuple[str, str]:
 
 
 def _more_settings() -> dict[str, Any]:
-    """Recovery, test images, rounds and data folder, under their names in the request."""
+    """Recovery and how it trains, test images, rounds, data folder, under their names in the request."""
     recovery = st.segmented_control(
         "Recovery",
         tuple(services.RECOVERY_TITLES),
@@ -259,6 +264,7 @@ def _more_settings() -> dict[str, Any]:
         required=True,
         help=HELP["recovery"],
     )
+    tuning = _tuning() if recovery == FINETUNE.name else Tuning()
     images = st.segmented_control(
         "Test images",
         IMAGES,
@@ -271,7 +277,29 @@ def _more_settings() -> dict[str, Any]:
     )
     rounds = _rounds("run_rounds")
     st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
-    return {"recovery": recovery, "images": images, "rounds": rounds, "data": state.data_folder()}
+    return {
+        "recovery": recovery,
+        "tuning": tuning,
+        "images": images,
+        "rounds": rounds,
+        "data": state.data_folder(),
+    }
+
+
+def _tuning() -> Tuning:
+    """How to fine-tune, asked only where it is to be done."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epochs = st.segmented_control(
+            "Epochs",
+            EPOCHS,
+            default=Tuning().epochs,
+            key="run_epochs",
+            persist_state="session",
+            required=True,
+            help=HELP["epochs"],
+        )
+        distill = st.toggle("Distillation", key="run_distill", persist_state="session", help=HELP["distill"])
+    return Tuning(epochs=epochs, distill=DISTILLATION if distill else 0.0)
 
 
 def device_settings(device: str) -> DeviceRequest:

@@ -52,6 +52,14 @@ class Rung:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """An epoch of fine-tuning: mean training loss, share of validation images that are right."""
+
+    loss: float
+    validation: float
+
+
+@dataclass(frozen=True)
 class Latency:
     """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady.
 
@@ -91,6 +99,7 @@ class Finding:
     accuracy: Accuracy | None
     paired: Paired | None
     ladder: tuple[Rung, ...]
+    curve: tuple[Epoch, ...]
     latency: Latency | None
     speedup: Speedup | None
     wit_before: float | None
@@ -127,6 +136,7 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         accuracy=accuracy and _accuracy(accuracy),
         paired=paired and Paired(**paired),
         ladder=tuple(_rung(rung) for rung in row.get("ladder") or ()),
+        curve=tuple(Epoch(each["loss"], each["correct"] / each["total"]) for each in row.get("curve") or ()),
         latency=latency and _latency(latency),
         speedup=speedup and Speedup(speedup["value"], tuple(speedup["interval"]), speedup["verdict"]),
         wit_before=row.get("wit_before"),

@@ -102,9 +102,18 @@ HELP = {
     "methods": "Each at the same ratio, with the same recovery, timed in the same interleaved rounds.",
     "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
     "recovery": (
-        "How far up the ladder to go after pruning, without training. *BatchNorm*: its statistics are "
-        "measured again on images the model was trained on. *Refit*: the weights left are recomputed "
-        "in closed form. Every rung up to the chosen one is tested; the best on validation images is kept."
+        "How far up the ladder to go after pruning. *BatchNorm*: its statistics are measured again on images "
+        "the model was trained on. *Refit*: the weights left are recomputed in closed form. *Fine-tune*: "
+        "they are trained for some epochs, which takes minutes; nothing below it trains. Every rung up to "
+        "the chosen one is tested; the best on validation images is kept."
+    ),
+    "epochs": (
+        "Passes over the training images, the same for every method. Where only a part of them ships "
+        "with the product, that part is used and counted out; name the folder that holds all to use all."
+    ),
+    "distill": (
+        "Half of the loss compares with the answers of the dense network, softened (Hinton et al. 2015, "
+        "temperature 4). A third more work."
     ),
     "rung": "McNemar's test on the same images: answers gained and lost against the rung below.",
     "rung_seconds": "Time this recovery took on this machine, from the masked network on.",

@@ -23,6 +23,13 @@ LADDER_NOTE = (
     "Every rung gets the same images for every method, and nothing is trained. "
     "✓ is the rung kept: the best on validation images, which are neither test nor calibration images."
 )
+CURVES = "Fine-tuning, epoch by epoch"
+CURVES_NOTE = (
+    "The best epoch on validation images is kept, and tested once. A stopped run keeps it too: the same run, "
+    "started again, goes on behind the last epoch."
+)
+LOSS_ALT = "Training loss of every method over the epochs of fine-tuning"
+VALIDATION_ALT = "Validation accuracy of every method over the epochs of fine-tuning"
 LADDER_ALT = "Test accuracy of every method after each recovery, with intervals"
 LOADING_MODEL = "Loading the model and scoring its layers"
 

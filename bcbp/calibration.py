@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bcbp.channels import before_norms
-from bcbp.data import ImageSet, load_images
+from bcbp.data import Images, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
@@ -191,7 +191,7 @@ def wide_reason(layer: Layer) -> str | None:
 
 @torch.no_grad()
 def input_moments(
-    model: LoadedModel, images: ImageSet, *, tell: Tell, should_stop: ShouldStop
+    model: LoadedModel, images: Images, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Moments]:
     """Moments of the inputs of every prunable layer, in one pass, centred where the bias is free.
 
@@ -224,7 +224,7 @@ def input_moments(
 
 
 def loss_gradients(
-    model: LoadedModel, images: ImageSet, *, tell: Tell, should_stop: ShouldStop
+    model: LoadedModel, images: Images, *, tell: Tell, should_stop: ShouldStop
 ) -> dict[str, Tensor]:
     """Gradients of the mean cross-entropy of each of a few batches, float32 [batches, M, K] per layer."""
     images, module = images.head(IMAGES), copy.deepcopy(model.module).requires_grad_(True)
@@ -252,7 +252,7 @@ _COLLECTORS: dict[str, Callable[..., ModelStats]] = {INPUTS: input_moments, GRAD
 def collect(
     needs: str,
     model: LoadedModel,
-    images: ImageSet,
+    images: Images,
     *,
     tell: Tell = lambda _share: None,
     should_stop: ShouldStop = lambda: False,
@@ -261,7 +261,7 @@ def collect(
     return _COLLECTORS[needs](model, images, tell=tell, should_stop=should_stop)
 
 
-def calibration_images(model: LoadedModel, folder: Path | None = None) -> ImageSet:
+def calibration_images(model: LoadedModel, folder: Path | None = None) -> Images:
     """The calibration images of the model's data set. Raises SpecError where it has none, DataError."""
     if model.dataset is None:
         raise SpecError(

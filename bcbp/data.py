@@ -2,7 +2,7 @@
 
 Parts of a data set: `test` (the published test images; pruning choices never see them),
 `validation` (held out of training, for choices), `calibration` (a slice of the images the model was
-trained on, for BatchNorm statistics) and `train` (everything else that training uses).
+trained on, for statistics) and `train` (everything that training uses).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bcbp.augmentation import augment
 from bcbp.errors import DataError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -28,7 +29,8 @@ class DataSet:
     """What a data set is: its name, shape, classes, channel statistics (of training) and reader.
 
     `held_out` training images, chosen by a fixed seed, are `validation`; `calibration` more come from the
-    images that are trained on.
+    images that are trained on. Training shifts images by up to `crop` pixels. `open` gives a part of images
+    that lie one a file, too many to hold; then nothing is read at once.
     """
 
     name: str
@@ -40,11 +42,40 @@ class DataSet:
     read: Callable[[bool, Path | None], tuple[np.ndarray, np.ndarray]]
     held_out: int
     calibration: int
+    crop: int = 0
+    open: Callable[[str], Images] | None = None
+
+
+class Images(Protocol):
+    """Images of one part of a data set with their `labels` int64 [N], wherever they lie."""
+
+    @property
+    def part(self) -> str: ...
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    def __len__(self) -> int: ...
+
+    def inputs(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Normalised float32 [n, C, H, W], channels_last, of images start..stop."""
+        ...
+
+    def training_inputs(self, chosen: Tensor, generator: torch.Generator, share: slice) -> Tensor:
+        """As `inputs`, of the images `chosen` and randomly changed; of those, the `share` of one process.
+
+        The generator moves on by the whole batch, so that the share changes nothing of the images.
+        """
+        ...
+
+    def head(self, count: int) -> Images:
+        """The first `count` images, or all if there are fewer."""
+        ...
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """`images` uint8 [N, C, H, W] and `labels` int64 [N] of one part of a data set."""
+    """`images` uint8 [N, C, H, W] and `labels` int64 [N] of one part of a data set, in memory."""
 
     dataset: DataSet
     part: str
@@ -57,6 +88,11 @@ class ImageSet:
     def inputs(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Normalised float32 [n, C, H, W], channels_last, of images start..stop."""
         return normalise(self.images[start:stop], self.dataset)
+
+    def training_inputs(self, chosen: Tensor, generator: torch.Generator, share: slice) -> Tensor:
+        """Shifted and mirrored (see `augment`)."""
+        changed = augment(self.images[chosen], self.dataset.crop, generator)
+        return normalise(changed[share], self.dataset)
 
     def head(self, count: int) -> ImageSet:
         """The first `count` images, or all if there are fewer."""
@@ -150,6 +186,7 @@ FASHION_MNIST = DataSet(
     read=_read_fashion_mnist,
     held_out=5000,
     calibration=5000,
+    crop=2,
 )
 CIFAR10 = DataSet(
     name="cifar10",
@@ -172,6 +209,7 @@ CIFAR10 = DataSet(
     read=_read_cifar10,
     held_out=2500,
     calibration=5000,
+    crop=4,
 )
 
 
@@ -180,13 +218,15 @@ def bundled_file(dataset: DataSet) -> Path:
     return ASSETS / "data" / f"{dataset.name}.npz"
 
 
-def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> ImageSet:
+def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> Images:
     """One part of a data set: from `folder` if given, else bundled, else a local copy or download.
 
     Raises DataError when `part` is unknown or the images cannot be found.
     """
     if part not in PARTS:
         raise DataError(f"Expected a part out of {', '.join(PARTS)}; got {part!r}.")
+    if dataset.open:
+        return dataset.open(part)
     bundled = bundled_file(dataset)
     if folder is None and bundled.exists() and part != "train":
         with np.load(bundled) as arrays:
@@ -202,6 +242,18 @@ def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> Imag
         torch.from_numpy(np.ascontiguousarray(images)),
         torch.from_numpy(labels.astype(np.int64)),
     )
+
+
+def training_images(dataset: DataSet, folder: Path | None = None) -> Images:
+    """The images to train on: part "train", or "calibration" where only that ships and no copy is found.
+
+    Nothing is fetched for a data set that ships. Raises DataError.
+    """
+    if folder is not None or not bundled_file(dataset).exists():
+        return load_images(dataset, "train", folder)
+    images = "train-images-idx3-ubyte.gz"
+    local = next((place for place in _FASHION_FOLDERS if (place / images).exists()), None)
+    return load_images(dataset, "train", local) if local else load_images(dataset, "calibration")
 
 
 def split_training(dataset: DataSet, total: int) -> dict[str, np.ndarray]:

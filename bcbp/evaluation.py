@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Interval, Stopped
 
 # Large enough that oneDNN runs at full rate, small enough to stop and report within a fraction of a second.
@@ -44,30 +44,60 @@ class PairedTest:
 
 def accuracy(
     module: nn.Module,
-    images: ImageSet,
+    images: Images,
     *,
     limit: int | None = None,
     batch: int = BATCH,
     progress: Callable[[float], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Quality:
-    """Top-1 over the first `limit` images (all by default). `module` must be in eval mode.
+    """Top-1 over the first `limit` images (all by default), on the device that `module` is on.
+
+    `module` must be in eval mode.
 
     Raises Stopped between two batches when `should_stop` says so.
     """
     total = min(limit or len(images), len(images))
     hits = torch.zeros(total, dtype=torch.bool)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     for start in range(0, total, batch):
         if should_stop and should_stop():
             raise Stopped
         stop = min(start + batch, total)
         with torch.inference_mode():
-            predicted = module(images.inputs(start, stop)).argmax(1)
+            predicted = module(images.inputs(start, stop).to(device)).argmax(1).cpu()
         hits[start:stop] = predicted == images.labels[start:stop]
         if progress:
             progress(stop / total)
     correct = int(hits.sum())
     return Quality(correct, total, wilson_interval(correct, total), hits)
+
+
+class Exam:
+    """The test images of a report, the first `limit` of them. Each network sits it once: what is tried on the
+    test images until it fits would no longer be tested.
+    """
+
+    def __init__(self, images: Images, limit: int | None) -> None:
+        self._images, self._limit = images, limit
+        self._sat: set[str] = set()
+
+    def __len__(self) -> int:
+        return min(self._limit or len(self._images), len(self._images))
+
+    def sit(
+        self,
+        name: str,
+        module: nn.Module,
+        *,
+        progress: Callable[[float], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Quality:
+        """The accuracy of the network called `name`. Raises ValueError if it has been tested already."""
+        if name in self._sat:
+            raise ValueError(f"expected each network to be tested once, {name} has been tested already")
+        self._sat.add(name)
+        return accuracy(module, self._images, limit=self._limit, progress=progress, should_stop=should_stop)
 
 
 def wilson_interval(correct: int, total: int) -> Interval:

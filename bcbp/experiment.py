@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from bcbp.data import ImageSet, load_images
+from bcbp.climbing import Climber
+from bcbp.data import Images, load_images, training_images
 from bcbp.errors import DataError
-from bcbp.evaluation import Quality, accuracy, mcnemar
+from bcbp.evaluation import Exam
 from bcbp.gathering import gather
+from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.measured import NOTHING, Measured
@@ -24,9 +25,11 @@ from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
 from bcbp.progress import Progress, Tracker
-from bcbp.recovery import RECOVERIES, RecoveryTask
-from bcbp.recovery.ladder import VALIDATION_IMAGES, climb, rungs_up_to
-from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row, row_of
+from bcbp.recovery import FINETUNE
+from bcbp.recovery.finetune import VALIDATION_IMAGES
+from bcbp.recovery.ladder import rungs_up_to
+from bcbp.recovery.workshop import Workshop
+from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.runtime import runtime
 from bcbp.sensitivity import ScanStore
@@ -46,6 +49,7 @@ ShouldStop = Callable[[], bool]
 _MACS_PER_SECOND = 1.2e11
 _PLAN_SECONDS = 1.0
 _BUILD_SECONDS = 15.0
+_TRAINING_COST = 4  # forward, twice as much backward, and less even layers
 
 
 def compare(
@@ -53,17 +57,19 @@ def compare(
     *,
     on_event: OnEvent,
     should_stop: ShouldStop = lambda: False,
+    workshop: Workshop | None = None,
     root: Path | None = None,
 ) -> dict[str, Any]:
     """Carry out `request`; gives the report (see `bcbp.report`), finished or as far as it came when stopped.
 
     `on_event` gets the progress, and a copy of the report whenever that has grown. Dense is always among
-    the rows: it is what the others are compared with. Under `root` lies what was measured before, for
-    allocations that go by it. Timing runs in a process of its own.
-    Raises BcbpErrors: ModelError, DataError, SpecError, TimingError.
+    the rows: it is what the others are compared with. Timing runs in a process of its own; fine-tuning in
+    `workshop`, by default in this one, where it keeps nothing. Under `root` lies what was measured before,
+    for allocations that go by it.
+    Raises BcbpErrors: ModelError, DataError, SpecError, CheckpointError, TimingError.
     """
     with _threads(request.threads):
-        comparison = Comparison(request, on_event, should_stop, root)
+        comparison = Comparison(request, on_event, should_stop, workshop=workshop or Workshop(), root=root)
         try:
             comparison.plan()
             comparison.test()
@@ -93,19 +99,28 @@ class Comparison:
     """A comparison under way. What can be missing, model and images, is looked for first."""
 
     def __init__(
-        self, request: CompareRequest, on_event: OnEvent, should_stop: ShouldStop, root: Path | None = None
+        self,
+        request: CompareRequest,
+        on_event: OnEvent,
+        should_stop: ShouldStop,
+        *,
+        workshop: Workshop,
+        root: Path | None,
     ) -> None:
         self._root = root
         self._no_engine = runtime(request.device, request.precision).no_engine  # or refused at once
-        self.request, self.model = request, load_model(request.model)
+        self.request, self._workshop = request, workshop
+        self.model = with_image_folder(load_model(request.model), self._folder)
         self.report = new_report(request, self.model, environment())
         self._on_event, self._should_stop = on_event, should_stop
         self._no_accuracy = _no_accuracy(request, self.model)
         self._calibration = self._images("calibration")
         self._validation = self._images("validation")
-        self._test_images = self._images("test")  # None too where one of the others is missing
+        self._tunes = request.spec.recovery == FINETUNE.name
+        self._train = self._images("train") if self._tunes else None
+        test_images = self._images("test")  # None too where one of the others is missing
+        self._exam = Exam(test_images, request.images) if test_images is not None else None
         self._plans: dict[str, PruningPlan] = {}
-        self._dense: Quality | None = None
         self._progress, self._began = Progress(), time.monotonic()
         self._tracker = Tracker(self._planned_steps(), self._tell)
 
@@ -130,18 +145,41 @@ class Comparison:
 
     def test(self) -> None:
         """Accuracy of every row on the test images, after recovery on the calibration images."""
-        if self._test_images is None:
+        if self._exam is None:
             for row in self.report["rows"]:
                 row["accuracy_reason"] = self._no_accuracy
             return
         keep_freed_memory()  # a quarter of the time would go into fresh pages for activations
         self._tracker.begin()
-        self._dense = self._accuracy(self.model.module, self._test_images)
-        add_accuracy(row_of(self.report, DENSE), self._dense, None)
+        dense = self._exam.sit(
+            DENSE, self.model.module, progress=self._tracker.update, should_stop=self._should_stop
+        )
+        add_accuracy(row_of(self.report, DENSE), dense, None)
         self._publish()
-        for method in self._plans:
+        climber = self._climber(self._exam)
+        for method, plan in self._plans.items():
             self._tracker.begin()
-            self._climb(method, self._test_images)
+            climber.climb(row_of(self.report, method), plan, dense)
+
+    def _climber(self, exam: Exam) -> Climber:
+        """What every method recovers with; for fine-tuning, the choice of its precision is made here."""
+        assert self._calibration is not None and self._validation is not None
+        lessons = None
+        if self._train is not None:
+            lessons, self.report["tuning"] = self._workshop.lessons(
+                self.model.module, self._train, self._validation, self.request.tuning
+            )
+        return Climber(
+            self.model,
+            self.request.spec.recovery,
+            self._calibration,
+            self._validation,
+            exam,
+            lessons,
+            self._tracker,
+            self._publish,
+            self._should_stop,
+        )
 
     def time(self) -> None:
         """Latency of every row that has an engine, all interleaved, per batch size."""
@@ -183,7 +221,7 @@ class Comparison:
             conditions=self.report["environment"],
         )
 
-    def _images(self, part: str) -> ImageSet | None:
+    def _images(self, part: str) -> Images | None:
         """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.
 
         Images that can be neither found nor downloaded cost the accuracy, not the latency; a folder that
@@ -192,6 +230,8 @@ class Comparison:
         if self.model.dataset is None or self._no_accuracy:
             return None
         try:
+            if part == "train":
+                return training_images(self.model.dataset, self._folder)
             return load_images(self.model.dataset, part, self._folder)
         except DataError as error:
             if self._folder is not None:
@@ -203,65 +243,23 @@ class Comparison:
         """Every step with its rough cost in seconds."""
         seconds_per_image = sum(layer.macs for layer in self.model.layers) / _MACS_PER_SECOND
         steps = [("Prune", _PLAN_SECONDS)]
-        if self._test_images is not None:
-            available = len(self._test_images)
-            tested = seconds_per_image * min(self.request.images or available, available)
-            rungs = len(rungs_up_to(self.request.spec.recovery))
+        if self._exam is not None:
+            tested = seconds_per_image * len(self._exam)
+            rungs = len(rungs_up_to(self.request.spec.recovery)) - self._tunes
             recovered = seconds_per_image * (len(self._calibration or ()) + VALIDATION_IMAGES)
+            passed = _TRAINING_COST * seconds_per_image * len(self._train or ()) + recovered
             steps.append(("Dense: accuracy", tested))
-            steps += [
-                (f"{PATTERNS[method].title}: recover, accuracy", rungs * (tested + recovered))
-                for method in self.request.pruned_methods
-            ]
+            for method in self.request.pruned_methods:
+                title = PATTERNS[method].title
+                steps.append((f"{title}: recover, accuracy", rungs * (tested + recovered)))
+                if self._tunes:
+                    steps.append((f"{title}: fine-tune", self.request.tuning.epochs * passed + tested))
         calls = 2 * self.request.rounds * (4 + len(self.request.pruned_methods))
         steps += [
             (f"Latency at batch {batch}", _BUILD_SECONDS + min(60.0, calls * batch * seconds_per_image))
             for batch in self.request.batches
         ]
         return steps
-
-    def _climb(self, method: str, images: ImageSet) -> None:
-        """Test every rung of a method's ladder; the row's accuracy is that of the rung kept so far."""
-        row, dense = row_of(self.report, method), self._dense
-        assert self._calibration is not None and self._validation is not None and dense is not None
-        below = dense
-        names = rungs_up_to(self.request.spec.recovery)
-        task = RecoveryTask(
-            self.model,
-            self._plans[method],
-            self.model.module,
-            self._calibration,
-            tell=lambda share: self._on_rung(len(row["ladder"]), share / 2, "recovering"),
-            should_stop=self._should_stop,
-        )
-        for rung in climb(task, top=names[-1], validation=self._validation):
-            done = len(row["ladder"])
-            quality = self._accuracy(
-                rung.module,
-                images,
-                tell=lambda share, done=done: self._on_rung(done, (1 + share) / 2, "testing"),  # type: ignore[misc]
-            )
-            add_rung(row, rung, quality, mcnemar(quality.hits, below.hits) if done else None)
-            if rung.kept:
-                add_accuracy(row, quality, mcnemar(quality.hits, dense.hits))
-            below = quality
-            self._publish()
-
-    def _on_rung(self, index: int, share: float, doing: str) -> None:
-        names = rungs_up_to(self.request.spec.recovery)
-        title = RECOVERIES[names[index]].title
-        self._tracker.update((index + share) / len(names), f"{doing}, {title}")
-
-    def _accuracy(
-        self, module: nn.Module, images: ImageSet, tell: Callable[[float], None] | None = None
-    ) -> Quality:
-        return accuracy(
-            module,
-            images,
-            limit=self.request.images,
-            progress=tell or self._tracker.update,
-            should_stop=self._should_stop,
-        )
 
     def _on_timing(self, event: dict[str, Any]) -> None:
         """Take what the timing process tells."""

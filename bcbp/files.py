@@ -12,14 +12,19 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") el
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Replace `path` by `data` in one step that survives a crash: written beside it, synced, renamed.
+    """Replace `path` by `data`, as `replace_file` does."""
+    replace_file(path, json.dumps(data).encode())
+
+
+def replace_file(path: Path, *parts: bytes | memoryview) -> None:
+    """Replace `path` by `parts` in one step that survives a crash: written beside it, synced, renamed.
 
     One writer per path: the name of the file beside it is fixed, so that a killed writer leaves one at most.
     """
     beside = path.with_name(path.name + ".part")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(data, file)
+        with beside.open("wb") as file:
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
     except OSError:

@@ -29,21 +29,31 @@ def apply_plan(model: LoadedModel, plan: PruningPlan) -> nn.Module:
 def masked_copy(module: nn.Module, plan: PruningPlan | None) -> nn.Module:
     """A copy of `module` in eval mode, without the weights that `plan` removes; None removes nothing.
 
-    Under filter pruning a removed filter vanishes altogether: its bias, and its channel in the batch norms
-    and depth-wise convolutions on its path, are zeroed too, so that the layers behind it read zeros.
     Applying a plan twice is applying it once. Raises SpecError for a layer that `module` does not have.
     """
     masked = copy.deepcopy(module).eval()
-    if plan is None:
-        return masked
-    layers = dict(masked.named_modules())
-    with torch.no_grad():
-        for planned in plan:
-            weight = _planned_weight(layers.get(planned.name), planned)
-            weight.mul_(planned.mask.dense().view_as(weight))
-        if plan.spec.pattern == "filter":
-            _silence_filters(masked, plan)
+    if plan is not None:
+        parameters = dict(masked.named_parameters())
+        with torch.no_grad():
+            for name, removed in removed_parameters(masked, plan).items():
+                parameters[name].masked_fill_(removed, 0)
     return masked
+
+
+def removed_parameters(module: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    """What `plan` removes of the parameters of `module`, by name: bool, in the parameter's shape.
+
+    Under filter pruning a removed filter vanishes altogether: its bias, and its channel in the batch norms
+    and depth-wise convolutions on its path, go too, so that the layers behind it read zeros.
+    Raises SpecError for a layer that `module` does not have.
+    """
+    layers, removed = dict(module.named_modules()), {}
+    for planned in plan:
+        weight = _planned_weight(layers.get(planned.name), planned)
+        removed[f"{planned.name}.weight"] = ~planned.mask.dense().view_as(weight)
+    if plan.spec.pattern == "filter":
+        removed |= _silenced(module, plan)
+    return removed
 
 
 def _planned_weight(layer: nn.Module | None, planned: LayerPlan) -> Tensor:
@@ -60,11 +70,14 @@ def _planned_weight(layer: nn.Module | None, planned: LayerPlan) -> Tensor:
     )
 
 
-def _silence_filters(masked: nn.Module, plan: PruningPlan) -> None:
-    paths = channel_paths(masked)
+def _silenced(module: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    """Every parameter of a removed filter, its own and those of its channel on the way to the next layers."""
+    paths, silenced = channel_paths(module), {}
     for planned in plan:
-        removed = ~planned.mask.rows
-        if removed.any() and planned.name in paths:
-            for name in (planned.name, *paths[planned.name].between):
-                for value in masked.get_submodule(name).parameters(recurse=False):
-                    value[removed] = 0
+        rows = ~planned.mask.rows
+        if rows.any() and planned.name in paths:
+            for affected in (planned.name, *paths[planned.name].between):
+                for name, value in module.get_submodule(affected).named_parameters(recurse=False):
+                    gone = rows.view(-1, *(1,) * (value.ndim - 1)).expand_as(value)
+                    silenced[f"{affected}.{name}"] = gone
+    return silenced

@@ -6,7 +6,8 @@ A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed ov
 "macs" per image and "parameters" of the whole network, "accuracy" {"correct", "total", "interval"} or null
 with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
 "ladder" (its rungs, lowest first), "recovery" (the rung kept) {"name", "title", "seconds"} or null,
- "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
+"curve" (epochs of fine-tuning so far),
+"latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
 "latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
 "wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers", and
 under a latency budget "forecast", the fields of `plan.Forecast`.
@@ -14,6 +15,10 @@ under a latency budget "forecast", the fields of `plan.Forecast`.
 A rung: "name", "title", "accuracy" {"correct", "total", "interval"}, "against_below" (paired test against the
 rung below, null for the lowest), "seconds" it took, "validation" {"correct", "total"}, "kept" (whether it
 is the one that the row's accuracy is of: the best on validation images), "notes".
+
+An epoch of fine-tuning: "number" from 1, "loss" and "accuracy" on training images as they were changed,
+"correct" of "total" validation images, "seconds". How it is done stands in "request"; "tuning" of the report
+has what was found out: {"images", "part", "precision", "device", "processes"}, null without fine-tuning.
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
 filters kept, "target" ratio asked for, "ratio" removed, "engine" and "engine_reason" at the first batch size
@@ -38,6 +43,7 @@ from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.ladder import Rung
+from bcbp.recovery.tuning import Epoch
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE, PruneSpec
 from kernels.measure import CANNOT_TELL
@@ -63,6 +69,7 @@ def new_report(request: CompareRequest, model: LoadedModel, environment: Json) -
         },
         "rows": [],
         "latency": {},
+        "tuning": None,
         "seconds": 0.0,
         "finished": False,
     }
@@ -120,6 +127,7 @@ def _row(method: str, title: str) -> Json:
         "accuracy_vs_dense": None,
         "ladder": [],
         "recovery": None,
+        "curve": [],
         "latency_ms": {},
         "latency_reason": {},
         "speedup": {},
@@ -193,6 +201,10 @@ def add_rung(row: Json, rung: Rung, quality: Quality, paired: PairedTest | None)
     )
     if rung.kept:
         row["recovery"] = {"name": rung.name, "title": title, "seconds": rung.seconds}
+
+
+def add_epoch(row: Json, epoch: Epoch) -> None:
+    row["curve"].append(asdict(epoch))
 
 
 def _accuracy(quality: Quality) -> Json:

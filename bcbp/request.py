@@ -9,6 +9,7 @@ from typing import Any
 from bcbp.errors import ModelError, SpecError
 from bcbp.intake.architectures import MODELS
 from bcbp.planning import METHODS, check_names
+from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, check_device
 from bcbp.spec import DENSE, PruneSpec
 from kernels.measure import MIN_ROUNDS
@@ -22,7 +23,8 @@ MAX_ROUNDS = 1000
 class CompareRequest:
     """Which methods to compare on which model, and how long to look.
 
-    `spec` holds for every method, with its pattern replaced. `batches` are the batch sizes to time, none
+    `spec` holds for every method, with its pattern replaced, and so does `tuning`, where the spec's recovery
+    is "finetune". `batches` are the batch sizes to time, none
     for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
     all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are
     timing rounds. Networks are timed on `device` (see `bcbp.runtime`) in `precision`; accuracy is always that
@@ -32,6 +34,7 @@ class CompareRequest:
     model: str = "sample"
     methods: tuple[str, ...] = (DENSE, "filter", "block", "column", "bcbp")
     spec: PruneSpec = field(default_factory=PruneSpec)
+    tuning: Tuning = field(default_factory=Tuning)
     batches: tuple[int, ...] = (1, 32)
     threads: int | None = None
     images: int | None = None
@@ -76,6 +79,7 @@ class CompareRequest:
             "model": self.model,
             "methods": list(self.methods),
             "spec": self.spec.to_json(),
+            "tuning": self.tuning.to_json(),
             "batches": list(self.batches),
             "threads": self.threads,
             "images": self.images,
@@ -94,6 +98,8 @@ class CompareRequest:
         values = dict(data)
         if "spec" in values:
             values["spec"] = PruneSpec.from_json(values["spec"])
+        if "tuning" in values:
+            values["tuning"] = Tuning.from_json(values["tuning"])
         for name in ("methods", "batches"):
             if name in values:
                 values[name] = tuple(values[name])

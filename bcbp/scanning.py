@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bcbp.data import ImageSet, load_images
+from bcbp.data import Images, load_images
 from bcbp.errors import DataError, SpecError
 from bcbp.evaluation import BATCH, drop_interval
 from bcbp.intake.architectures import load_model
@@ -145,14 +145,14 @@ class _Scanning:
             raise Stopped
 
 
-def _images(model: LoadedModel, part: str, request: SensitivityRequest) -> ImageSet:
+def _images(model: LoadedModel, part: str, request: SensitivityRequest) -> Images:
     if model.dataset is None:
         why = model.note or "there are no images for this model"
         raise SpecError(f"Expected a model with an accuracy to lose; {model.name} has none: {why}")
     return load_images(model.dataset, part, Path(request.data) if request.data else None)
 
 
-def _batches(images: ImageSet, count: int) -> list[Tensor]:
+def _batches(images: Images, count: int) -> list[Tensor]:
     """The first `count` images in batches of one size, but for a smaller rest."""
     if len(images) == 0:
         raise DataError(f"Expected images in the part {images.part}; got none. Check the data.")

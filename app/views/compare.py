@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, controls, findings, services, state, wording
+from app.components.curves import curves
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.findings import Finding
@@ -201,6 +202,7 @@ else:
         results_table(rows, key=f"results_{run.id}_{batch}")
         remarks(rows)
         ladder(rows, key=f"ladder_{run.id}")
+        curves(rows, key=f"curves_{run.id}")
         layers(rows, method)
         downloads(run, method)
 if every_run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import controls, findings, services, state, wording
+from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
@@ -74,6 +75,7 @@ def partial_results(run: RunView[CompareRequest]) -> None:
     rows = findings.findings(report, batch=batch, titles=services.METHOD_TITLES)
     results_table(rows, key=f"live_{run.id}_{batch}")
     ladder(rows, key=f"live_ladder_{run.id}")
+    curves(rows, key=f"live_curves_{run.id}")
 
 
 def live() -> None:

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, models, plan, sensitivity, train, tune
+from bcbp.cli import bench, compare, device, finetune, models, plan, sensitivity, train, tune
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
 COMMANDS: tuple[Command, ...] = (
     compare.COMMAND,
+    finetune.COMMAND,
     plan.COMMAND,
     bench.COMMAND,
     device.COMMAND,

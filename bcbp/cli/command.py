@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from bcbp.intake.architectures import MODELS
 from bcbp.intake.model import LoadedModel
 from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
+from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
+from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, DEVICES, GPU
 from bcbp.spec import PruneSpec
+from bcbp.training import OPTIMIZERS, SCHEDULES
 from kernels.precision import FP16, FP32, PRECISIONS
 
 TILED = ("bcbp", "column", "block")  # methods that keep a layer dense when their tile does not fit it
@@ -46,8 +49,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the images are, if not bundled")
 
 
-def add_spec(parser: argparse.ArgumentParser) -> None:
-    """What to prune and how, in the dashboard's words."""
+def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True) -> None:
+    """What to prune and how, in the dashboard's words; without `recovery` that is not asked for."""
     spec = PruneSpec()
     tiles = ", ".join(map(str, TILE_ROWS))
     parser.add_argument(
@@ -56,7 +59,8 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ratio", type=float, default=spec.ratio, help="share of weights removed, in [0, 1) (%(default)s)"
     )
-    for name, table in (("criterion", CRITERIA), ("allocation", ALLOCATIONS), ("recovery", RECOVERIES)):
+    tables: dict[str, Collection[str]] = {"criterion": CRITERIA, "allocation": ALLOCATIONS}
+    for name, table in (tables | {"recovery": RECOVERIES} if recovery else tables).items():
         choices = ", ".join(table)
         parser.add_argument(
             f"--{name}", default=getattr(spec, name), metavar="NAME", help=f"{choices} (%(default)s)"
@@ -87,15 +91,66 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp") -> PruneSpec:
-    """The spec that the arguments of `add_spec` describe. Raises SpecError."""
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """How to fine-tune: a field of `Tuning` each."""
+    tuning = Tuning()
+    numbers = {
+        "epochs": "passes over the training images",
+        "batch": "images a step, over all processes",
+        "rate": "peak learning rate",
+        "weight-decay": "pull towards zero",
+        "label-smoothing": "share of a label that is spread over all classes",
+        "distill": "share of the loss that follows the dense network's answers, in [0, 1]",
+        "temperature": "softens those answers",
+    }
+    group = parser.add_argument_group("fine-tuning")
+    for name, meaning in numbers.items():
+        default = getattr(tuning, name.replace("-", "_"))
+        flag = "--tune-batch" if name == "batch" else f"--{name}"
+        group.add_argument(flag, type=type(default), default=default, help=f"{meaning} (%(default)s)")
+    for name, choices in (
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+        ("precision", TUNING_PRECISIONS),
+    ):
+        flag = "--tune-precision" if name == "precision" else f"--{name}"
+        group.add_argument(
+            flag,
+            default=getattr(tuning, name),
+            metavar="NAME",
+            help=f"{', '.join(choices)} (%(default)s)",
+        )
+
+
+def tuning_of(chosen: argparse.Namespace) -> Tuning:
+    """The settings that the arguments of `add_tuning` and the seed describe. Raises SpecError."""
+    return Tuning(
+        epochs=chosen.epochs,
+        batch=chosen.tune_batch,
+        rate=chosen.rate,
+        optimizer=chosen.optimizer,
+        schedule=chosen.schedule,
+        weight_decay=chosen.weight_decay,
+        label_smoothing=chosen.label_smoothing,
+        distill=chosen.distill,
+        temperature=chosen.temperature,
+        precision=chosen.tune_precision,
+        seed=chosen.seed,
+    )
+
+
+def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp", *, recovery: str | None = None) -> PruneSpec:
+    """The spec that the arguments of `add_spec` describe; `recovery` where it is no argument.
+
+    Raises SpecError.
+    """
     return PruneSpec(
         pattern=pattern,
         ratio=chosen.ratio,
         tile=chosen.tile,
         criterion=chosen.criterion,
         allocation=chosen.allocation,
-        recovery=chosen.recovery,
+        recovery=recovery or chosen.recovery,
         k_step=chosen.k_step,
         ratios=tuple(sorted(dict(chosen.layer_ratio).items())),
         exclude=tuple(chosen.exclude),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from bcbp.cli.command import (
@@ -13,12 +14,14 @@ from bcbp.cli.command import (
     add_json,
     add_model,
     add_spec,
+    add_tuning,
     check_json,
     check_tile,
     names,
     numbers,
     precision_of,
     spec_of,
+    tuning_of,
     write_json,
 )
 from bcbp.cli.console import Console, Interrupt
@@ -26,10 +29,13 @@ from bcbp.cli.report_text import report_text
 from bcbp.experiment import compare
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.device import hold_device
+from bcbp.jobs.kinds import FINETUNED
 from bcbp.jobs.store import default_root
 from bcbp.planning import METHODS
 from bcbp.progress import Progress
+from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
+from bcbp.team import Team, training_device
 
 INTERRUPTED = 130
 
@@ -45,6 +51,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"out of {', '.join(METHODS)} ({','.join(default.methods)})",
     )
     add_spec(parser)
+    add_tuning(parser)
     parser.add_argument(
         "--batch", type=numbers, default=default.batches, metavar="SIZES", help="batch sizes to time (1,32)"
     )
@@ -62,6 +69,7 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         model=chosen.model,
         methods=chosen.methods,
         spec=spec_of(chosen),
+        tuning=tuning_of(chosen),
         batches=chosen.batch,
         threads=chosen.threads,
         images=chosen.images,
@@ -73,9 +81,13 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    """Compare; whatever ends it, what was found until then is printed and written."""
     check_json(chosen.json)
-    request = request_of(chosen)
+    workshop = Workshop(default_root() / FINETUNED, Team(device=training_device()))
+    return run_comparison(request_of(chosen), json=chosen.json, workshop=workshop)
+
+
+def run_comparison(request: CompareRequest, *, json: Path | None, workshop: Workshop) -> int:
+    """Compare; whatever ends it, what was found until then is printed and written. Gives the exit code."""
     check_tile(load_model(request.model), request.spec, request.pruned_methods)
     console, latest = Console(sys.stderr), _Latest()
 
@@ -91,12 +103,20 @@ def _run(chosen: argparse.Namespace) -> int:
         )
         try:
             with waiting:
-                compare(request, on_event=on_event, should_stop=interrupt.asked, root=default_root())
+                compare(
+                    request,
+                    on_event=on_event,
+                    should_stop=interrupt.asked,
+                    workshop=workshop,
+                    root=default_root(),
+                )
         finally:
             console.close()
             if latest.report is not None:
                 print(report_text(latest.report))
-                write_json(chosen.json, latest.report)
+                if any(row["curve"] for row in latest.report["rows"]):
+                    print(f"checkpoints and the best weights of fine-tuning: {workshop.folder}")
+                write_json(json, latest.report)
     return INTERRUPTED if interrupt.asked() else 0
 
 

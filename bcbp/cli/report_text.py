@@ -16,6 +16,8 @@ def report_text(report: Json) -> str:
     parts = [_sizes(report["rows"])] if report["rows"] else []
     if any(row["ladder"] for row in report["rows"]):
         parts.append(ladder_text(report["rows"]))
+    if report.get("tuning"):
+        parts.append(curve_text(report))
     parts += [latency_text(report, batch) for batch in report["latency"]]
     reasons = _reasons(report["rows"])
     if reasons:
@@ -72,6 +74,33 @@ def _rung_row(method: str, rung: Json) -> list[str]:
         f"+{paired['gained']} -{paired['lost']} images: {paired['verdict']}" if paired else "",
         f"{rung['seconds']:.1f}",
         "kept" if rung["kept"] else "",
+    ]
+
+
+def curve_text(report: Json) -> str:
+    """Every epoch of every method, and what they were trained with."""
+    tuning, asked = report["tuning"], report["request"]["tuning"]
+    header = ["method", "epoch", "loss", "training", "validation", "seconds"]
+    lines = [_epoch_row(row["method"], epoch) for row in report["rows"] for epoch in row["curve"]]
+    return "\n".join(
+        [
+            f"Fine-tuning: {asked['epochs']} epochs of {tuning['images']:,} images, {asked['optimizer']}, "
+            f"{asked['schedule']}, distillation {asked['distill']:g}; {tuning['precision']}; "
+            f"{tuning['processes']} process(es) on {tuning['device']}",
+            table(header, lines),
+        ]
+    )
+
+
+def _epoch_row(method: str, epoch: Json) -> list[str]:
+    right = epoch["correct"] / epoch["total"]
+    return [
+        method,
+        str(epoch["number"]),
+        f"{epoch['loss']:.4f}",
+        f"{epoch['accuracy']:.2%}",
+        f"{right:.2%}",
+        f"{epoch['seconds']:.1f}",
     ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bcbp.bundled import TRAINED, train_sample
 from bcbp.cli.command import Command, add_data, check_json
 from bcbp.errors import SpecError
-from bcbp.training import TRAINED, train_sample
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from bcbp.device_request import DeviceRequest
-from bcbp.experiment import compare
+from bcbp.experiment import OnEvent, ShouldStop, compare
 from bcbp.measuring import measure_device
+from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
 from bcbp.scanning import scan_layers
 from bcbp.sensitivity_request import SensitivityRequest
+from bcbp.team import Team, training_device
 
 Json = dict[str, Any]
 
@@ -38,10 +41,18 @@ class Kind:
     run: Callable[..., object]
 
 
+def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
+    """Beside its report a comparison keeps what it fine-tunes, so that the same one goes on from there."""
+    workshop = Workshop(root / FINETUNED, Team(device=training_device()))
+    compare(request, on_event=on_event, should_stop=should_stop, workshop=workshop, root=root)
+
+
+FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
+
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
-    "compare": Kind(CompareRequest, CompareRequest.from_json, compare),
+    "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
     "device": Kind(DeviceRequest, DeviceRequest.from_json, measure_device),
     "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, scan_layers),
 }

@@ -8,10 +8,11 @@ from typing import Protocol
 
 from torch import nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from bcbp.errors import DataError
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import PruningPlan
+from bcbp.recovery.tuning import Lessons
 from bcbp.table import Entry
 
 
@@ -19,15 +20,17 @@ from bcbp.table import Entry
 class RecoveryTask:
     """What a recovery gets: the original `model`, the `plan`, and calibration images of the training set.
 
-    `start` is the best network of the rungs below, for recoveries that go on from there. `tell` takes the
-    share done; a recovery raises Stopped soon after `should_stop` says so. Nothing here depends on the
-    pattern: every method has the same budget. Raises DataError for the test images.
+    `start` is the best network of the rungs below, for recoveries that go on from there; `lessons` are for
+    those that train. `tell` takes the share done; a recovery raises Stopped soon after `should_stop` says
+    so. Nothing here depends on the pattern: every method has the same budget. Raises DataError for the test
+    images.
     """
 
     model: LoadedModel
     plan: PruningPlan
     start: nn.Module
-    images: ImageSet
+    images: Images
+    lessons: Lessons | None = None
     tell: Callable[[float], None] = lambda _share: None
     should_stop: Callable[[], bool] = lambda: False
 

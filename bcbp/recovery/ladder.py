@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from bcbp.data import ImageSet
+from bcbp.data import Images
 from bcbp.errors import DataError
 from bcbp.evaluation import Quality, accuracy
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.base import RecoveryTask
-
-# Images that rungs are compared on. Rungs that 2000 images cannot tell apart are equally good choices.
-VALIDATION_IMAGES = 2000
+from bcbp.recovery.finetune import VALIDATION_IMAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ def rungs_up_to(top: str) -> tuple[str, ...]:
     return names[: names.index(top) + 1]
 
 
-def climb(task: RecoveryTask, *, top: str, validation: ImageSet) -> Iterator[Rung]:
+def climb(task: RecoveryTask, *, top: str, validation: Images) -> Iterator[Rung]:
     """Every rung up to `top`, as soon as it is done; each starts from the best below it.
 
     The choice is made on `validation` images alone. Raises Stopped; DataError for the test images.

@@ -133,6 +133,14 @@ def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
+def test_a_curve_has_a_line_a_method_that_starts_at_epoch_one() -> None:
+    first, second = charts.curve(
+        [("bcbp", "BCBP", [0.5, 0.4]), ("filter", "Filter", [0.7])], axis="training loss"
+    ).data
+    assert first.x == (1, 2) and first.y == (0.5, 0.4) and second.x == (1,)
+    assert first.name == "BCBP" and first.line.color == charts.method_color("bcbp")
+
+
 def test_the_ladder_has_a_line_a_method_with_its_intervals() -> None:
     steps = [charts.Step("Masked only", 0.1, (0.09, 0.12)), charts.Step("Refit", 0.9, (0.89, 0.905))]
     (line,) = charts.ladder([("bcbp", "BCBP", steps)]).data

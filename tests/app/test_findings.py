@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from app import findings
@@ -9,6 +11,8 @@ from app.components.ladder import lines
 from app.components.results_table import results
 from app.findings import BETTER, COSTLY, NO_CLAIM, UNCLEAR, WAITING, WORSE, Finding
 from app.services import METHOD_TITLES
+from bcbp.recovery.tuning import Epoch
+from bcbp.report import add_epoch
 from bcbp.request import CompareRequest
 from tests.app.stored_runs import report
 
@@ -107,6 +111,16 @@ def test_the_ladder_is_told_rung_by_rung(full: dict[str, object]) -> None:
     assert list(bcbp["Against the rung below"])[1] == "+3100 −100, better (p = 0)"
     assert list(bcbp["Time"]) == ["0.0 s", "2.5 s", "5.0 s"]
     assert "Dense" not in set(told["Method"])
+
+
+def test_the_curve_of_fine_tuning_is_told_epoch_by_epoch(full: dict[str, object]) -> None:
+    made = copy.deepcopy(full)
+    add_epoch(made["rows"][1], Epoch(1, 0.4, 0.9, 1880, 2000, 7.0))  # type: ignore[index]
+    first, *others = rows_of(made)[1:]
+    assert [(epoch.loss, epoch.validation) for epoch in first.curve] == [(0.4, 0.94)]
+    assert all(row.curve == () for row in others)
+    del made["rows"][1]["curve"]  # type: ignore[index]  # of an earlier version
+    assert rows_of(made)[1].curve == ()
 
 
 def test_runs_stored_without_a_ladder_still_open() -> None:

@@ -11,6 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from app import services, state, wording
 from bcbp.intake.architectures import MODELS
+from bcbp.recovery.tuning import Epoch
+from bcbp.report import add_epoch
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
 
@@ -290,6 +292,31 @@ def test_compare_and_run_show_the_recovery_ladder(open_page: Open, home: Path) -
         assert wording.LADDER in [header.value for header in app.subheader]
         tables = [table.value for table in app.dataframe if "Recovery" in table.value]
         assert len(tables) == 1 and len(tables[0]) == 4 * 3  # methods x rungs
+
+
+def test_compare_and_run_draw_fine_tuning_while_it_runs_and_after(open_page: Open, home: Path) -> None:
+    made = report()
+    for number in (1, 2):
+        add_epoch(made["rows"][1], Epoch(number, 0.4 / number, 0.9, 1880 + number, 2000, 7.0))
+    for state_now, page in (("done", "compare"), ("stopped", "run")):
+        run = store_run(home, state_now, made=made)
+        app = healthy(open_page(page, run=run))
+        assert wording.CURVES in [header.value for header in app.subheader]
+        assert wording.CURVES_NOTE in text(app)
+
+
+def test_fine_tuning_is_off_until_it_is_chosen_and_its_epochs_go_along(
+    open_page: Open, queue: RecordedQueue
+) -> None:
+    app = healthy(open_page("run"))
+    assert "run_epochs" not in [field.key for field in app.segmented_control]
+    app.segmented_control(key="run_recovery").set_value("finetune").run()
+    app.segmented_control(key="run_epochs").set_value(5).run()
+    app.toggle(key="run_distill").set_value(True).run()
+    healthy(app).button(key="start").click().run()
+    request = queue.submitted[0]
+    assert request.spec.recovery == "finetune"
+    assert (request.tuning.epochs, request.tuning.distill) == (5, 0.5)
 
 
 def test_the_criterion_of_the_link_ranks_the_columns(open_page: Open) -> None:

@@ -56,6 +56,7 @@ def use_small_model(patch: pytest.MonkeyPatch, *, trained: bool = True) -> Loade
     for module in (experiment, timing):
         patch.setattr(module, "load_model", lambda _name: model)
     patch.setattr(experiment, "load_images", small_images)
+    patch.setattr(experiment, "training_images", lambda dataset, _folder: small_images(dataset, "train"))
     patch.setattr(experiment, "run_timing", time_here)
     patch.delitem(baselines.CPU_FORMS, "compiled")
     assert contestants.dense_candidates is baselines.dense_candidates

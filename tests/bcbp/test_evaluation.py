@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bcbp.data import FASHION_MNIST, ImageSet
-from bcbp.evaluation import accuracy, mcnemar, sign_test, wilson_interval
+from bcbp.evaluation import Exam, accuracy, mcnemar, sign_test, wilson_interval
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
 
 
@@ -38,6 +38,15 @@ def test_a_limit_takes_the_first_images():
     quality = accuracy(BrightestQuarter(), images([0, 1, 2, 3], [0, 1, 9, 9]), limit=2)
     assert (quality.correct, quality.total) == (2, 2)
     assert accuracy(BrightestQuarter(), images([0], [0]), limit=50).total == 1
+
+
+def test_each_network_is_tested_once():
+    exam = Exam(images([0, 1, 2], [0, 9, 2]), 2)
+    assert len(exam) == 2 and exam.sit("dense", BrightestQuarter()).correct == 1
+    assert exam.sit("bcbp: refit", BrightestQuarter()).total == 2
+    with pytest.raises(ValueError, match="tested once, dense has been tested already"):
+        exam.sit("dense", BrightestQuarter())
+    assert len(Exam(images([0], [0]), None)) == len(Exam(images([0], [0]), 5)) == 1
 
 
 def test_progress_and_stop_are_asked_batch_by_batch():

@@ -10,11 +10,13 @@ from bcbp import calibration
 from bcbp.data import CIFAR10, ImageSet
 from bcbp.errors import DataError
 from bcbp.intake.model import LoadedModel, adopt, state_digest
+from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.planning import make_plan
 from bcbp.recovery import RECOVERIES, RecoveryTask, refit
 from bcbp.recovery.ladder import climb, rungs_up_to
+from bcbp.recovery.tuning import Lessons, Tuning
 from bcbp.spec import PruneSpec
 from kernels.measure import Stopped
 
@@ -70,7 +72,8 @@ def plan_of(pattern: str, model: LoadedModel = MODEL, **fields: object) -> Pruni
 
 
 def task_of(plan: PruningPlan, model: LoadedModel = MODEL, **fields: object) -> RecoveryTask:
-    return RecoveryTask(model, plan, model.module, images(), **fields)  # type: ignore[arg-type]
+    lessons = Lessons(images(part="train"), images(part="validation"), Tuning(epochs=1, batch=16))
+    return RecoveryTask(model, plan, apply_plan(model, plan), images(), lessons, **fields)  # type: ignore[arg-type]
 
 
 def distance(module: nn.Module, model: LoadedModel = MODEL) -> float:
@@ -101,7 +104,7 @@ def test_refitted_weights_come_nearer_to_the_original_than_masked_ones(pattern: 
     assert distance(refitted) < distance(raw)
 
 
-@pytest.mark.parametrize("recovery", ["none", "refit"])
+@pytest.mark.parametrize("recovery", ["none", "refit", "finetune"])
 def test_a_filter_that_is_gone_gives_nothing_after_recovery(recovery: str) -> None:
     plan = plan_of("filter")
     removed = ~plan["inner"].mask.rows
@@ -169,13 +172,13 @@ def test_batchnorm_statistics_become_those_of_the_images() -> None:
     assert norm.momentum == 0.1
 
 
-@pytest.mark.parametrize("name", ["batchnorm", "refit"])
+@pytest.mark.parametrize("name", ["batchnorm", "refit", "finetune"])
 def test_a_recovery_stops_when_it_is_asked_to(name: str) -> None:
     with pytest.raises(Stopped):
         RECOVERIES[name].apply(task_of(plan_of("bcbp"), should_stop=lambda: True))
 
 
-@pytest.mark.parametrize("name", ["batchnorm", "refit"])
+@pytest.mark.parametrize("name", ["batchnorm", "refit", "finetune"])
 def test_a_recovery_tells_how_far_it_is(name: str) -> None:
     told: list[float] = []
     RECOVERIES[name].apply(task_of(plan_of("bcbp"), tell=told.append))

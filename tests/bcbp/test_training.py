@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from bcbp import data, training
+from bcbp import augmentation, bundled, data, training
 from bcbp.errors import DataError, ModelError
 from bcbp.intake.residual import ResidualNet, cifar_resnet20, sample_net
 
-RECIPE = training.Recipe(epochs=2, batch=16, peak_rate=0.05, crop=1)
+RECIPE = training.Recipe(epochs=2, batch=16, peak_rate=0.05)
 
 
 def tiny() -> nn.Module:
@@ -34,27 +34,27 @@ def weights(model: nn.Module) -> torch.Tensor:
 
 
 def test_the_same_seed_gives_the_same_weights(images: data.ImageSet, tmp_path: Path) -> None:
-    first = training.train(tiny, images, RECIPE, checkpoint=tmp_path / "a.pt")
-    second = training.train(tiny, images, RECIPE, checkpoint=tmp_path / "b.pt")
+    first = bundled.train(tiny, images, RECIPE, checkpoint=tmp_path / "a.pt")
+    second = bundled.train(tiny, images, RECIPE, checkpoint=tmp_path / "b.pt")
     torch.testing.assert_close(weights(first), weights(second), rtol=1e-3, atol=1e-3)
 
 
 def test_a_stopped_training_goes_on_where_it_was(
     images: data.ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = training.train(tiny, images, RECIPE, checkpoint=tmp_path / "whole.pt")
-    batches, epochs = training._batches, []
+    whole = bundled.train(tiny, images, RECIPE, checkpoint=tmp_path / "whole.pt")
+    epoch, epochs = training.Training.epoch, []
 
-    def stop_in_the_second_epoch(given: data.ImageSet, recipe: training.Recipe, epoch: int):  # type: ignore[no-untyped-def]
-        epochs.append(epoch)
+    def stop_in_the_second_epoch(self: training.Training, number: int, **options: object):  # type: ignore[no-untyped-def]
+        epochs.append(number)
         if epochs == [0, 1]:
             raise KeyboardInterrupt
-        return batches(given, recipe, epoch)
+        return epoch(self, number, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "_batches", stop_in_the_second_epoch)
+    monkeypatch.setattr(training.Training, "epoch", stop_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
-        training.train(tiny, images, RECIPE, checkpoint=tmp_path / "part.pt")
-    resumed = training.train(tiny, images, RECIPE, checkpoint=tmp_path / "part.pt")
+        bundled.train(tiny, images, RECIPE, checkpoint=tmp_path / "part.pt")
+    resumed = bundled.train(tiny, images, RECIPE, checkpoint=tmp_path / "part.pt")
     assert epochs == [0, 1, 1]
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=1e-3, atol=1e-3)
 
@@ -72,7 +72,7 @@ def test_the_rate_rises_once_and_falls_to_zero() -> None:
 def test_augmentation_shifts_and_mirrors_but_invents_nothing() -> None:
     image = torch.zeros(200, 1, 9, 9, dtype=torch.uint8)
     image[:, :, 4, 4] = 7
-    moved = training.augment(image, 2, torch.Generator().manual_seed(1))
+    moved = augmentation.augment(image, 2, torch.Generator().manual_seed(1))
     assert moved.shape == image.shape
     assert (moved.flatten(1).sum(1) == 7).all()
     assert len(moved.flatten(1).argmax(1).unique()) == 25
@@ -93,10 +93,10 @@ def test_the_models_have_the_size_their_cards_say(build, low: float, high: float
 
 def test_bad_requests_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="got 'resnet18'"):
-        training.train_sample("resnet18")
+        bundled.train_sample("resnet18")
     with pytest.raises(DataError, match=r"cifar10_train\.npz"):
-        training.train_sample("cifar-resnet20", data=tmp_path)
+        bundled.train_sample("cifar-resnet20", data=tmp_path)
     with pytest.raises(DataError, match="train-images-idx3-ubyte"):
-        training.train_sample("sample", data=tmp_path)
+        bundled.train_sample("sample", data=tmp_path)
     with pytest.raises(DataError, match="got 'tset'"):
         data.load_images(data.FASHION_MNIST, "tset")

@@ -1,0 +1,30 @@
+"""How fine-tuning goes: loss and validation accuracy over the epochs, while it runs and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import charts, controls, wording
+from app.findings import Finding
+
+
+def curves(rows: Sequence[Finding], *, key: str) -> None:
+    """Two charts of every method that has an epoch; nothing where none has."""
+    tuned = [row for row in rows if row.curve]
+    if not tuned:
+        return
+    st.subheader(wording.CURVES)
+    losses = [(row.method, row.title, [epoch.loss for epoch in row.curve]) for row in tuned]
+    right = [(row.method, row.title, [100 * epoch.validation for epoch in row.curve]) for row in tuned]
+    loss, accuracy = st.columns(2)
+    with loss:
+        controls.show_chart(
+            charts.curve(losses, axis="training loss"), key=f"{key}_loss", alt=wording.LOSS_ALT
+        )
+    with accuracy:
+        controls.show_chart(
+            charts.curve(right, axis="validation accuracy, %"), key=f"{key}_right", alt=wording.VALIDATION_ALT
+        )
+    st.caption(wording.CURVES_NOTE)

@@ -1,0 +1,101 @@
+"""`python -m bcbp finetune`: plan, recover, fine-tune and test; alone, or with torchrun in many processes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from pathlib import Path
+
+from bcbp.cli.command import (
+    Command,
+    add_data,
+    add_json,
+    add_model,
+    add_spec,
+    add_tuning,
+    check_json,
+    spec_of,
+    tuning_of,
+)
+from bcbp.cli.compare import run_comparison
+from bcbp.cli.console import Console, Interrupt
+from bcbp.data import training_images
+from bcbp.image_folder import with_image_folder
+from bcbp.intake.architectures import load_model
+from bcbp.jobs.kinds import FINETUNED
+from bcbp.jobs.store import default_root
+from bcbp.recovery import FINETUNE
+from bcbp.recovery.finetune import follow, release
+from bcbp.recovery.workshop import Workshop
+from bcbp.request import CompareRequest
+from bcbp.spec import DENSE
+from bcbp.team import Team, joined
+
+LEADER_LOST = 1
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("--method", default="bcbp", metavar="NAME", help="how to prune (%(default)s)")
+    add_spec(parser, recovery=False)
+    add_tuning(parser)
+    parser.add_argument("--images", type=int, help="test on this many images only (all)")
+    parser.add_argument("--threads", type=int, help="threads of each process (torch's own choice)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="where checkpoints and weights are kept; the same command goes on from there (the run store)",
+    )
+    add_data(parser)
+    add_json(parser)
+
+
+def request_of(chosen: argparse.Namespace) -> CompareRequest:
+    """What the arguments ask for: one method, every rung, no timing. Raises SpecError, ModelError."""
+    return CompareRequest(
+        model=chosen.model,
+        methods=(DENSE, chosen.method),
+        spec=spec_of(chosen, recovery=FINETUNE.name),
+        tuning=tuning_of(chosen),
+        batches=(),
+        threads=chosen.threads,
+        images=chosen.images,
+        data=str(chosen.data) if chosen.data else None,
+    )
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    check_json(chosen.json)
+    request = request_of(chosen)
+    with joined() as team:
+        if not team.leads:
+            return _follow(request, team, chosen.data)
+        folder = chosen.checkpoint or default_root() / FINETUNED
+        code = run_comparison(request, json=chosen.json, workshop=Workshop(folder, team))
+        release(team)
+        return code
+
+
+def _follow(request: CompareRequest, team: Team, folder: Path | None) -> int:
+    """Train along; the first process alone prints, writes and says when to stop."""
+    model = with_image_folder(load_model(request.model), folder)
+    if model.dataset is None:
+        return 0  # the first process says so
+    train = training_images(model.dataset, folder)
+    with Interrupt(Console(io.StringIO())):
+        try:
+            follow(team, model, train)
+        except RuntimeError:  # the first process is gone, and has said why
+            os._exit(LEADER_LOST)  # leaving the team in good order would wait for it
+    return 0
+
+
+COMMAND = Command(
+    name="finetune",
+    summary="Prune a model, recover it rung by rung, fine-tune it with its zeros frozen, and test it once.",
+    example="python -m bcbp finetune --model sample --tile 32 --ratio 0.7 --epochs 5 --json out.json",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,121 @@
+"""ImageNet-style folders: parts that do not overlap, classes in a stated order, a sentence for a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from bcbp.data import load_images
+from bcbp.errors import DataError
+from bcbp.image_folder import FolderImages, image_folder, with_image_folder
+from bcbp.intake.model import LoadedModel, adopt
+
+CLASSES = ("n01", "n02", "n10")
+SHAPE = (3, 16, 16)
+
+
+def write_folder(folder: Path, *, train: int = 20, val: int = 6, classes: tuple[str, ...] = CLASSES) -> Path:
+    """Images of one colour per class, with noise, of several sizes."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", val)):
+        for label, name in enumerate(classes):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 60, (20 + index % 3, 24, 3), dtype=np.uint8)
+                pixels[..., label % 3] += 180
+                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
+    return folder
+
+
+def model_of(classes: int = 3) -> LoadedModel:
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+    )
+    return adopt(layers, name="mine", input_shape=SHAPE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("made"))
+
+
+def test_the_parts_do_not_overlap_and_val_is_the_test_part(folder: Path) -> None:
+    dataset = image_folder(folder, SHAPE)
+    parts = {part: load_images(dataset, part) for part in ("train", "calibration", "validation", "test")}
+    assert {part: len(images) for part, images in parts.items()} == {
+        "train": 54, "calibration": 54, "validation": 6, "test": 18,
+    }  # fmt: skip
+    paths = {part: set(images.paths) for part, images in parts.items()}  # type: ignore[attr-defined]
+    assert not paths["train"] & paths["validation"] and paths["calibration"] <= paths["train"]
+    assert all(path.parts[-3] == "val" for path in paths["test"])
+
+
+def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> None:
+    images = load_images(image_folder(folder, SHAPE), "test")
+    inputs = images.inputs()
+    assert inputs.shape == (18, *SHAPE) and inputs.is_contiguous(memory_format=torch.channels_last)
+    assert inputs.mean((2, 3)).argmax(1).equal(images.labels)
+    assert images.head(4).inputs().equal(images.inputs(0, 4)) and len(images.head(100)) == 18
+    assert len(set(images.labels[:6].tolist())) > 1
+    assert images.inputs(5, 5).shape == (0, *SHAPE)
+
+
+def test_training_images_are_random_parts_the_same_for_the_same_seed_and_share(folder: Path) -> None:
+    images, chosen = load_images(image_folder(folder, SHAPE), "train"), torch.arange(8)
+
+    def drawn(seed: int, share: slice) -> torch.Tensor:
+        return images.training_inputs(chosen, torch.Generator().manual_seed(seed), share)
+
+    whole = drawn(0, slice(None))
+    assert drawn(0, slice(None)).equal(whole)
+    assert torch.cat([drawn(0, slice(0, 4)), drawn(0, slice(4, 8))]).equal(whole)
+    assert not drawn(1, slice(None)).equal(whole)
+    assert whole.mean((2, 3)).argmax(1).equal(images.labels[chosen])
+
+
+def test_a_model_gets_the_folder_and_the_class_order_is_said(folder: Path) -> None:
+    model = with_image_folder(model_of(), folder)
+    assert model.dataset is not None and model.dataset.classes == CLASSES
+    assert model.note == "Classes in the sorted order of their folders: 0 is n01, 2 is n10."
+    assert with_image_folder(model, folder) is model
+    assert with_image_folder(model_of(), None).dataset is None
+
+
+def test_grey_models_get_grey_images(folder: Path) -> None:
+    images = load_images(image_folder(folder, (1, 16, 16)), "test")
+    assert isinstance(images, FolderImages) and images.inputs(0, 2).shape == (2, 1, 16, 16)
+
+
+def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Expected a folder train in .*found none\.$"):
+        image_folder(tmp_path, SHAPE)
+    with pytest.raises(
+        DataError, match=r"Expected 5 class folders in .*train, one for each output of mine; got 3\.$"
+    ):
+        with_image_folder(model_of(5), folder)
+    odd = write_folder(tmp_path / "odd", train=1, val=1)
+    (odd / "val" / "n02").rename(odd / "val" / "n03")
+    with pytest.raises(DataError, match=r"the same classes in train/ and val/ .*'n02' is in one only\.$"):
+        image_folder(odd, SHAPE)
+    for path in (odd / "train" / "n01").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"Expected folders of images in .*train, one for each class: .*n01"):
+        image_folder(odd, SHAPE)
+    dataset = image_folder(folder, SHAPE)
+    with pytest.raises(DataError, match="are read as needed"):
+        dataset.read(True, None)
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "made", train=1, val=1, classes=("a",))
+    (made / "val" / "a" / "0.png").write_bytes(b"not an image")
+    images = load_images(image_folder(made, SHAPE), "test")
+    with pytest.raises(
+        DataError, match=r"Expected an image that can be read; .*0\.png cannot \(Unidentified"
+    ):
+        images.inputs()
