@@ -146,7 +146,7 @@ def _budget(edited: Edits) -> float:
     """Milliseconds that all layers may take together, within what was measured."""
     scope = state.scope()
     spec = state.spec(edited, method=scope.method, layers=layer_names())
-    reach = services.reach(scope.model, spec)
+    reach = services.reach(scope.model, spec, state.data_folder())
     assert reach is not None, "the batch size is one of those measured"
     low, high, step = wording.slider_range(reach.least_ms, reach.dense_ms)
     if low >= high:

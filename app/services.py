@@ -120,12 +120,12 @@ def _version(spec: PruneSpec, known: Measured) -> str:
     return f"{times} {scan.key.id} {len(scan.rows)}" if scan is not None else f"{times}"
 
 
-def reach(name: str, spec: PruneSpec) -> Reach | None:
+def reach(name: str, spec: PruneSpec, folder: str | None = None) -> Reach | None:
     """Which latency budgets can be met; None where nothing is measured at that batch size."""
     known = measured(name, spec)
     if known.times is None or not known.times.dense:
         return None
-    return planner(name, spec.criterion, spec.tile).reach(spec, known)
+    return planner(name, spec.criterion, spec.tile, folder).reach(spec, known)
 
 
 def timed_batches(name: str, tile: int) -> tuple[int, ...]:

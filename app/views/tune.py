@@ -142,10 +142,14 @@ def sensitivity() -> None:
         return
     label = wording.scan_label(services.METHOD_TITLES[scope.method], scope.tile)
     if st.button(label, icon=":material/troubleshoot:", key="scan"):
-        criterion = controls.current_edits().criterion
-        services.submit(
-            SensitivityRequest(model=scope.model, pattern=scope.method, criterion=criterion, tile=scope.tile)
+        wanted = SensitivityRequest(
+            model=scope.model,
+            pattern=scope.method,
+            criterion=controls.current_edits().criterion,
+            tile=scope.tile,
+            data=state.data_folder(),
         )
+        services.submit(wanted)
         st.rerun()
     st.caption(wording.SCAN_NOTE)
     if last is not None:

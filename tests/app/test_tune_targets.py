@@ -154,6 +154,14 @@ def test_a_scan_is_asked_for_found_again_and_stopped(open_page: Open, queue: Rec
     assert wording.STATE_WORDS["stopped"] in text(healthy(again))
 
 
+def test_a_folder_named_on_run_holds_for_scans(open_page: Open, queue: RecordedQueue) -> None:
+    app = open_page("run")
+    app.text_input(key="run_data").set_value("my/images").run()
+    app.switch_page("views/tune.py").run()
+    app.button(key="scan").click().run()
+    assert queue.submitted[0].data == "my/images"
+
+
 def test_rows_of_a_running_scan_reach_the_table(open_page: Open, home: Path, queue: RecordedQueue) -> None:
     scan, store = scan_of(load_model("sample")), ScanStore(home)
     app = open_page("tune")
