@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bcbp.calibration import IMAGES
 from bcbp.contestants import NO_ENGINE
 from bcbp.data import ImageSet, load_images
 from bcbp.errors import DataError
@@ -181,7 +182,7 @@ class Comparison:
             available = len(self._test_images)
             tested = seconds_per_image * min(self.request.images or available, available)
             rungs = len(rungs_up_to(self.request.spec.recovery))
-            recovered = seconds_per_image * (len(self._calibration or ()) + VALIDATION_IMAGES)
+            recovered = seconds_per_image * (IMAGES + VALIDATION_IMAGES)
             steps.append(("Dense: accuracy", tested))
             steps += [
                 (f"{PATTERNS[method].title}: recover, accuracy", rungs * (tested + recovered))
