@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from bcbp.calibration import IMAGES
 from bcbp.climbing import Climber
 from bcbp.data import Images, load_images, training_images
 from bcbp.errors import DataError
@@ -246,7 +247,7 @@ class Comparison:
         if self._exam is not None:
             tested = seconds_per_image * len(self._exam)
             rungs = len(rungs_up_to(self.request.spec.recovery)) - self._tunes
-            recovered = seconds_per_image * (len(self._calibration or ()) + VALIDATION_IMAGES)
+            recovered = seconds_per_image * (IMAGES + VALIDATION_IMAGES)
             passed = _TRAINING_COST * seconds_per_image * len(self._train or ()) + recovered
             steps.append(("Dense: accuracy", tested))
             for method in self.request.pruned_methods:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from bcbp.calibration import IMAGES
 from bcbp.masking import apply_plan
 from bcbp.norms import keeps_statistics, re_estimating
 from bcbp.recovery.base import Recovered, RecoveryTask
 from kernels.measure import Stopped
 
 # Large enough that the variance of a channel is stable; the mean over all batches is taken anyway.
-_BATCH = 250
+_BATCH = 256
 
 
 def norm_layers(module: nn.Module) -> dict[str, nn.Module]:
@@ -46,14 +47,15 @@ class BatchNormRecovery:
 
 
 def _run(module: nn.Module, task: RecoveryTask) -> None:
-    """Every image once, in batches of one size, so that each counts the same; a smaller rest is left out."""
-    batch = min(_BATCH, len(task.images))
+    """The images of the refit once, in batches of one size, so that each counts the same."""
+    images = task.images.head(IMAGES)
+    batch = min(_BATCH, len(images))
     with torch.no_grad():
-        for start in range(0, len(task.images) - batch + 1, batch):
+        for start in range(0, len(images) - batch + 1, batch):
             if task.should_stop():
                 raise Stopped
-            module(task.images.inputs(start, start + batch))
-            task.tell((start + batch) / len(task.images))
+            module(images.inputs(start, start + batch))
+            task.tell((start + batch) / len(images))
 
 
 BATCHNORM = BatchNormRecovery()

@@ -19,7 +19,7 @@ from bcbp.walk import called_once, waiting_bytes, walk
 _BATCH = 128
 # Values of all images wait between two operations, of the original and of the pruned network.
 _WAITING_BYTES = 2 * 1024**3
-# Single weights need a factorisation per row: this many multiply-adds take about a minute on two cores.
+# Single weights need a factorisation per row. An estimate, not measured: about a minute on two cores.
 _MOST_WORK = 2e12
 
 

@@ -147,7 +147,8 @@ def test_back_does_not_trap(open_screen: Make) -> None:
 def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
     screen = open_screen().open("run")
     screen.page.get_by_role("button", name="Run: dense and 4 methods").click()
-    stop = screen.page.get_by_role("button", name="Stop")
+    # Ours: while a page is computed, Streamlit shows a Stop of its own in the header.
+    stop = screen.page.get_by_test_id("stButton").get_by_role("button", name="Stop")
     stop.wait_for(timeout=15_000)
     screen.page.wait_for_function("location.search.includes('run=')")
     screen.page.reload()
