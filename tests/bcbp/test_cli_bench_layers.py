@@ -189,7 +189,7 @@ def test_a_part_that_is_none_is_refused(text: str, capsys) -> None:
     [
         ("bench layers --device cuda", "can measure on cuda; torch sees no NVIDIA GPU"),
         ("bench ceilings --device cuda", "can measure on cuda; torch sees no NVIDIA GPU"),
-        ("bench layers --precision fp16", "Expected --precision fp32 on the CPU; got fp16"),
+        ("bench layers --precision fp16", "Expected fp32 on device cpu, its engines know no other; got fp16"),
         ("bench planning --device cuda", "Expected --device cpu for planning; got cuda"),
         ("bench layers --methods magic", "Expected methods out of bcbp"),
     ],

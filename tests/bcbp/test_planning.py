@@ -102,7 +102,10 @@ def test_a_ratio_becomes_weights_by_the_formula_of_the_method(total: int, ratio:
             PruneSpec(allocation="equal"),
             r"Expected as allocation one of uniform, global, sens.* got 'equal'",
         ),
-        (PruneSpec(recovery="magic"), r"Expected as recovery one of none, batchnorm, refit; got 'magic'"),
+        (
+            PruneSpec(recovery="magic"),
+            r"Expected as recovery one of none, batchnorm, refit, finetune; got 'magic'",
+        ),
         (PruneSpec(exclude=("conv9",)), r"Expected a layer of small \(conv1, fc.*got 'conv9'"),
         (PruneSpec(ratios=(("bn1", 0.5),)), r"bn1 is not: BatchNorm2d is not a convolution"),
         (PruneSpec(ratios=(("fc", 0.5),), exclude=("fc",)), r"not both, for fc"),
