@@ -288,7 +288,8 @@ def test_a_measured_passport_is_shown_written_and_read_by_another_machine(capsys
     assert main(["device", "--import", str(path)]) == 0
     out = capsys.readouterr().out
     assert "Imported" in out and "0.75" in out
-    (stored,) = PassportStore(tmp_path / "elsewhere").others(environment())
+    store = PassportStore(tmp_path / "elsewhere", recorded=tmp_path / "nothing recorded")
+    (stored,) = store.others(environment())
     assert stored.origin == "imported"
 
 
