@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,10 +18,7 @@ from bcbp.plan import PruningPlan
 from bcbp.runtime import Runtime
 from bcbp.surgery import shrink
 from kernels.engines import engine
-from kernels.measure import measure
-
-# Enough to find the fastest of a few forms of one network.
-_SCOUT_ROUNDS = 3
+from kernels.measure import fastest
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +71,8 @@ def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Ru
     if not candidates:
         raise Declined(f"no form of the smaller network runs here: {dict(declined)}")
     runs = {one.name: one.run for one in candidates}
-    best = fastest({name: partial(run, x) for name, run in runs.items()}, runtime)
+    with torch.no_grad():
+        best = fastest({name: partial(run, x) for name, run in runs.items()}, timer=runtime.timer())
     layers = tuple(LayerRun(layer.name, DENSE, "physically smaller, runs dense") for layer in plan)
     return Contestant(plan.spec.pattern, runs[best], f"dense ({best}), physically smaller", layers)
 
@@ -83,14 +81,6 @@ def _dense_forms(
     module: nn.Module, x: Tensor, runtime: Runtime
 ) -> tuple[tuple[DenseCandidate, ...], tuple[tuple[str, str], ...]]:
     return dense_candidates(module, forms=runtime.forms, input_shape=tuple(x.shape[1:]), batch=len(x))
-
-
-def fastest(runs: Mapping[str, Callable[[], object]], runtime: Runtime) -> str:
-    """The name of the fastest of `runs` after a few rounds."""
-    baseline = next(iter(runs))
-    with torch.no_grad():
-        scouted = measure(dict(runs), baseline=baseline, rounds=_SCOUT_ROUNDS, timer=runtime.timer())
-    return min(runs, key=lambda name: scouted[name].median)
 
 
 def engine_label(layers: tuple[LayerRun, ...], plan: PruningPlan) -> str:

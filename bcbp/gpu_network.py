@@ -25,15 +25,13 @@ from kernels.gpu.choice import Choice
 from kernels.gpu.clock import GpuTimer
 from kernels.gpu.operators import VENDOR
 from kernels.gpu.program import Program
-from kernels.measure import measure
+from kernels.measure import fastest
 from kernels.precision import FP32, Precision, torch_products
 from kernels.testing import network_tolerance
 
 TRITON = "triton"
 # Buffers and graphs of so many batch sizes or resolutions are kept; a further one ends the oldest.
 _KEPT_PROGRAMS = 4
-# Enough to find the fastest of a few forms of one network.
-_SCOUT_ROUNDS = 3
 
 
 class GpuNetwork(nn.Module):
@@ -102,9 +100,9 @@ class GpuNetwork(nn.Module):
         if not timed:
             return candidates[0].run
         x = torch.randn(shape, device=self.device)
-        runs = {one.name: partial(one.run, x) for one in candidates}
-        times = measure(runs, baseline=candidates[0].name, rounds=_SCOUT_ROUNDS, timer=GpuTimer(graph=False))
-        return min(candidates, key=lambda one: times[one.name].median).run
+        runs = {one.name: one.run for one in candidates}
+        calls = {name: partial(run, x) for name, run in runs.items()}
+        return runs[fastest(calls, timer=GpuTimer(graph=False))]
 
     def _layer_names(self) -> list[str]:
         return [name for name, child in self._masked.named_modules() if isinstance(child, Layer)]

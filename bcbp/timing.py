@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bcbp.contestants import Contestant, dense_contestants, fastest, pruned_contestant
+from bcbp.contestants import Contestant, dense_contestants, pruned_contestant
 from bcbp.errors import ModelError
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
@@ -27,7 +27,7 @@ from bcbp.runtime import Runtime
 from bcbp.runtime import runtime as runtime_of
 from bcbp.timing_child import Emit, serve
 from kernels.device import load_average
-from kernels.measure import CONTROL, Measurement, Speedup, compare, measure
+from kernels.measure import CONTROL, Measurement, Speedup, compare, fastest, measure
 from kernels.memory import keep_freed_memory
 
 Tell = Callable[[float, str], None]
@@ -130,7 +130,7 @@ def _measure(
         runs = dense | {one.name: partial(one.run, x) for one in contest.methods}
         return measure(
             runs,
-            baseline=fastest(dense, runtime),
+            baseline=fastest(dense, timer=runtime.timer()),
             rounds=rounds,
             limit_seconds=_LIMIT_SECONDS,
             progress=on_round,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ import torch
 
 from bcbp.benchmarks import planning_rows
 from bcbp.cli import bench_layers
+from bcbp.cli.alone import alone
 from bcbp.cli.bench_layers import split
 from bcbp.cli.command import (
     Command,
@@ -22,14 +22,12 @@ from bcbp.cli.command import (
     precision_of,
     shares,
 )
-from bcbp.cli.console import Console, Interrupt
+from bcbp.cli.console import Console
 from bcbp.cli.record import Record
 from bcbp.cli.report_text import latency_text, machine_text
 from bcbp.cli.table import table
 from bcbp.errors import SpecError
 from bcbp.experiment import compare
-from bcbp.jobs.device import hold_device
-from bcbp.jobs.store import default_root
 from bcbp.request import CompareRequest
 from bcbp.runtime import CPU
 from bcbp.spec import DENSE, PruneSpec
@@ -59,18 +57,14 @@ def _run(chosen: argparse.Namespace) -> int:
     check_json(chosen.json)
     _check_device(chosen)
     requests_of(chosen)  # refuses what is out of range, whichever benchmark it is for
-    console = Console(sys.stderr)
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
     record = Record(chosen.json, chosen.what, environment())
-    with Interrupt(console) as interrupt:
-        wait = "waiting for another measurement on this machine to end"
-        alone = hold_device(default_root(), on_wait=lambda: console.say(wait), give_up=interrupt.asked)
+    with alone() as (console, interrupt):
         try:
-            with alone:
-                if interrupt.asked():  # while waiting
-                    raise Stopped
-                BENCHMARKS[chosen.what](chosen, record, console, interrupt.asked)
+            if interrupt.asked():  # while waiting
+                raise Stopped
+            BENCHMARKS[chosen.what](chosen, record, console, interrupt.asked)
         except Stopped:
             console.say("stopped")
         finally:

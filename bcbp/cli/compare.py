@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from bcbp.cli.alone import alone
 from bcbp.cli.command import (
     Command,
     add_data,
@@ -24,11 +24,9 @@ from bcbp.cli.command import (
     tuning_of,
     write_json,
 )
-from bcbp.cli.console import Console, Interrupt
 from bcbp.cli.report_text import report_text
 from bcbp.experiment import compare
 from bcbp.intake.architectures import load_model
-from bcbp.jobs.device import hold_device
 from bcbp.jobs.kinds import FINETUNED
 from bcbp.jobs.store import default_root
 from bcbp.planning import METHODS
@@ -89,27 +87,21 @@ def _run(chosen: argparse.Namespace) -> int:
 def run_comparison(request: CompareRequest, *, json: Path | None, workshop: Workshop) -> int:
     """Compare; whatever ends it, what was found until then is printed and written. Gives the exit code."""
     check_tile(load_model(request.model), request.spec, request.pruned_methods)
-    console, latest = Console(sys.stderr), _Latest()
+    latest = _Latest()
+    with alone() as (console, interrupt):
 
-    def on_event(progress: Progress, report: dict[str, Any] | None) -> None:
-        latest.take(report)
-        console.show(progress)
+        def on_event(progress: Progress, report: dict[str, Any] | None) -> None:
+            latest.take(report)
+            console.show(progress)
 
-    with Interrupt(console) as interrupt:
-        waiting = hold_device(
-            default_root(),
-            on_wait=lambda: console.say("waiting for another measurement on this machine to end"),
-            give_up=interrupt.asked,
-        )
         try:
-            with waiting:
-                compare(
-                    request,
-                    on_event=on_event,
-                    should_stop=interrupt.asked,
-                    workshop=workshop,
-                    root=default_root(),
-                )
+            compare(
+                request,
+                on_event=on_event,
+                should_stop=interrupt.asked,
+                workshop=workshop,
+                root=default_root(),
+            )
         finally:
             console.close()
             if latest.report is not None:

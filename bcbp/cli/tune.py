@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from itertools import product
 
 import torch
 
+from bcbp.cli.alone import alone
 from bcbp.cli.bench_layers import check_device
 from bcbp.cli.command import Command, add_json, add_model, check_json, numbers, shares, write_json
-from bcbp.cli.console import Console, Interrupt
+from bcbp.cli.console import Console
 from bcbp.cli.table import table
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
-from bcbp.jobs.device import hold_device
-from bcbp.jobs.store import default_root
 from bcbp.planning import check_names, make_plan
 from bcbp.progress import Progress
 from bcbp.request import MAX_BATCH, check_whole
@@ -51,15 +49,11 @@ def _run(chosen: argparse.Namespace) -> int:
         return 0
     specs, model = _specs(chosen), load_model(chosen.model)
     check_device(GPU)
-    console = Console(sys.stderr)
-    with Interrupt(console) as interrupt:
-        wait = "waiting for another measurement on this machine to end"
-        alone = hold_device(default_root(), on_wait=lambda: console.say(wait), give_up=interrupt.asked)
+    with alone() as (console, interrupt):
         rows: list[list[str]] = []
         try:
-            with alone:
-                for spec, batch in product(specs, chosen.batch):
-                    rows += _tune(chosen, model, spec, batch=batch, console=console, asked=interrupt.asked)
+            for spec, batch in product(specs, chosen.batch):
+                rows += _tune(chosen, model, spec, batch=batch, console=console, asked=interrupt.asked)
         except Stopped:
             console.say("stopped; what was measured is remembered")
         finally:
