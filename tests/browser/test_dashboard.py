@@ -204,7 +204,7 @@ def test_signs_and_numbers_of_the_map_fit_their_cells(open_screen: Make, size: s
 def test_a_measurement_of_the_device_survives_reload_stops_and_keeps_its_layers(open_screen: Make) -> None:
     screen = open_screen("laptop").open("device", "model=cifar-resnet20&tile=16")
     screen.page.get_by_role("button", name=wording.measure_label("cifar-resnet20", 16)).click()
-    stop = screen.page.get_by_role("button", name="Stop")
+    stop = screen.page.get_by_test_id("stButton").get_by_role("button", name="Stop")
     stop.wait_for(timeout=30_000)
     screen.page.reload()
     stop.wait_for(timeout=30_000)
