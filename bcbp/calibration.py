@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bcbp.channels import before_norms
-from bcbp.data import Images, load_images
+from bcbp.data import Images, drawn, load_images
 from bcbp.errors import SpecError
 from bcbp.geometry import geometry_of
 from bcbp.intake.model import LoadedModel
@@ -261,11 +261,14 @@ def collect(
     return _COLLECTORS[needs](model, images, tell=tell, should_stop=should_stop)
 
 
-def calibration_images(model: LoadedModel, folder: Path | None = None) -> Images:
-    """The calibration images of the model's data set. Raises SpecError where it has none, DataError."""
+def calibration_images(model: LoadedModel, folder: Path | None = None, *, seed: int = 0) -> Images:
+    """The calibration images of the model's data set, in the order of `seed`.
+
+    Raises SpecError where it has none, DataError.
+    """
     if model.dataset is None:
         raise SpecError(
             f"Expected a model with images to calibrate on; {model.name} has none. {model.note} "
             "Choose a criterion that looks at weights alone: l2 or l1."
         )
-    return load_images(model.dataset, "calibration", folder)
+    return drawn(load_images(model.dataset, "calibration", folder), seed)

@@ -72,6 +72,10 @@ class Images(Protocol):
         """The first `count` images, or all if there are fewer."""
         ...
 
+    def take(self, chosen: Tensor) -> Images:
+        """The images at the indices `chosen`, int64 [n], in that order."""
+        ...
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -97,6 +101,10 @@ class ImageSet:
     def head(self, count: int) -> ImageSet:
         """The first `count` images, or all if there are fewer."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+    def take(self, chosen: Tensor) -> ImageSet:
+        """The images at the indices `chosen`, int64 [n], in that order."""
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
 
 def normalise(images: Tensor, dataset: DataSet) -> Tensor:
@@ -242,6 +250,11 @@ def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> Imag
         torch.from_numpy(np.ascontiguousarray(images)),
         torch.from_numpy(labels.astype(np.int64)),
     )
+
+
+def drawn(images: Images, seed: int) -> Images:
+    """All images in the random order of `seed`: who takes the first ones takes a random sample."""
+    return images.take(torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)))
 
 
 def training_images(dataset: DataSet, folder: Path | None = None) -> Images:

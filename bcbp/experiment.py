@@ -13,7 +13,7 @@ import torch
 
 from bcbp.calibration import IMAGES
 from bcbp.climbing import Climber
-from bcbp.data import Images, load_images, training_images
+from bcbp.data import Images, drawn, load_images, training_images
 from bcbp.errors import DataError
 from bcbp.evaluation import Exam
 from bcbp.gathering import gather
@@ -133,6 +133,7 @@ class Comparison:
             self.model,
             spec.criterion,
             folder=self._folder,
+            seed=spec.seed,
             tell=lambda share: self._tracker.update(share, "measuring layers on calibration images"),
             should_stop=self._should_stop,
         )
@@ -225,6 +226,8 @@ class Comparison:
     def _images(self, part: str) -> Images | None:
         """One part of the model's data set; None where no accuracy can be had, and `_no_accuracy` says why.
 
+        Calibration images come in the order of the spec's seed.
+
         Images that can be neither found nor downloaded cost the accuracy, not the latency; a folder that
         a person named has to hold them. Raises DataError.
         """
@@ -233,7 +236,8 @@ class Comparison:
         try:
             if part == "train":
                 return training_images(self.model.dataset, self._folder)
-            return load_images(self.model.dataset, part, self._folder)
+            images = load_images(self.model.dataset, part, self._folder)
+            return drawn(images, self.request.spec.seed) if part == "calibration" else images
         except DataError as error:
             if self._folder is not None:
                 raise

@@ -131,6 +131,10 @@ class FolderImages:
     def head(self, count: int) -> FolderImages:
         return replace(self, paths=self.paths[:count], labels=self.labels[:count])
 
+    def take(self, chosen: Tensor) -> FolderImages:
+        paths = tuple(self.paths[index] for index in chosen.tolist())
+        return replace(self, paths=paths, labels=self.labels[chosen])
+
     def inputs(self, start: int = 0, stop: int | None = None) -> Tensor:
         """The middle of each image, as torchvision evaluates its own weights."""
         paths = self.paths[start:stop]

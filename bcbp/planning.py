@@ -167,17 +167,20 @@ def stats_for(
     criterion: str,
     *,
     folder: Path | None = None,
+    seed: int = 0,
     tell: Tell = lambda _share: None,
     should_stop: ShouldStop = lambda: False,
 ) -> ModelStats | None:
-    """What the criterion needs of calibration images; None, at no cost, for one that looks at weights alone.
+    """What the criterion needs of the calibration images that `seed` draws.
 
-    Raises SpecError for a model without images, DataError where they cannot be found, Stopped.
+    None, at no cost, for a criterion that looks at weights alone. Raises SpecError for a model without
+    images, DataError where they cannot be found, Stopped.
     """
     needs = CRITERIA[criterion].needs
     if not needs:
         return None
-    return collect(needs, model, calibration_images(model, folder), tell=tell, should_stop=should_stop)
+    images = calibration_images(model, folder, seed=seed)
+    return collect(needs, model, images, tell=tell, should_stop=should_stop)
 
 
 def make_plan(
@@ -188,6 +191,6 @@ def make_plan(
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
     check_names(spec)
-    stats = stats_for(model, spec.criterion, folder=folder)
+    stats = stats_for(model, spec.criterion, folder=folder, seed=spec.seed)
     planner = Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats)
     return planner.plan(spec, measured)

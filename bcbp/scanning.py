@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bcbp.data import Images, load_images
+from bcbp.data import Images, drawn, load_images
 from bcbp.errors import DataError, SpecError
 from bcbp.evaluation import BATCH, drop_interval
 from bcbp.intake.architectures import load_model
@@ -71,7 +71,7 @@ class _Scanning:
         self.request, self.store, self.model = request, store, load_model(request.model)
         self._on_event, self._should_stop = on_event, should_stop
         self._validation = _images(self.model, "validation", request)
-        calibration = _images(self.model, "calibration", request)
+        calibration = drawn(_images(self.model, "calibration", request), request.seed)
         self._labels = self._validation.labels[: request.images]
         answered = _batches(self._validation, request.images)
         self._trials = Trials(self.model.module, [*answered, *_batches(calibration, CALIBRATION)])
@@ -83,7 +83,7 @@ class _Scanning:
             criterion=request.criterion,
             tile=request.tile,
             seed=request.seed,
-            stats=stats_for(self.model, request.criterion, folder=folder),
+            stats=stats_for(self.model, request.criterion, folder=folder, seed=request.seed),
         )
         self.scan = store.read(request.key(self.model)) or Scan(request.key(self.model), 0)
         self._progress = Progress()

@@ -20,8 +20,9 @@ class PruneSpec:
     tile; `k_step` is Tk: kept columns per tile come in multiples of it (1 = no alignment). `ratios` fixes
     the ratio of single layers and is kept sorted by name; `exclude` keeps layers dense. `reduction` is how
     BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max). `recovery` is the highest rung of the
-    ladder that is tried after pruning. `budget_ms` is the latency budget at `batch` images, for the
-    allocation that asks for one; the ratio then follows.
+    ladder that is tried after pruning. `seed` draws the calibration images, and is that of random choices.
+    `budget_ms` is the latency budget at `batch` images, for the allocation that asks for one; the ratio then
+    follows.
     """
 
     pattern: str = "bcbp"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, finetune, models, plan, sensitivity, train, tune
+from bcbp.cli import bench, compare, device, finetune, models, plan, sensitivity, study, train, tune
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     bench.COMMAND,
     device.COMMAND,
     sensitivity.COMMAND,
+    study.COMMAND,
     tune.COMMAND,
     train.COMMAND,
     models.COMMAND,

@@ -12,8 +12,9 @@ from kernels.device import gpu_state
 
 Json = dict[str, Any]
 SCHEMA = 1
-# What two runs on a device must share for their rows to stand in one file.
-_CONDITIONS = {CPU: ("cpu", "threads", "versions"), GPU: ("gpu", "versions")}
+ACCURACY = "accuracy"
+# What two runs must share for their rows to stand in one file, by what is measured: a device, or accuracy.
+_CONDITIONS = {CPU: ("cpu", "threads", "versions"), GPU: ("gpu", "versions"), ACCURACY: ("study", "versions")}
 
 
 class Record:
@@ -24,8 +25,8 @@ class Record:
         self.rows: list[Json] = []
         self._earlier: list[Json] = []
 
-    def resume(self, device: str) -> int:
-        """Take over the rows that the file holds already, measured on `device`; gives their number.
+    def resume(self, measured: str) -> int:
+        """Take over the rows that the file holds already, of a device or ACCURACY; gives their number.
 
         Raises SpecError for a file that is no record of this kind, or of another machine or version.
         """
@@ -37,7 +38,7 @@ class Record:
             raise SpecError(
                 f"Expected {self.path} to hold rows of {self.kind}; it does not. Name another file."
             )
-        for name in _CONDITIONS[device]:
+        for name in _CONDITIONS[measured]:
             if environment.get(name) != self.environment[name]:
                 raise SpecError(
                     f"Expected rows measured with {name} {self.environment[name]} in {self.path}; "

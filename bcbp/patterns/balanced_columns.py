@@ -107,6 +107,7 @@ class BalancedColumns:
         "tile waits for another. [paper: the unit, the balance, the three steps; ours: the formulas]"
     )
     changes_shapes: bool = False
+    fixed_ratio: float | None = None
 
     def prune(self, task: Task) -> Outcome:
         tile = TileShape(task.spec.tile, task.spec.k_step)

@@ -28,13 +28,19 @@ class Outcome:
 
 
 class Pattern(Entry, Protocol):
-    """`label` is for chart legends; patterns that change shapes leave physically smaller layers."""
+    """`label` is for chart legends; patterns that change shapes leave physically smaller layers.
+
+    `fixed_ratio` is the ratio of a pattern that has only one, whatever is asked; else None.
+    """
 
     @property
     def label(self) -> str: ...
 
     @property
     def changes_shapes(self) -> bool: ...
+
+    @property
+    def fixed_ratio(self) -> float | None: ...
 
     def prune(self, task: Task) -> Outcome: ...
 

@@ -53,6 +53,7 @@ class Blocks:
         "[baseline, after BLK-REW; our definition]"
     )
     changes_shapes: bool = False
+    fixed_ratio: float | None = None
 
     def prune(self, task: Task) -> Outcome:
         return prune_layers(task, TileShape(task.spec.tile), lambda *layer: self._layer(task, *layer))

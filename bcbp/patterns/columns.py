@@ -20,6 +20,7 @@ class Columns:
         "[paper: what step 1 alone leaves; shown as BCBP's control]"
     )
     changes_shapes: bool = False
+    fixed_ratio: float | None = None
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(task.spec.tile))

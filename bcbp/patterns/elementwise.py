@@ -20,6 +20,7 @@ class Elementwise:
         "faster than dense. [baseline, not of the paper]"
     )
     changes_shapes: bool = False
+    fixed_ratio: float | None = None
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(1))

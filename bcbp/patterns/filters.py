@@ -89,6 +89,7 @@ class Filters:
         "asked ratio. [baseline; our definition]"
     )
     changes_shapes: bool = True
+    fixed_ratio: float | None = None
 
     def prune(self, task: Task) -> Outcome:
         flow = Flow.of(task)

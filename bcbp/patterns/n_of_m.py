@@ -44,6 +44,10 @@ class NOfM:
     m: int
     changes_shapes: bool = False
 
+    @property
+    def fixed_ratio(self) -> float:
+        return 1 - self.n / self.m
+
     def prune(self, task: Task) -> Outcome:
         reasons = {layer.name: self._reason(task, layer) for layer in task.layers}
         pool = task.book.columns(TileShape(1))
@@ -54,8 +58,8 @@ class NOfM:
             for layer in task.layers
         )
         kept_dense = tuple((name, reason) for name, reason in reasons.items() if reason)
-        fixed = 1 - self.n / self.m
-        note = f"{self.name} always removes {fixed:.0%} of a layer, whatever ratio and allocation were asked."
+        share = f"{self.fixed_ratio:.0%}"
+        note = f"{self.name} always removes {share} of a layer, whatever ratio and allocation were asked."
         return Outcome(plans, kept_dense, (note,))
 
     def _reason(self, task: Task, layer: LayerInfo) -> str | None:
@@ -69,7 +73,7 @@ class NOfM:
         kernel = layer.geometry.kernel
         keep = best_of_groups(values, kernel[0] * kernel[1], n=self.n, m=self.m)
         mask = Mask.of_columns(keep, layer.rows, TileShape(1))
-        return LayerPlan(layer.name, (layer.rows, layer.columns), 1 - self.n / self.m, mask)
+        return LayerPlan(layer.name, (layer.rows, layer.columns), self.fixed_ratio, mask)
 
 
 TWO_OF_FOUR = NOfM(

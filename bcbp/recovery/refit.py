@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from bcbp.calibration import IMAGES, Layer, Moments, MomentStream, free_biases, groups_of, wide_reason
+from bcbp.geometry import TileShape
 from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
+from bcbp.patterns.base import whole_layer
 from bcbp.plan import LayerPlan
 from bcbp.recovery.base import Recovered, RecoveryTask
 from bcbp.recovery.batchnorm import norm_layers
@@ -28,22 +30,22 @@ class RefitRecovery:
     """Least squares on what each layer is given now, against what the original layer gave.
 
     Layers go in the order of execution, so each also makes up for the changed inputs that the layers before
-    it leave. Where the bias is free, because the layer has one or a batch norm follows, the means are
-    left to it and the weights are fitted to the rest. Images, positions and damping are the same for
-    every pattern.
+    it leave; those that stay dense behind a pruned one do so too, the classifier above all. Where the bias
+    is free, because the layer has one or a batch norm follows, the means are left to it and the weights are
+    fitted to the rest. Images, positions and damping are the same for every pattern.
     """
 
     name: str = "refit"
     title: str = "Refit + BatchNorm"
     description: str = (
-        "Recomputes the weights that are left of each pruned layer, in closed form, so that its outputs on "
+        "Recomputes the weights that are left of each layer, in closed form, so that its outputs on "
         "calibration images come nearest to the original ones; batch norms are re-estimated on the way. "
         "Nothing is trained. [published idea; our formulas]"
     )
 
     def apply(self, task: RecoveryTask) -> Recovered:
         module = apply_plan(task.model, task.plan)
-        planned = {layer.name: layer for layer in task.plan}
+        planned = {layer.name: layer for layer in (*_whole_layers(task), *task.plan)}
         reasons = {name: why for name, layer in planned.items() if (why := _decline(module, layer))}
         first = task.images.inputs(0, 1)
         stops = called_once(module, first, {*planned, *norm_layers(module)} - reasons.keys())
@@ -59,6 +61,11 @@ class RefitRecovery:
             elif changed:
                 walked.re_estimate(name)
         return Recovered(module, tuple(f"{name} is not refitted: {why}." for name, why in reasons.items()))
+
+
+def _whole_layers(task: RecoveryTask) -> list[LayerPlan]:
+    """Every layer with a full mask, one tile a group: what a layer outside the plan is refitted on."""
+    return [whole_layer(info, TileShape(info.rows // info.geometry.groups)) for info in task.model.layers]
 
 
 def _decline(module: nn.Module, planned: LayerPlan) -> str | None:
