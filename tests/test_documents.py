@@ -16,14 +16,18 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "assets" / "README.md"]
 
 
-@pytest.fixture(scope="module")
-def measured() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measured", ROOT / "tools" / "measured.py")
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def measured() -> ModuleType:
+    return tool("measured")
 
 
 def test_the_figures_of_the_readme_are_the_recorded_ones(measured: ModuleType) -> None:
@@ -33,6 +37,10 @@ def test_the_figures_of_the_readme_are_the_recorded_ones(measured: ModuleType) -
 
 def test_the_measured_page_is_the_recorded_one(measured: ModuleType) -> None:
     assert (ROOT / "docs" / "measured.md").read_text() == measured.measured_document()
+
+
+def test_the_accuracy_page_is_what_the_studies_found() -> None:
+    assert (ROOT / "docs" / "accuracy.md").read_text() == tool("accuracy").document()
 
 
 def test_the_gpu_page_is_what_was_recorded_of_gpus(measured: ModuleType) -> None:

@@ -1,0 +1,147 @@
+"""Writes docs/accuracy.md from assets/recorded/study-*.json, which `python -m bcbp study` wrote.
+
+python tools/accuracy.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from measured import RECORDED, markdown  # noqa: E402
+
+from bcbp.patterns import PATTERNS  # noqa: E402
+from bcbp.recovery import RECOVERIES  # noqa: E402
+from bcbp.spec import DENSE  # noqa: E402
+from bcbp.study_summary import Line, difference, lines_of, mean_accuracy  # noqa: E402
+
+Json = dict[str, Any]
+PAGE = ROOT / "docs" / "accuracy.md"
+BCBP = "bcbp"
+RIVALS = ("filter", "block", "column")
+INTRODUCTION = """# Accuracy
+
+Written by `tools/accuracy.py` from the studies in `assets/recorded`, which `python -m bcbp study` wrote.
+Each network is tested on all test images of its data set, which no choice has seen. A figure is the mean
+over draws of calibration images, in brackets the lowest and the highest. All methods have the same
+criterion, the same images and the same ladder; ratios are uniform over the layers, stem and classifier
+stay dense."""
+
+
+def ratios_of(rows: Sequence[Json]) -> list[float]:
+    return sorted({row["ratio"] for row in rows if "kept" in row})
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def label(line: Line) -> str:
+    """The method, with its tile where it works in tiles."""
+    title = PATTERNS[line.method].label
+    return f"{title} V = {line.tile}" if line.method in (BCBP, "block", "column") else title
+
+
+def cell(rows: Sequence[Json]) -> str:
+    """Mean accuracy of one method at one ratio; the removed share where it is not the one asked for."""
+    if not rows:
+        return ""
+    mean, (low, high) = mean_accuracy(rows)
+    spread = f" ({percent(low)} to {percent(high)})" if high > low else ""
+    removed = rows[0]["sparsity"]
+    other = f", {removed:.0%} removed" if abs(removed - rows[0]["ratio"]) > 0.01 else ""
+    return f"{percent(mean)}{spread}{other}"
+
+
+def kept_table(rows: Sequence[Json]) -> str:
+    """The rung kept on validation images, method by ratio."""
+    ratios = ratios_of(rows)
+    body = [[label(line), *(cell(line.rows(rows, ratio)) for ratio in ratios)] for line in lines_of(rows)]
+    return markdown(["accuracy, %", *(f"{ratio:g} removed" for ratio in ratios)], body)
+
+
+def ladder_table(rows: Sequence[Json]) -> str:
+    """Rung by rung, method by ratio: means over the draws."""
+    rungs = [name for name in RECOVERIES if any(row["rung"] == name and "kept" in row for row in rows)]
+    body = []
+    for line in lines_of(rows):
+        for ratio in ratios_of(rows):
+            if line.rows(rows, ratio):
+                found = (line.rows(rows, ratio, rung=rung) for rung in rungs)
+                body.append([label(line), f"{ratio:g}", *(percent(mean_accuracy(one)[0]) for one in found)])
+    return markdown(["method", "ratio", *(RECOVERIES[rung].title for rung in rungs)], body)
+
+
+def rival_table(rows: Sequence[Json]) -> str:
+    """BCBP against dense, filters, and the other patterns of its tile, on the same images."""
+    lines, ratios = lines_of(rows), ratios_of(rows)
+    dense = [row for row in rows if row["method"] == DENSE]
+    body = []
+    for line in (line for line in lines if line.method == BCBP):
+        rivals = [other for other in lines if other.method in RIVALS and _comparable(line, other)]
+        for name, others in (("dense", None), *((label(rival), rival) for rival in rivals)):
+            found = [
+                _points(line.rows(rows, ratio), others.rows(rows, ratio) if others else dense)
+                for ratio in ratios
+            ]
+            body.append([label(line), name, *found])
+    return markdown(["points of accuracy", "above", *(f"{ratio:g} removed" for ratio in ratios)], body)
+
+
+def _comparable(line: Line, other: Line) -> bool:
+    return other.method == "filter" or other.tile == line.tile
+
+
+def _points(rows: Sequence[Json], others: Sequence[Json]) -> str:
+    if not rows or not others:
+        return ""
+    mean, (low, high) = difference(rows, others)
+    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def made_with(environment: Json) -> str:
+    """Versions, commit and date: all that an accuracy depends on beside the study itself."""
+    versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("torch", "numpy"))
+    return (
+        f"{environment['cpu']}, {versions}; commit {environment['commit'][:10]}, {environment['date'][:10]}."
+    )
+
+
+def section(record: Json) -> str:
+    """One study: how it was made, and its tables."""
+    rows, study = record["rows"], record["environment"]["study"]
+    dense = next(row for row in rows if row["method"] == DENSE)
+    low, high = dense["interval"]
+    seeds = {row["seed"] for row in rows}
+    return "\n\n".join(
+        [
+            f"## {study['model']} on {study['dataset']}",
+            f"Dense: {percent(dense['correct'] / dense['total'])} % of {dense['total']:,} test images "
+            f"({percent(low)} to {percent(high)}, 95 %). Criterion {study['criterion']}; {len(seeds)} "
+            f"{'draws' if len(seeds) > 1 else 'draw'} of calibration images; recovery up to "
+            f"{RECOVERIES[study['recovery']].title}.",
+            "### Of the rung kept on validation images",
+            kept_table(rows),
+            "### BCBP against others on the same images",
+            "How many points BCBP is above, with 95 % intervals of paired differences; below 0 it is worse.",
+            rival_table(rows),
+            "### Rung by rung",
+            ladder_table(rows),
+            made_with(record["environment"]),
+        ]
+    )
+
+
+def document(folder: Path = RECORDED) -> str:
+    studies = [json.loads(path.read_text()) for path in sorted(folder.glob("study-*.json"))]
+    return "\n\n".join([INTRODUCTION, *(section(study) for study in studies)]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(document())
