@@ -107,7 +107,8 @@ def replace_layer(traced: fx.GraphModule, fused: FusedLayer, twin: nn.Module) ->
     last = fused.nodes[-1]
     with traced.graph.inserting_after(last):
         call = traced.graph.call_module(name, fused.inputs)
-    call.meta = dict(last.meta)
+    owners = {name: value for name, value in fused.nodes[0].meta.items() if name == "nn_module_stack"}
+    call.meta = last.meta | owners  # the value of the last node, the place of the layer
     last.replace_all_uses_with(call)
     for node in reversed(fused.nodes):
         traced.graph.erase_node(node)

@@ -1,7 +1,7 @@
 """A pruned layer as a module: packed weights in its state_dict, one operator that torch.export and
 torch.compile see as a whole.
 
-The operator runs on the engine of the device, or the reference where that declines; `PrunedConv.engine` says which.
+The operator runs on the engine of the device, or the reference where that declines: `PrunedConv.engine`.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ class PrunedConv(nn.Module):
     columns: Tensor
     rows: Tensor
     counts: Tensor
+    bias: Tensor | None
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, finetune, models, plan, sensitivity, study, train, tune
+from bcbp.cli import bench, compare, device, export, finetune, models, plan, sensitivity, study, train, tune
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -21,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     finetune.COMMAND,
     plan.COMMAND,
     bench.COMMAND,
+    export.COMMAND,
     device.COMMAND,
     sensitivity.COMMAND,
     study.COMMAND,
