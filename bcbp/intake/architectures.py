@@ -128,11 +128,11 @@ def _build_seeded(entry: ModelEntry) -> nn.Module:
     with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = entry.build()
-        _keep_scale(module)
+        keep_scale(module)
         return module
 
 
-def _keep_scale(module: nn.Module) -> None:
+def keep_scale(module: nn.Module) -> None:
     """Draw random convolutions so that values keep their size on the way forward (He et al. 2015, fan-in).
 
     torchvision scales them for the way back; with batch norms that know no statistics yet, MobileNetV2's
