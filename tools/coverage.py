@@ -38,11 +38,11 @@ _PIXELS = {"inception_v3": 299}
 _DRAWS_SLOWLY = ("googlenet", "inception_v3")  # their own initial weights take half a minute
 INTRODUCTION = f"""# Coverage
 
-Written by `tools/coverage.py`: every classifier of torchvision with random weights is planned at ratio {RATIO:g} and
-V = {TILE}, converted, run on the processor for one image, and compared with the masked dense network. *Off by* is
-the largest difference, *allowed* what the rounding of so many layers may come to, both as shares of the root mean
-square of the output. A layer that no tile fits, or that the engine declines, runs dense; the reasons are listed
-below the table. Nothing was timed."""
+Written by `tools/coverage.py`: every classifier of torchvision with random weights is planned at ratio
+{RATIO:g} and V = {TILE}, converted, run on the processor for one image, and compared with the masked
+dense network. *Off by* is the largest difference, *allowed* what the rounding of so many layers may
+come to, both as shares of the root mean square of the output. A layer that no tile fits, or that the
+engine declines, runs dense; the reasons are listed below the table. Nothing was timed."""
 
 
 def names() -> list[str]:
