@@ -21,11 +21,13 @@ from bcbp.criteria import CRITERIA
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
+from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
+from bcbp.jobs.kinds import EXPORTED
 from bcbp.latency import Reach
 from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
@@ -210,14 +212,24 @@ def queue() -> JobQueue:
     return JobQueue(store())
 
 
-def submit(request: CompareRequest | DeviceRequest | SensitivityRequest) -> str:
-    """Queue a comparison, a measurement or a scan; gives its run id."""
+def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
+    """Queue a comparison, a measurement, a scan or an export; gives its run id."""
     return queue().submit(request)
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
     """All comparisons on this machine, newest first."""
     return store().of_kind(CompareRequest)
+
+
+def export_runs() -> tuple[RunView[ExportRequest], ...]:
+    """All exports on this machine, newest first."""
+    return store().of_kind(ExportRequest)
+
+
+def export_archive(request: ExportRequest) -> Path:
+    """Where the files of a finished export lie, all in one."""
+    return store().root / EXPORTED / f"{request.id}.zip"
 
 
 def run(run_id: str) -> RunView[CompareRequest]:

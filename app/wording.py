@@ -54,6 +54,11 @@ TRADE_OFF_NOTE = (
     "Filled markers are measured. Bars: quartiles of the latency, 95 % interval of the accuracy. "
     "Up and to the left is better; the dotted line joins what no other method beats on both."
 )
+EXPORT_GONE = "The files of this export are no longer in the store. Prepare them again."
+EXPORT_SIZES = (
+    "Zeros take as much room as any number until they are compressed; packed, only kept weights and their "
+    "index lists are stored."
+)
 NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
 NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here."
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from bcbp.device_request import DeviceRequest
 from bcbp.experiment import OnEvent, ShouldStop, compare
+from bcbp.export_request import ExportRequest
+from bcbp.exporting import export, zipped
 from bcbp.measuring import measure_device
 from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
@@ -47,6 +49,15 @@ def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_s
     compare(request, on_event=on_event, should_stop=should_stop, workshop=workshop, root=root)
 
 
+def _export(request: ExportRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
+    """Into a folder named by the content of the request, and one file of all beside it."""
+    folder = root / EXPORTED / request.id
+    workshop = Workshop(root / FINETUNED, Team(device=training_device()))
+    export(request, folder, root=root, on_event=on_event, should_stop=should_stop, workshop=workshop)
+    zipped(folder)
+
+
+EXPORTED = "exported"  # the folder of a store in which exports lie
 FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
 
 # Runs stored before there were kinds are comparisons.
@@ -54,6 +65,7 @@ DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
     "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
     "device": Kind(DeviceRequest, DeviceRequest.from_json, measure_device),
+    "export": Kind(ExportRequest, ExportRequest.from_json, _export),
     "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, scan_layers),
 }
 

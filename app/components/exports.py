@@ -1,0 +1,87 @@
+"""Files to take away: chosen, made by a background job, then offered for download."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app import services, wording
+from app.components.job_status import LOOK_SECONDS, job_status, stop_button
+from app.help_texts import HELP
+from bcbp.export import EXPORTS
+from bcbp.export_request import USUAL, ExportRequest
+from bcbp.jobs import RunView
+from bcbp.recovery.tuning import Tuning
+from bcbp.spec import PruneSpec
+
+
+def exports(model: str, spec: PruneSpec, *, tuning: Tuning, data: str | None, key: str) -> None:
+    """What can be taken away of the network that `spec` gives, with the job that makes it."""
+    with st.expander("Export this network", icon=":material/inventory_2:"):
+        forms = st.multiselect(
+            "Files",
+            list(EXPORTS),
+            default=list(USUAL),
+            format_func=lambda name: EXPORTS[name].title,
+            key=f"forms_{key}",
+            help=HELP["export"],
+        )
+        for form in forms:
+            st.caption(f"**{EXPORTS[form].title}**: {EXPORTS[form].description}")
+        if not forms:
+            return
+        request = ExportRequest(model, spec, tuning, tuple(forms), data)
+        active = _newest(request)
+        st.fragment(_job, run_every=LOOK_SECONDS if active and active.active else None)(request, key)
+
+
+def _newest(request: ExportRequest) -> RunView[ExportRequest] | None:
+    """The last job that was asked for just this, whichever session asked."""
+    return next((run for run in services.export_runs() if run.request == request), None)
+
+
+def _job(request: ExportRequest, key: str) -> None:
+    run = _newest(request)
+    if run is not None and run.active:
+        job_status(run)
+        stop_button(run, key=f"stop_{key}")
+        return
+    if st.button("Prepare files", icon=":material/package_2:", key=f"export_{key}"):
+        services.submit(request)
+        st.rerun()
+    if run is None:
+        return
+    if run.state != "done" or run.report is None:
+        job_status(run)
+        return
+    _files(run, key)
+
+
+def _files(run: RunView[ExportRequest], key: str) -> None:
+    """One archive of everything, what each form weighs, and what could not be had."""
+    assert run.report is not None
+    path = services.export_archive(run.request)
+    if not path.exists():
+        st.warning(wording.EXPORT_GONE, icon=":material/delete:")
+        return
+    st.download_button(
+        f"Download ({path.stat().st_size / 1e6:.1f} MB)",
+        path.read_bytes,
+        file_name=f"bcbp-{run.request.model}-{run.request.id}.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        key=f"download_{key}",
+        on_click="ignore",
+    )
+    for form, reason in run.report["missing"].items():
+        st.warning(f"{EXPORTS[form].title}: {reason}", icon=":material/block:")
+    lines = [
+        {
+            "Form": size["form"],
+            "Tensors, MB": f"{size['bytes'] / 1e6:.2f}",
+            "Compressed, MB": f"{size['compressed'] / 1e6:.2f}",
+        }
+        for size in run.report["sizes"]
+    ]
+    st.dataframe(pd.DataFrame(lines), hide_index=True, alt="Bytes of the network in each form")
+    st.caption(wording.EXPORT_SIZES)
