@@ -155,8 +155,8 @@ HELP = {
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "points": "Percentage points of accuracy against dense.",
     "export": (
-        "The network is pruned and recovered once more, as in the run, and written in each form. What each is "
-        "good for stands below."
+        "The network is pruned and recovered once more, as in the run, and written in each form. What each "
+        "is good for stands below."
     ),
     "paired": "McNemar's test on the same images: answers gained and lost against dense.",
 }
