@@ -66,6 +66,16 @@ def test_recordings_of_a_gpu_become_tables_with_their_conditions(
     assert measured.networks(records["gpu-networks-resnet18@card-sm90"]) in section
 
 
+def test_recordings_that_know_their_limit_show_how_far_it_is(measured: ModuleType) -> None:
+    record, compared = measured.recording("networks-resnet18"), measured.recording("compare-sample")
+    assert measured.OF_THE_LIMIT not in measured.networks(record) + measured.comparison(compared)
+    for report in (*record["rows"], compared):
+        for times in (entry for row in report["rows"] for entry in row["latency_ms"].values()):
+            times["limit_share"] = 0.54
+    assert measured.networks(record).splitlines()[2].endswith("| 54% |")
+    assert measured.comparison(compared).splitlines()[2].endswith("| 54% | 54% |")
+
+
 def test_the_comparison_with_the_recording_can_fail(measured: ModuleType) -> None:
     readme = (ROOT / "README.md").read_text()
     assert measured.with_section(readme, "| dense | 100 % |") != readme
