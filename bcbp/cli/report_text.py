@@ -121,7 +121,7 @@ def latency_text(report: Json, batch: str) -> str:
         ),
     ]
     lines += [f"not timed: {name}: {reason}" for name, reason in session["declined"].items()]
-    lines += _limit_lines(report)
+    lines += _limit_lines(report, batch)
     if session["noisy"]:
         lines.append("This session was noisy: something else was running. Repeat it on a quiet machine.")
     return "\n".join(lines)
@@ -149,15 +149,20 @@ def _limit_cells(times: Json) -> tuple[str, str]:
     return f"{times['limit_ms']:.3f}", f"{times['limit_share']:.0%}"
 
 
-def _limit_lines(report: Json) -> list[str]:
+def _limit_lines(report: Json, batch: str) -> list[str]:
     """What the limit is, or why there is none; reports of old do not say."""
-    if rates := report.get("ceiling"):
-        return [
-            f"limit: a perfect kernel for every layer, at {rates['flops'] / 1e9:,.0f} GFLOP/s "
-            f"({rates['precision']}) and {rates['bytes'] / 1e9:,.1f} GB/s, both measured here just before; "
-            "pooling and what lies between layers is not counted"
-        ]
-    return [f"no limit: {report['ceiling_reason']}"] if report.get("ceiling_reason") else []
+    rates = report.get("ceiling")
+    if not rates:
+        return [f"no limit: {report['ceiling_reason']}"] if report.get("ceiling_reason") else []
+    lines = [
+        f"limit: a perfect kernel for every layer, at {rates['flops'] / 1e9:,.0f} GFLOP/s "
+        f"({rates['precision']}) and {rates['bytes'] / 1e9:,.1f} GB/s, both measured just before; pooling "
+        "and what lies between layers is not counted"
+    ]
+    shares = [row["latency_ms"][batch]["limit_share"] for row in report["rows"] if batch in row["latency_ms"]]
+    if max(shares) > 1:
+        lines.append("Times below their limit: maps stay in a cache, or the rates were measured while busy.")
+    return lines
 
 
 def _reasons(rows: list[Json]) -> list[str]:

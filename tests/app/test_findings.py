@@ -76,6 +76,12 @@ def test_the_distance_to_the_limit_is_shown_and_said(full: dict[str, object]) ->
     )
 
 
+def test_a_time_below_its_limit_is_no_percentage() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    made["rows"][1]["latency_ms"]["1"]["limit_share"] = 1.5
+    assert "this one took less" in findings.limit_beside(made, rows_of(made), "bcbp")
+
+
 def test_runs_stored_without_a_limit_show_none() -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")))
     del made["ceiling"]

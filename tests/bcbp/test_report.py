@@ -176,6 +176,13 @@ def test_the_text_says_how_far_the_limit_is_and_what_it_is_made_of():
     )
 
 
+def test_a_time_below_its_limit_is_explained():
+    report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
+    assert "below their limit" not in report_text(report)
+    row_of(report, "filter")["latency_ms"]["1"]["limit_share"] = 1.2
+    assert "Times below their limit: maps stay in a cache, or the rates were" in report_text(report)
+
+
 def test_without_rates_the_text_says_why_there_is_no_limit():
     report = filled() | {"ceiling_reason": "llvmlite is not installed"}
     for row in report["rows"]:
