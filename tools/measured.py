@@ -116,10 +116,37 @@ def layers(record: Json) -> str:
             continue
         gain = speed({"value": row["speedup"], "interval": row["interval"], "verdict": row["verdict"]})
         noisy = " (noisy)" if row["noisy"] else ""
-        cells = [row["layer"], str(row["batch"]), f"{row['ratio']:g}", row["pattern"]]
+        writes = f", writes {row['writes']}" if row.get("writes") else ""
+        cells = [row["layer"], str(row["batch"]), f"{row['ratio']:g}", row["pattern"] + writes]
         rows.append([*cells, f"{row['median_ms']:.3f}", gain + noisy, limit(row)])
     header = ["layer", "batch", "ratio", "method", "median ms", "speed-up", OF_THE_LIMIT]
     return markdown(header, rows)
+
+
+def balance(record: Json) -> str:
+    """The idle share that WIT predicts of unbalanced tiles beside the measured one; empty without any."""
+    sessions: dict[tuple[object, ...], dict[str, Json]] = {}
+    for row in record["rows"]:
+        at = tuple(row[name] for name in ("layer", "batch", "tile", "ratio"))
+        sessions.setdefault(at, {})[row["pattern"]] = row
+    rows = []
+    for (layer, batch, tile, ratio), found in sessions.items():
+        column, balanced = found.get("column"), found.get("bcbp-as-column") or found.get("bcbp")
+        if not (column and column.get("wit") and balanced and balanced.get("over_column")):
+            continue
+        waves = "" if column.get("waves") is None else f"{column['waves']:.1f}"
+        cells = [layer, str(batch), str(tile), f"{ratio:g}", waves, f"{column['wit']:.0%}"]
+        rows.append([*cells, worth(balanced), worth(found.get("column-longest", {}))])
+    header = ["layer", "batch", "tile", "ratio", "waves", "predicted idle (WIT)", "measured idle", "won back"]
+    return filled(header, rows) if rows else ""
+
+
+def worth(row: Json) -> str:
+    """The share of the time of unbalanced tiles that is saved, with its interval."""
+    if not row.get("over_column"):
+        return ""
+    value, (low, high) = 1 - 1 / row["over_column"], (1 - 1 / end for end in row["over_column_interval"])
+    return f"{value:.0%} ({low:.0%} to {high:.0%})"
 
 
 def planning(record: Json) -> str:
@@ -135,6 +162,22 @@ def planning(record: Json) -> str:
     ]
     return markdown(["task", "median ms", "quartiles", "goal, ms"], rows)
 
+
+BALANCE = (
+    "*Predicted* is WIT, the share of its time that a layer of unbalanced tiles would idle if all of them "
+    "ran side by side. *Measured* is 1 − the time of balanced over that of unbalanced tiles, of equal work, "
+    "in one session, with its 95 % interval. "
+)
+BALANCE_ON_CPU = (
+    f"{BALANCE}On a processor tiles become tasks, and a thread that is done takes what others have left: "
+    "little idles, and what is measured is all that the other mask changes in the same engine."
+)
+BALANCE_ON_GPU = (
+    f"{BALANCE}Both run by the launch that was tuned for the unbalanced ones, and so do these with the "
+    "longest tile first, which *won back* so much. *Waves* is how often the thread blocks fill the card, as "
+    "the cost model estimates it: at one or less all run at once, and with many the others fill the gaps."
+)
+NO_BALANCE = "No recording holds it yet; `bench layers` writes it beside every time of both."
 
 _RESNET18 = "--model resnet18 --tile 64 --ratio 0.5,0.75"
 # recording -> title, the command that made it, and its table
@@ -196,6 +239,8 @@ def gpu_section(folder: Path = RECORDED) -> str:
             GPU_TABLES[record["kind"]](record),
             conditions(record["environment"]),
         ]
+        if record["kind"] == "layers" and (table := balance(record)):
+            parts += [f"#### Balance: predicted and measured ({what}, {card})", BALANCE_ON_GPU, table]
     return "\n\n".join(parts) or NO_GPU
 
 
@@ -234,6 +279,8 @@ def measured_document() -> str:
             table(record),
             conditions(record["environment"]),
         ]
+    table = balance(recording("layers-resnet18"))
+    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, table or NO_BALANCE]
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,15 +17,18 @@ from torch import Tensor
 
 from kernels.bench import Candidate, checked
 from kernels.engines import Epilogue
+from kernels.gpu.card import Card, this_card
 from kernels.gpu.choice import SPARSE, Choice, choose
 from kernels.gpu.clock import GpuTimer, rotated
+from kernels.gpu.cost_model import waves
 from kernels.gpu.dense_forms import ALONE, EAGER, FUSED, Inputs, dense_call
 from kernels.gpu.engine import SAFE, interpreted
-from kernels.gpu.feature_map import SHIFTED, chwn, layout_for, shift_of, shifted
+from kernels.gpu.feature_map import SHIFTED, Shift, chwn, layout_for, shift_of, shifted
 from kernels.gpu.gemm import GatheredGemm
 from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.operators import GATHERED, OPERATORS, SEMI_STRUCTURED, Bind
 from kernels.gpu.vendor import MOST_STORES
+from kernels.gpu.work import work_of
 from kernels.layout import ConvGeometry
 from kernels.measure import MIN_ROUNDS, Timer, measure
 from kernels.pack import PackedWeight
@@ -47,7 +50,6 @@ _ON_TILES = SPARSE - {SEMI_STRUCTURED}
 LIBRARY = "cuDNN"
 _CHECKED_IMAGES = 8
 _MOST_SETS, _CACHES = 8, 2
-_PLAINLY = "written plainly, without the copies that a wider kernel behind it would read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,16 @@ class GpuBench:
 
     # ------------------------------------------------------------------------------------ our side
     def _pruned(self, pattern: str, prepared: _Prepared) -> Candidate:
-        """A pattern, or one of _VARIANTS, on our kernels."""
+        """A pattern, or one of _VARIANTS, on our kernels; without a call where no launch takes it."""
+        try:
+            return self._launched(pattern, prepared)
+        except ValueError as error:
+            packed = prepared.tiles(_VARIANTS.get(pattern, (pattern, pattern))[0])
+            return Candidate(
+                pattern, GATHERED, prepared.layer.share(packed), None, str(error), wit=packed.wit
+            )
+
+    def _launched(self, pattern: str, prepared: _Prepared) -> Candidate:
         layer, maps = prepared.layer, prepared.maps
         tiles, launch = _VARIANTS.get(pattern, (pattern, pattern))
         engines = _ON_TILES if pattern == "bcbp" else frozenset({GATHERED})
@@ -148,7 +159,6 @@ class GpuBench:
             "" if tiles == launch == pattern else f"at the launch of {launch}",
             choice.reason,
             str(choice.config or ""),
-            _PLAINLY if y.kind == SHIFTED else "",
         )
         candidate = Candidate(
             pattern,
@@ -158,6 +168,8 @@ class GpuBench:
             "; ".join(filter(None, notes)),
             residual=True,
             wit=made.packed.wit,
+            waves=self._waves(choice, made, maps[0]),
+            writes=_written(maps[0]),
         )
         return checked(candidate, lambda: self._check(layer, made.packed, prepared.inputs[0], y.nchw()))
 
@@ -175,22 +187,35 @@ class GpuBench:
             device=self._device,
             order="longest",
         )
-        return lambda maps: product.bind(maps.x, maps.written, maps.residual)
+        return lambda maps: product.bind(maps.x, maps.written, maps.residual, expand=maps.expand)
+
+    def _waves(self, choice: Choice, layer: MapLayer, maps: Maps) -> float | None:
+        """How often its thread blocks fill the card; None for other operators, and without a card."""
+        card = self._card()
+        if card is None or choice.engine != GATHERED or choice.config is None:
+            return None
+        return waves(choice.config, work_of(layer, maps), card)
 
     def _maps(self, g: ConvGeometry, inputs: Inputs) -> Maps:
-        """The maps of a layer inside a network of such maps, filled."""
+        """The maps of a layer inside a network of such maps, filled.
+
+        Few images: behind a wide kernel mostly another one reads, so the layer writes its copies as well.
+        """
         plane, images = (inputs.x.shape[2], inputs.x.shape[3]), len(inputs.x)
-        output = g.output_size(*plane)
+        output, copies = g.output_size(*plane), None
         if layout_for(images, self.precision.dtype) == SHIFTED:
             make = partial(shifted, images=images, dtype=self.precision.dtype, device=self._device)
             x = make(g.in_channels, plane, halo_rows=g.padding[0], shift=shift_of(g))
+            if g.kernel[1] > 1:
+                next_one = Shift(g.kernel[1], 1, g.kernel[1] // 2)
+                copies = make(g.rows, output, halo_rows=g.kernel[0] // 2, shift=next_one)
         else:
             make = partial(chwn, images=images, dtype=self.precision.dtype, device=self._device)
             x = make(g.in_channels, plane, halo=g.padding)
         y, residual = (make(g.rows, output) for _ in range(2))
         x.write(inputs.x)
         residual.write(inputs.residual)
-        return Maps(x, y, residual)
+        return Maps(x, y, residual, copies)
 
     # ------------------------------------------------------------------------------------ both
     def _inputs(self, layer: PrunedLayer) -> list[Inputs]:
@@ -205,11 +230,12 @@ class GpuBench:
         ]
 
     def _cache_bytes(self) -> int:
-        if self._device == "cpu":
-            return 0
-        from kernels.gpu.card import this_card
+        card = self._card()
+        return 0 if card is None else card.cache_bytes
 
-        return this_card(torch.cuda.current_device()).cache_bytes
+    def _card(self) -> Card | None:
+        """The current GPU; None in the interpreter."""
+        return None if self._device == "cpu" else this_card(torch.cuda.current_device())
 
     def _random(self, shape: tuple[int, ...]) -> Tensor:
         values = torch.randn(shape, device=self._device).to(self.precision.dtype)
@@ -234,3 +260,11 @@ class GpuBench:
             precision=self.precision,
             stores=stores,
         )
+
+
+def _written(maps: Maps) -> str:
+    """What a layer writes in the layout for few images; nothing to say of the other."""
+    if maps.written.kind != SHIFTED:
+        return ""
+    shift = None if maps.expand is None else maps.expand.shift
+    return "plain" if shift is None else f"plain and {shift.taps} copies"
