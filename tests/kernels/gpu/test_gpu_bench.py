@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+import torch
 
 from kernels.bench import BenchJob, Candidate
 from kernels.gpu import bench
@@ -18,7 +19,7 @@ from kernels.gpu.operators import GATHERED, STREAMING
 from kernels.gpu.work import work_of
 from kernels.layers import square
 from kernels.pack import PackedWeight
-from kernels.precision import FP16
+from kernels.precision import FP16, FP32
 from kernels.pruned_layer import PrunedLayer
 from tests.kernels.gpu.tuned import HOPPER, layer_on_maps
 
@@ -85,3 +86,20 @@ def test_waves_are_those_of_the_chosen_launch_on_this_card(monkeypatch: pytest.M
     chosen = Choice(lambda: None, GATHERED, config, "")
     assert timed._waves(chosen, layer, maps) == waves(config, work_of(layer, maps), HOPPER)
     assert timed._waves(replace(chosen, engine=STREAMING), layer, maps) is None
+
+
+def test_a_form_that_cannot_be_recorded_declines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tensors lie on the CPU; the bench believes in a GPU, whose capture is refused."""
+
+    def refuses(_run: Callable[[], object]) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmuch more")
+
+    monkeypatch.setattr(bench, "captured", refuses)
+    layer, believing = PrunedLayer(JOB), GpuBench(FP32)
+    inputs = [Inputs(torch.randn(8, 16, 4, 4), torch.randn(8, 32, 4, 4))]
+    believing._device = "cuda"
+    found = believing._library(EAGER, layer, layer.dense(), inputs)
+    assert found.run is None
+    assert found.note == "cuDNN declined: operation not permitted when stream is capturing"
+    believing._device = "cpu"
+    assert believing._library(EAGER, layer, layer.dense(), inputs).run is not None
