@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bcbp.baselines import CPU_FORMS, Build, Declined, Run
+from bcbp.baselines import CPU_FORMS, Build, Declined, Run, first_line
 from bcbp.choice import SPARSE, LayerRun
 from bcbp.errors import SpecError
 from bcbp.network import convert
@@ -148,7 +148,10 @@ class GpuRuntime:
             raise Declined("kernels are interpreted here, and there is no GPU to measure")
         from kernels.gpu.ceiling import measure_ceiling
 
-        return measure_ceiling(self.precision)
+        try:
+            return measure_ceiling(self.precision)
+        except RuntimeError as error:  # such as no room for its gigabytes
+            raise Declined(f"the card's rates could not be measured: {first_line(error)}") from error
 
 
 def runtime(device: str, precision: str) -> Runtime:
