@@ -32,7 +32,10 @@ def layer_calls(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[LayerC
     calls: list[LayerCall] = []
     hooks = [
         child.register_forward_hook(
-            lambda layer, given, output, name=name: calls.append(_call(name, layer, given[0], output))  # type: ignore[misc]
+            lambda layer, given, named, output, name=name: calls.append(  # type: ignore[misc]
+                _call(name, layer, (*given, *named.values())[0], output)
+            ),
+            with_kwargs=True,
         )
         for name, child in module.named_modules()
         if isinstance(child, nn.Conv2d | nn.Linear)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,14 +23,13 @@ from kernels.gpu.clock import GpuTimer, rotated
 from kernels.gpu.cost_model import waves
 from kernels.gpu.dense_forms import ALONE, EAGER, FUSED, Inputs, dense_call
 from kernels.gpu.engine import SAFE, interpreted
-from kernels.gpu.feature_map import SHIFTED, Shift, chwn, layout_for, shift_of, shifted
 from kernels.gpu.gemm import GatheredGemm
 from kernels.gpu.graph import captured
 from kernels.gpu.map_layer import MapLayer, Maps
+from kernels.gpu.network_maps import maps_in_a_network, what_is_written
 from kernels.gpu.operators import GATHERED, OPERATORS, SEMI_STRUCTURED, Bind
 from kernels.gpu.vendor import MOST_STORES
 from kernels.gpu.work import work_of
-from kernels.layout import ConvGeometry
 from kernels.measure import MIN_ROUNDS, Timer, measure
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
@@ -90,7 +89,7 @@ class GpuBench:
         inputs = self._inputs(layer)
         dense = layer.dense()
         found = [self._library(form, layer, dense, inputs) for form in (ALONE, EAGER, FUSED)]
-        maps = [self._maps(layer.shape.geometry, one) for one in inputs]
+        maps = [maps_in_a_network(layer.shape.geometry, one, device=self._device) for one in inputs]
         prepared = _Prepared(layer, inputs, maps, cache(layer.pruned))
         return found + [
             self._smaller(layer, layer.pruned(pattern), inputs)
@@ -172,7 +171,7 @@ class GpuBench:
             residual=True,
             wit=made.packed.wit,
             waves=self._waves(choice, made, maps[0]),
-            writes=_written(maps[0]),
+            writes=what_is_written(maps[0]),
         )
         return checked(candidate, lambda: self._check(layer, made.packed, prepared.inputs[0], y.nchw()))
 
@@ -198,27 +197,6 @@ class GpuBench:
         if card is None or choice.engine != GATHERED or choice.config is None:
             return None
         return waves(choice.config, work_of(layer, maps), card)
-
-    def _maps(self, g: ConvGeometry, inputs: Inputs) -> Maps:
-        """The maps of a layer inside a network of such maps, filled.
-
-        Few images: behind a wide kernel mostly another one reads, so the layer writes its copies as well.
-        """
-        plane, images = (inputs.x.shape[2], inputs.x.shape[3]), len(inputs.x)
-        output, copies = g.output_size(*plane), None
-        if layout_for(images, self.precision.dtype) == SHIFTED:
-            make = partial(shifted, images=images, dtype=self.precision.dtype, device=self._device)
-            x = make(g.in_channels, plane, halo_rows=g.padding[0], shift=shift_of(g))
-            if g.kernel[1] > 1:
-                next_one = Shift(g.kernel[1], 1, g.kernel[1] // 2)
-                copies = make(g.rows, output, halo_rows=g.kernel[0] // 2, shift=next_one)
-        else:
-            make = partial(chwn, images=images, dtype=self.precision.dtype, device=self._device)
-            x = make(g.in_channels, plane, halo=g.padding)
-        y, residual = (make(g.rows, output) for _ in range(2))
-        x.write(inputs.x)
-        residual.write(inputs.residual)
-        return Maps(x, y, residual, copies)
 
     # ------------------------------------------------------------------------------------ both
     def _inputs(self, layer: PrunedLayer) -> list[Inputs]:
@@ -263,11 +241,3 @@ class GpuBench:
             precision=self.precision,
             stores=stores,
         )
-
-
-def _written(maps: Maps) -> str:
-    """What a layer writes in the layout for few images; nothing to say of the other."""
-    if maps.written.kind != SHIFTED:
-        return ""
-    shift = None if maps.expand is None else maps.expand.shift
-    return "plain" if shift is None else f"plain and {shift.taps} copies"

@@ -3,8 +3,8 @@
     y[t, c, n, h, o] = x[n, c, h, o * stride - padding + t], and 0 where that lies outside the plane
 
 t is the kernel column of the layer that reads y, o its output column. The first copies of a product's result
-are written by the product itself; this kernel writes the images of the network and further copies. At one
-image a launch takes as long as what it moves, so there is one for all copies of a map.
+are written by the product itself; this kernel writes the images of the network and further copies. With few
+images launches count, so there is one for all copies of a map.
 """
 
 from __future__ import annotations

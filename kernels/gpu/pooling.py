@@ -5,7 +5,7 @@
 Maxima take the values inside the plane only. Means divide by the window's size, with or without its part in
 the padding. One program computes a run of positions of one channel; in the shifted layout of one copy, whose
 column i is w = i * (stride of the reader) - (its padding) + tap. Every copy is computed anew: windows are
-small, and at one image a second launch would take longer.
+small, and there need not be a plain map to copy from.
 """
 
 from __future__ import annotations

@@ -82,6 +82,15 @@ def test_a_network_without_a_graph_has_a_limit_too() -> None:
     assert work.seconds(CEILING, batch=2, density={}) > work.seconds(CEILING, batch=1, density={}) > 0
 
 
+def test_a_layer_that_is_given_its_input_by_name_is_counted() -> None:
+    class Naming(torch.nn.Conv2d):
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            return super().__call__(input=x)
+
+    (call,) = NetworkWork.of(torch.nn.Sequential(Naming(2, 3, 1)), (2, 4, 5)).calls
+    assert (call.macs, call.read, call.written, call.weights) == (120, 40, 60, 6)
+
+
 def test_the_network_is_left_as_it_was() -> None:
     before = {name: value.clone() for name, value in MODEL.module.state_dict().items()}
     network_limits(MODEL, PLANS, batch=1, ceiling=CEILING)
