@@ -63,7 +63,8 @@ class Epoch:
 class Latency:
     """Milliseconds per batch: median and quartiles over `rounds`; `noisy` if the clock was unsteady.
 
-    `speed_claim` is False where the time says nothing about pruning.
+    `speed_claim` is False where the time says nothing about pruning. `limit` is the least time that the
+    device's measured rates allow, `reached` its share of the median; None in runs of old.
     """
 
     median: float
@@ -72,6 +73,8 @@ class Latency:
     engine: str
     noisy: bool
     speed_claim: bool
+    limit: float | None = None
+    reached: float | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,16 @@ def predicted_beside(rows: Sequence[Finding], method: str) -> str:
     return wording.predicted_beside(row.predicted, row.latency.median, dense.latency.median)
 
 
+def limit_beside(report: Mapping[str, Any], rows: Sequence[Finding], method: str) -> str:
+    """How far the time of a method is from what the device allows, in one sentence; empty without a limit."""
+    row, rates = next((row for row in rows if row.method == method), None), report.get("ceiling")
+    if row is None or not rates or row.latency is None or row.latency.limit is None:
+        return ""
+    assert row.latency.reached is not None
+    machine = f"{wording.rate(rates['flops'], 'FLOP/s')}, {wording.rate(rates['bytes'], 'B/s')}"
+    return wording.limit_beside(row.title, row.latency.limit, row.latency.reached, machine)
+
+
 def _layer(layer: Mapping[str, Any], batch: str | None) -> Mapping[str, Any]:
     """A layer as it ran at one batch size. Runs stored by earlier versions know only the first."""
     if "engines" not in layer:
@@ -196,6 +209,8 @@ def _latency(data: Mapping[str, Any]) -> Latency:
         data["engine"],
         noisy=bool(data.get("noisy")),
         speed_claim=bool(data.get("speed_claim", True)),
+        limit=data.get("limit_ms"),
+        reached=data.get("limit_share"),
     )
 
 

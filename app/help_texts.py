@@ -152,6 +152,12 @@ HELP = {
         "Estimate of a latency target: the sum of the layers, each timed alone before the run. What lies "
         "between layers is not in it."
     ),
+    "limit": (
+        "The least time that the device's measured rates allow, and how much of it was reached: for every "
+        "layer the longer of its arithmetic and its traffic, with each kept weight and each map moved once, "
+        "and batch norms, activations and sums fused. Pooling and what lies between layers is not counted; "
+        "maps that stay in a cache can beat it."
+    ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "points": "Percentage points of accuracy against dense.",
     "export": (

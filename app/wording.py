@@ -489,6 +489,25 @@ def predicted(ms: float, dense_ms: float, batch: int) -> str:
     return f"○ {milliseconds(ms)} of {milliseconds(dense_ms)} ({times(dense_ms / ms)}) at batch {batch}"
 
 
+def limit(ms: float, reached: float) -> str:
+    """
+    >>> limit(0.4567, 0.431)
+    '0.457 ms, 43 % reached'
+    """
+    return f"{milliseconds(ms)}, {percent(reached, 0)} reached"
+
+
+def limit_beside(title: str, ms: float, reached: float, rates: str) -> str:
+    """
+    >>> limit_beside("BCBP", 0.4567, 0.431, "461 GFLOP/s")
+    'A perfect kernel on this device (461 GFLOP/s) would run BCBP in 0.457 ms; this one reaches 43 %.'
+    """
+    distance = f"this one reaches {percent(reached, 0)}."
+    if reached > 1:
+        distance = "this one took less: maps stay in a cache, or the rates were measured while busy."
+    return f"A perfect kernel on this device ({rates}) would run {title} in {milliseconds(ms)}; {distance}"
+
+
 def predicted_beside(predicted: str, measured_ms: float, dense_ms: float) -> str:
     """
     >>> predicted_beside("○ 1 ms of 2 ms (2.00×) at batch 1", 1.5, 2.7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -11,28 +13,53 @@ from bcbp.plan import PruningPlan
 from bcbp.surgery import shrink
 
 
-def network_macs(model: LoadedModel) -> int:
-    """Multiply-accumulates of all convolutions and Linear layers for one image, prunable or not."""
-    counted: list[int] = []
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a Conv2d or Linear for one image.
+
+    `macs` are multiply-accumulates of the dense layer, `read` and `written` values of its input and output.
+    """
+
+    name: str
+    macs: int
+    read: int
+    written: int
+    weights: int
+
+
+def layer_calls(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[LayerCall, ...]:
+    """Every call of a convolution or Linear layer in a forward pass of one image, in order."""
+    calls: list[LayerCall] = []
     hooks = [
-        child.register_forward_hook(lambda layer, _, output: counted.append(_layer_macs(layer, output)))
-        for child in model.module.modules()
+        child.register_forward_hook(
+            lambda layer, given, named, output, name=name: calls.append(  # type: ignore[misc]
+                _call(name, layer, (*given, *named.values())[0], output)
+            ),
+            with_kwargs=True,
+        )
+        for name, child in module.named_modules()
         if isinstance(child, nn.Conv2d | nn.Linear)
     ]
     try:
         with torch.inference_mode():
-            model.module(torch.zeros(1, *model.input_shape))
+            module(torch.zeros(1, *input_shape))
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(counted)
+    return tuple(calls)
 
 
-def _layer_macs(layer: nn.Module, output: Tensor) -> int:
+def _call(name: str, layer: nn.Module, given: Tensor, output: Tensor) -> LayerCall:
     """Every output value is a dot product with one filter."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    return output.numel() * weight[0].numel()
+    macs = output.numel() * weight[0].numel()
+    return LayerCall(name, macs, given.numel(), output.numel(), weight.numel())
+
+
+def network_macs(model: LoadedModel) -> int:
+    """Multiply-accumulates of all convolutions and Linear layers for one image, prunable or not."""
+    return sum(call.macs for call in layer_calls(model.module, model.input_shape))
 
 
 def removed_macs(model: LoadedModel, plan: PruningPlan) -> int:

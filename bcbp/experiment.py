@@ -270,6 +270,7 @@ class Comparison:
         """Take what the timing process tells."""
         if event["event"] == "started":
             self.report["environment"]["threads"] = event["threads"]
+            self.report |= {name: event[name] for name in ("ceiling", "ceiling_reason")}
         elif event["event"] == "progress":
             self._tracker.update(event["share"], event["message"])
         else:

@@ -1,14 +1,16 @@
 """The report of a comparison: JSON, schema 1. Rows are filled in as results arrive.
 
-{"schema": 1, "environment", "request", "model", "rows", "latency": {BATCH: session}, "seconds", "finished"}
+{"schema": 1, "environment", "request", "model", "rows", "latency": {BATCH: session}, "ceiling", "tuning",
+"seconds", "finished"}
 
 A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed over the layers in scope),
 "macs" per image and "parameters" of the whole network, "accuracy" {"correct", "total", "interval"} or null
 with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
 "ladder" (its rungs, lowest first), "recovery" (the rung kept) {"name", "title", "seconds"} or null,
 "curve" (epochs of fine-tuning so far),
-"latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim"}} with
-"latency_reason" {BATCH: reason} where there is none, "speedup" {BATCH: {"value", "interval", "verdict"}},
+"latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim", "limit_ms",
+"limit_share"}} with "latency_reason" {BATCH: reason} where there is none,
+"speedup" {BATCH: {"value", "interval", "verdict"}},
 "wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers", and
 under a latency budget "forecast", the fields of `plan.Forecast`.
 
@@ -23,6 +25,10 @@ has what was found out: {"images", "part", "precision", "device", "processes"}, 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
 filters kept, "target" ratio asked for, "ratio" removed, "engine" and "engine_reason" at the first batch size
 timed, and "engines" {BATCH: {"engine", "reason"}}, since the faster engine is found anew for every batch.
+
+"limit_ms" is the least time at the device's measured rates, which are the "ceiling" of the report (fields of
+`kernels.roofline.Ceiling`), and "limit_share" that over the median; all null with "ceiling_reason" where the
+rates could not be measured. `bcbp.roofline` says what is counted.
 
 "speed_claim" is false where the time says nothing about pruning: no pruned layer ran sparse or smaller.
 
@@ -69,6 +75,8 @@ def new_report(request: CompareRequest, model: LoadedModel, environment: Json) -
         },
         "rows": [],
         "latency": {},
+        "ceiling": None,
+        "ceiling_reason": "",
         "tuning": None,
         "seconds": 0.0,
         "finished": False,
@@ -238,7 +246,7 @@ def _add_dense(row: Json, key: str, session: Json) -> None:
 
 
 def _add_method(row: Json, key: str, timed: Json) -> None:
-    kept = ("median", "q1", "q3", "samples", "engine", "noisy", "speed_claim")
+    kept = ("median", "q1", "q3", "samples", "engine", "noisy", "speed_claim", "limit_ms", "limit_share")
     row["latency_ms"][key] = {name: timed[name] for name in kept}
     row["speedup"][key] = timed["speedup"]
     smaller = PATTERNS[row["method"]].changes_shapes

@@ -9,14 +9,17 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bcbp.baselines import CPU_FORMS, Build, Run
-from bcbp.choice import LayerRun
+from bcbp.baselines import CPU_FORMS, Build, Declined, Run, first_line
+from bcbp.choice import SPARSE, LayerRun
 from bcbp.errors import SpecError
 from bcbp.network import convert
 from bcbp.plan import PruningPlan
-from kernels.gpu.engine import missing_reason
+from kernels.cpu.ceiling import measure_ceiling
+from kernels.engines import engine
+from kernels.gpu.engine import interpreted, missing_reason
 from kernels.measure import Timer
 from kernels.precision import FP32, PRECISIONS, Precision
+from kernels.roofline import Ceiling
 
 CPU, GPU = "cpu", "cuda"
 DEVICES = (CPU, GPU)
@@ -69,6 +72,10 @@ class Runtime(Protocol):
         """How a call is timed; None for the clock of the host."""
         ...
 
+    def ceiling(self) -> Ceiling:
+        """The device's rates in its precision, measured now. Raises Declined where they cannot be."""
+        ...
+
 
 class CpuRuntime:
     """float32 on the processor."""
@@ -91,6 +98,11 @@ class CpuRuntime:
 
     def timer(self) -> Timer | None:
         return None
+
+    def ceiling(self) -> Ceiling:
+        if (reason := engine(SPARSE).available()) is not None:  # what measures them is generated as it is
+            raise Declined(reason)
+        return measure_ceiling()
 
 
 class GpuRuntime:
@@ -130,6 +142,16 @@ class GpuRuntime:
         from kernels.gpu.clock import GpuTimer
 
         return GpuTimer(graph=False)  # networks are graphs themselves, where that is their fastest form
+
+    def ceiling(self) -> Ceiling:
+        if interpreted():
+            raise Declined("kernels are interpreted here, and there is no GPU to measure")
+        from kernels.gpu.ceiling import measure_ceiling
+
+        try:
+            return measure_ceiling(self.precision)
+        except RuntimeError as error:  # such as no room for its gigabytes
+            raise Declined(f"the card's rates could not be measured: {first_line(error)}") from error
 
 
 def runtime(device: str, precision: str) -> Runtime:

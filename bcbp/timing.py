@@ -8,7 +8,7 @@ are those before recovery: recovery changes values, never shapes or masks, and s
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bcbp.baselines import Declined
 from bcbp.contestants import Contestant, dense_contestants, pruned_contestant
 from bcbp.errors import ModelError
 from bcbp.intake.architectures import load_model
@@ -23,12 +24,15 @@ from bcbp.intake.model import LoadedModel
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.request import CompareRequest
+from bcbp.roofline import network_limits
 from bcbp.runtime import Runtime
 from bcbp.runtime import runtime as runtime_of
+from bcbp.spec import DENSE
 from bcbp.timing_child import Emit, serve
 from kernels.device import load_average
 from kernels.measure import CONTROL, Measurement, Speedup, compare, fastest, measure
 from kernels.memory import keep_freed_memory
+from kernels.roofline import Ceiling
 
 Tell = Callable[[float, str], None]
 
@@ -67,18 +71,34 @@ class Contest:
 def time_networks(job: TimingJob, emit: Emit) -> None:
     """Time every batch size of the job, telling `emit` what happens as it happens.
 
-    Events: {"event": "started", "threads"}, {"event": "progress", "batch", "share", "message"} and, after
-    each batch size, {"event": "batch", "batch", "result"} with the result of `time_batch`.
+    Events: {"event": "started", "threads", "ceiling", "ceiling_reason"} with the device's rates or the reason
+    there are none, {"event": "progress", "batch", "share", "message"} and, after each batch size, {"event":
+    "batch", "batch", "result"} with the result of `time_batch`.
     """
     if job.request.threads is not None:
         torch.set_num_threads(job.request.threads)
     keep_freed_memory()  # or fresh pages for every activation would be timed with the layers
-    emit({"event": "started", "threads": torch.get_num_threads()})
-    model = load_model(job.request.model)
     runtime = runtime_of(job.request.device, job.request.precision)
+    ceiling, reason = _ceiling(runtime)
+    rates = ceiling and ceiling.to_json()
+    threads = torch.get_num_threads()
+    emit({"event": "started", "threads": threads, "ceiling": rates, "ceiling_reason": reason})
+    model = load_model(job.request.model)
     for batch in job.request.batches:
-        result = time_batch(job, model, batch, runtime=runtime, tell=partial(_tell, emit, batch))
+        tell = partial(_tell, emit, batch)
+        result = time_batch(job, model, batch, runtime=runtime, tell=tell, ceiling=ceiling)
         emit({"event": "batch", "batch": batch, "result": result})
+
+
+def _ceiling(runtime: Runtime) -> tuple[Ceiling | None, str]:
+    """The rates, measured in this process and on its threads as the networks are; or None, and the reason.
+
+    They take about a second. A passport's may be of other threads or another day.
+    """
+    try:
+        return runtime.ceiling(), ""
+    except Declined as reason:
+        return None, str(reason)
 
 
 def _tell(emit: Emit, batch: int, share: float, message: str) -> None:
@@ -86,13 +106,21 @@ def _tell(emit: Emit, batch: int, share: float, message: str) -> None:
 
 
 def time_batch(
-    job: TimingJob, model: LoadedModel, batch: int, *, runtime: Runtime, tell: Tell
+    job: TimingJob,
+    model: LoadedModel,
+    batch: int,
+    *,
+    runtime: Runtime,
+    tell: Tell,
+    ceiling: Ceiling | None = None,
 ) -> dict[str, Any]:
     """Build, check and time all contestants on `batch` images; times in milliseconds.
 
     {"best_dense", "dense": {NAME: times}, "methods": {METHOD: times with "engine", "speed_claim", "speedup",
     "layers"}, "declined": {NAME: reason}, "control": {"value", "interval", "off"}, "noisy", "load"}, where
-    times are {"median", "q1", "q3", "samples", "noisy"} and speed-ups are over the session's best dense.
+    times are {"median", "q1", "q3", "samples", "noisy", "limit_ms", "limit_share"} and speed-ups are over the
+    session's best dense. The limit is the least time at the rates of `ceiling` (see bcbp.roofline) and its
+    share of the median; None without them.
     """
     x = runtime.inputs(model.input_shape, batch)
     contest = _prepare(job, model, x, runtime=runtime, tell=tell)
@@ -101,7 +129,8 @@ def time_batch(
     load = [load_average()]
     taken = _measure(contest, x, rounds=job.request.rounds, runtime=runtime, tell=tell)
     load.append(load_average())
-    return _result(contest, taken) | {"load": load}
+    limits = {} if ceiling is None else network_limits(model, job.plans, batch=batch, ceiling=ceiling)
+    return _result(contest, taken, limits) | {"load": load}
 
 
 def _prepare(job: TimingJob, model: LoadedModel, x: Tensor, *, runtime: Runtime, tell: Tell) -> Contest:
@@ -138,15 +167,15 @@ def _measure(
         )
 
 
-def _result(contest: Contest, taken: dict[str, Measurement]) -> dict[str, Any]:
+def _result(contest: Contest, taken: dict[str, Measurement], limits: Mapping[str, float]) -> dict[str, Any]:
     dense = {one.name: taken[one.name] for one in contest.dense}
     best = min(dense, key=lambda name: dense[name].median)
     control = taken[CONTROL].control
     return {
         "best_dense": best,
-        "dense": {name: times_json(taken) for name, taken in dense.items()},
+        "dense": {name: times_json(taken, limits.get(DENSE)) for name, taken in dense.items()},
         "methods": {
-            one.name: times_json(taken[one.name])
+            one.name: times_json(taken[one.name], limits.get(one.name))
             | {
                 "engine": one.engine,
                 "speed_claim": one.speed_claim,
@@ -161,14 +190,16 @@ def _result(contest: Contest, taken: dict[str, Measurement]) -> dict[str, Any]:
     }
 
 
-def times_json(measured: Measurement) -> dict[str, Any]:
-    """A measurement in milliseconds; `samples` holds one value per round."""
+def times_json(measured: Measurement, least: float | None) -> dict[str, Any]:
+    """A measurement in milliseconds; `samples` holds one value per round, `least` is its limit in seconds."""
     return {
         "median": measured.median * 1e3,
         "q1": measured.q1 * 1e3,
         "q3": measured.q3 * 1e3,
         "samples": [round(sample * 1e3, 6) for sample in measured.samples],
         "noisy": measured.noisy,
+        "limit_ms": None if least is None else least * 1e3,
+        "limit_share": None if least is None else least / measured.median,
     }
 
 

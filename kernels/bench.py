@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from kernels.measure import Measurement, Timer, compare, measure
-from kernels.pruned_layer import PATTERNS, BenchJob, PrunedLayer
+from kernels.measure import Measurement, Speedup, Timer, compare, measure
+from kernels.pruned_layer import PATTERNS, UNBALANCED, BenchJob, PrunedLayer
 from kernels.roofline import Ceiling
 
 __all__ = ["PATTERNS", "BenchJob", "Candidate", "DeviceBench", "LayerRow", "checked", "layer_rows"]
@@ -27,7 +27,10 @@ class LayerRow:
     rate. `limit_share` is the least time the machine allows (arithmetic or traffic, whichever is longer) as
     a share of the time taken. `speedup` is over the fastest of the device's dense forms in the same session,
     which `yardstick` names. `note` says why a candidate has no time, or how it was run. `wit` is the idle
-    share that the mask predicts for thread blocks of one wave, None where there are no tiles.
+    share that the mask predicts for thread blocks of one wave, None where there are no tiles; `waves` is how
+    often the thread blocks fill the device. `over_column` is over unbalanced tiles in the same session, with
+    its interval: where nothing but balance or order differs, 1 - 1 / over_column is what that is worth.
+    `writes` says what of its result a layer writes where layouts leave a choice.
     """
 
     layer: str
@@ -52,6 +55,10 @@ class LayerRow:
     yardstick: str | None = None
     note: str = ""
     wit: float | None = None
+    waves: float | None = None
+    over_column: float | None = None
+    over_column_interval: tuple[float, float] | None = None
+    writes: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,7 +69,7 @@ class Candidate:
     """Something to time: the call, or the reason (`note`) there is none.
 
     `density` is its share of the multiply-accumulates; `residual` says whether it adds one. `wit` is that of
-    its mask, if it has one.
+    its mask, if it has one; `waves` and `writes` are those of LayerRow.
     """
 
     pattern: str
@@ -72,6 +79,8 @@ class Candidate:
     note: str = ""
     residual: bool = False
     wit: float | None = None
+    waves: float | None = None
+    writes: str = ""
 
 
 class DeviceBench(Protocol):
@@ -164,6 +173,8 @@ def _row(
         candidate.density,
         note=candidate.note,
         wit=candidate.wit,
+        waves=candidate.waves,
+        writes=candidate.writes,
     )
     if candidate.run is None:
         return row
@@ -173,6 +184,7 @@ def _row(
         (name for name in bench.dense_forms if name in taken), key=lambda name: taken[name].median
     )
     time, gain = taken[candidate.pattern], compare(taken[candidate.pattern], taken[yardstick])
+    balance = _over_column(candidate, taken)
     flops = layer.shape.flops(layer.batch, candidate.density)
     moved = layer.shape.moved(
         layer.batch, candidate.density, itemsize=bench.itemsize, residual=candidate.residual
@@ -191,4 +203,13 @@ def _row(
         limit_share=ceiling.seconds(flops=flops, moved=moved) / time.median,
         noisy=time.noisy,
         yardstick=yardstick,
+        over_column=None if balance is None else balance.value,
+        over_column_interval=None if balance is None else balance.interval,
     )
+
+
+def _over_column(candidate: Candidate, taken: dict[str, Measurement]) -> Speedup | None:
+    """How many times faster other tiles are than unbalanced ones, if both were timed."""
+    if candidate.wit is None or candidate.pattern == UNBALANCED or UNBALANCED not in taken:
+        return None
+    return compare(taken[candidate.pattern], taken[UNBALANCED])

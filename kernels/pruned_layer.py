@@ -13,7 +13,8 @@ from kernels.pack import PackedWeight, pack, pack_dense
 # bcbp: the same number of columns in every tile. column: tiles from half to one and a half times the mean, or
 # less far apart where a tile would need more columns than there are. block: rows and columns. filter: a
 # smaller layer of fewer filters, with equal arithmetic, run densely.
-PATTERNS = ("bcbp", "column", "block", "filter")
+UNBALANCED = "column"
+PATTERNS = ("bcbp", UNBALANCED, "block", "filter")
 _MOST_APART = 0.5
 
 

@@ -74,6 +74,49 @@ def test_recordings_of_a_gpu_become_tables_with_their_conditions(
     assert measured.networks(records["gpu-networks-resnet18@card-sm90"]) in section
 
 
+def test_recordings_that_know_their_limit_show_how_far_it_is(measured: ModuleType) -> None:
+    record, compared = measured.recording("networks-resnet18"), measured.recording("compare-sample")
+    assert measured.OF_THE_LIMIT not in measured.networks(record) + measured.comparison(compared)
+    for report in (*record["rows"], compared):
+        for times in (entry for row in report["rows"] for entry in row["latency_ms"].values()):
+            times["limit_share"] = 0.54
+    assert measured.networks(record).splitlines()[2].endswith("| 54% |")
+    assert measured.comparison(compared).splitlines()[2].endswith("| 54% | 54% |")
+
+
+def balance_session(pattern: str, **more: object) -> dict[str, object]:
+    where = {"layer": "3x3 256-256 @14", "batch": 1, "tile": 32, "ratio": 0.5, "pattern": pattern}
+    return where | {"wit": 0.0} | more
+
+
+def test_predicted_and_measured_idle_time_stand_side_by_side(measured: ModuleType) -> None:
+    """Balanced tiles at the same launch are 1.25 times as fast: a fifth of the time had been idle."""
+    better = {"over_column": 1.25, "over_column_interval": [1.0, 2.0]}
+    rows = [
+        balance_session("column", wit=1 / 3, waves=0.4),
+        balance_session("column-longest", wit=1 / 3, over_column=1.0, over_column_interval=[0.8, 1.25]),
+        balance_session("bcbp-as-column", **better),
+        balance_session("bcbp", over_column=5.0, over_column_interval=[4.0, 6.0]),
+    ]
+    line = measured.balance({"rows": rows}).splitlines()[-1]
+    assert line == "| 3x3 256-256 @14 | 1 | 32 | 0.5 | 0.4 | 33% | 20% (0% to 50%) | 0% (-25% to 20%) |"
+    on_cpu = [balance_session("column", wit=0.25), balance_session("bcbp", **better)]
+    header, _, line = measured.balance({"rows": on_cpu}).splitlines()
+    assert "waves" not in header and "won back" not in header and line.endswith("| 25% | 20% (0% to 50%) |")
+
+
+def test_recordings_of_old_and_single_tiles_say_nothing_of_balance(measured: ModuleType) -> None:
+    assert measured.balance(measured.recording("layers-resnet18")) == ""
+    assert measured.NO_BALANCE in measured.measured_document()
+    single = [balance_session("column"), balance_session("bcbp", over_column=1.0)]
+    assert measured.balance({"rows": single}) == ""
+
+
+def test_layers_say_what_they_wrote(measured: ModuleType) -> None:
+    row = measured.recording("layers-resnet18")["rows"][-1] | {"writes": "plain and 3 copies"}
+    assert ", writes plain and 3 copies |" in measured.layers({"rows": [row]})
+
+
 def test_the_comparison_with_the_recording_can_fail(measured: ModuleType) -> None:
     readme = (ROOT / "README.md").read_text()
     assert measured.with_section(readme, "| dense | 100 % |") != readme

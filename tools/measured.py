@@ -15,6 +15,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "assets" / "recorded"
+# The least time at the machine's measured rates over the time taken: see bcbp/roofline.py.
+OF_THE_LIMIT = "of the limit"
 Json = dict[str, Any]
 
 
@@ -22,6 +24,18 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; the first column to the left, the others to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def filled(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that have nothing in them: what recordings of old did not hold."""
+    kept = [index for index, name in enumerate(header) if any(row[index] for row in rows)]
+    return markdown([header[index] for index in kept], [[row[index] for index in kept] for row in rows])
+
+
+def limit(entry: Json) -> str:
+    """The share of what the machine allows; empty where it is not known."""
+    share = entry.get("limit_share")
+    return "" if share is None else f"{share:.0%}"
 
 
 def conditions(environment: Json) -> str:
@@ -57,6 +71,7 @@ def comparison(report: Json) -> str:
         "weights removed",
         "accuracy (95 % interval)",
         *(f"speed-up, batch {b}" for b in batches),
+        *(f"{OF_THE_LIMIT}, batch {b}" for b in batches),
     ]
     rows = []
     for row in report["rows"]:
@@ -69,8 +84,9 @@ def comparison(report: Json) -> str:
             for batch in batches
         ]
         tested = f"{share:.2%} ({low * 100:.2f} to {high * 100:.2f})"
-        rows.append([row["method"], f"{row['sparsity']:.1%}", tested, *speeds])
-    return markdown(header, rows)
+        limits = [limit(row["latency_ms"].get(batch, {})) for batch in batches]
+        rows.append([row["method"], f"{row['sparsity']:.1%}", tested, *speeds, *limits])
+    return filled(header, rows)
 
 
 def networks(record: Json) -> str:
@@ -87,8 +103,9 @@ def networks(record: Json) -> str:
                 gain = f"1 ({session['best_dense']})" if dense else speed(row["speedup"].get(batch))
                 removed = "" if dense else f"{ratio:g}"
                 macs = f"{row['macs'] / 1e6:.0f} M"
-                rows.append([row["method"], removed, batch, macs, f"{times['median']:.2f}", gain])
-    return markdown(["method", "ratio", "batch", "MACs", "median ms", "speed-up"], rows)
+                cells = [row["method"], removed, batch, macs, f"{times['median']:.2f}", gain]
+                rows.append([*cells, limit(times)])
+    return filled(["method", "ratio", "batch", "MACs", "median ms", "speed-up", OF_THE_LIMIT], rows)
 
 
 def layers(record: Json) -> str:
@@ -98,12 +115,38 @@ def layers(record: Json) -> str:
         if row["speedup"] is None or (row["engine"] == "dense" and row["ratio"] == 0):
             continue
         gain = speed({"value": row["speedup"], "interval": row["interval"], "verdict": row["verdict"]})
-        limit = "" if row["limit_share"] is None else f"{row['limit_share']:.0%}"
         noisy = " (noisy)" if row["noisy"] else ""
-        cells = [row["layer"], str(row["batch"]), f"{row['ratio']:g}", row["pattern"]]
-        rows.append([*cells, f"{row['median_ms']:.3f}", gain + noisy, limit])
-    header = ["layer", "batch", "ratio", "method", "median ms", "speed-up", "of the limit"]
+        writes = f", writes {row['writes']}" if row.get("writes") else ""
+        cells = [row["layer"], str(row["batch"]), f"{row['ratio']:g}", row["pattern"] + writes]
+        rows.append([*cells, f"{row['median_ms']:.3f}", gain + noisy, limit(row)])
+    header = ["layer", "batch", "ratio", "method", "median ms", "speed-up", OF_THE_LIMIT]
     return markdown(header, rows)
+
+
+def balance(record: Json) -> str:
+    """The idle share that WIT predicts of unbalanced tiles beside the measured one; empty without any."""
+    sessions: dict[tuple[object, ...], dict[str, Json]] = {}
+    for row in record["rows"]:
+        at = tuple(row[name] for name in ("layer", "batch", "tile", "ratio"))
+        sessions.setdefault(at, {})[row["pattern"]] = row
+    rows = []
+    for (layer, batch, tile, ratio), found in sessions.items():
+        column, balanced = found.get("column"), found.get("bcbp-as-column") or found.get("bcbp")
+        if not (column and column.get("wit") and balanced and balanced.get("over_column")):
+            continue
+        waves = "" if column.get("waves") is None else f"{column['waves']:.1f}"
+        cells = [layer, str(batch), str(tile), f"{ratio:g}", waves, f"{column['wit']:.0%}"]
+        rows.append([*cells, worth(balanced), worth(found.get("column-longest", {}))])
+    header = ["layer", "batch", "tile", "ratio", "waves", "predicted idle (WIT)", "measured idle", "won back"]
+    return filled(header, rows) if rows else ""
+
+
+def worth(row: Json) -> str:
+    """The share of the time of unbalanced tiles that is saved, with its interval."""
+    if not row.get("over_column"):
+        return ""
+    value, (low, high) = 1 - 1 / row["over_column"], (1 - 1 / end for end in row["over_column_interval"])
+    return f"{value:.0%} ({low:.0%} to {high:.0%})"
 
 
 def planning(record: Json) -> str:
@@ -119,6 +162,22 @@ def planning(record: Json) -> str:
     ]
     return markdown(["task", "median ms", "quartiles", "goal, ms"], rows)
 
+
+BALANCE = (
+    "*Predicted* is WIT, the share of its time that a layer of unbalanced tiles would idle if all of them "
+    "ran side by side. *Measured* is 1 − the time of balanced over that of unbalanced tiles, of equal work, "
+    "in one session, with its 95 % interval. "
+)
+BALANCE_ON_CPU = (
+    f"{BALANCE}On a processor tiles become tasks, and a thread that is done takes what others have left: "
+    "little idles, and what is measured is all that the other mask changes in the same engine."
+)
+BALANCE_ON_GPU = (
+    f"{BALANCE}Both run by the launch that was tuned for the unbalanced ones, and so do these with the "
+    "longest tile first, which *won back* so much. *Waves* is how often the thread blocks fill the card, as "
+    "the cost model estimates it: at one or less all run at once, and with many the others fill the gaps."
+)
+NO_BALANCE = "No recording holds it yet; `bench layers` writes it beside every time of both."
 
 _RESNET18 = "--model resnet18 --tile 64 --ratio 0.5,0.75"
 # recording -> title, the command that made it, and its table
@@ -180,6 +239,8 @@ def gpu_section(folder: Path = RECORDED) -> str:
             GPU_TABLES[record["kind"]](record),
             conditions(record["environment"]),
         ]
+        if record["kind"] == "layers" and (table := balance(record)):
+            parts += [f"#### Balance: predicted and measured ({what}, {card})", BALANCE_ON_GPU, table]
     return "\n\n".join(parts) or NO_GPU
 
 
@@ -206,7 +267,9 @@ def measured_document() -> str:
         "Written by `tools/measured.py` from `assets/recorded`; speed-ups are over the best dense form, "
         "with 95 % intervals over interleaved rounds. A verdict is named where it is not *better*. "
         "*filter* is the physically smaller network or layer of about equal arithmetic: on large planes at "
-        "batch 8 it moves fewer bytes, because its output shrinks too, and there it can be ahead.",
+        "batch 8 it moves fewer bytes, because its output shrinks too, and there it can be ahead. "
+        f"*{OF_THE_LIMIT.capitalize()}* is the least time at the machine's measured rates, arithmetic or "
+        "memory traffic, over the time taken; recordings of networks from before it was kept have none.",
     ]
     for name, (title, command, table) in TABLES.items():
         record = recording(name)
@@ -216,6 +279,8 @@ def measured_document() -> str:
             table(record),
             conditions(record["environment"]),
         ]
+    table = balance(recording("layers-resnet18"))
+    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, table or NO_BALANCE]
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import wording
-from app.findings import NO_CLAIM, Finding, dense_of, paired_text
+from app.findings import NO_CLAIM, Finding, Latency, dense_of, paired_text
 from app.help_texts import HELP
 from bcbp.spec import DENSE
 
@@ -31,6 +31,7 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "Latency": wording.milliseconds(latency.median) if latency else "",
         "Predicted": row.predicted,
         "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
+        "Limit": _limit(latency),
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": _accuracy_change(row, dense),
         "Against dense": paired_text(row.paired),
@@ -42,6 +43,12 @@ def _line(row: Finding, dense: Finding | None) -> dict[str, object]:
         "WIT before → after": _imbalance(row),
         "Engine": latency.engine if latency else "",
     }
+
+
+def _limit(latency: Latency | None) -> str:
+    if latency is None or latency.limit is None or latency.reached is None:
+        return ""
+    return wording.limit(latency.limit, latency.reached)
 
 
 def _verdict(row: Finding) -> str:
@@ -80,6 +87,7 @@ def results_table(rows: Sequence[Finding], *, key: str) -> None:
         height="content",
         column_config={
             "Method": column(pinned=True),
+            "Limit": column(help=HELP["limit"]),
             "Predicted": column(help=HELP["predicted"]),
             "Speed": column(help=HELP["speedup"]),
             "WIT before → after": column(help=HELP["wit"]),

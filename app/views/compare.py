@@ -200,6 +200,8 @@ else:
     trade_off(rows)
     if rows:
         results_table(rows, key=f"results_{run.id}_{batch}")
+        if distance := findings.limit_beside(run.report or {}, rows, method):
+            st.caption(distance, help=HELP["limit"])
         remarks(rows)
         ladder(rows, key=f"ladder_{run.id}")
         curves(rows, key=f"curves_{run.id}")

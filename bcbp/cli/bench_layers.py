@@ -161,5 +161,9 @@ def _cells(row: LayerRow) -> list[str]:
         "" if row.speedup is None else f"{row.speedup:.2f}",
         "" if low is None else f"{low:.2f} to {high:.2f}",
         "" if row.limit_share is None else f"{row.limit_share:.0%}",
-        ", ".join(filter(None, (row.verdict, "noisy" if row.noisy else "", row.note))),
+        ", ".join(filter(None, (row.verdict, "noisy" if row.noisy else "", _writes(row), row.note))),
     ]
+
+
+def _writes(row: LayerRow) -> str:
+    return f"writes {row.writes}" if row.writes else ""

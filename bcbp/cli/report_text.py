@@ -108,7 +108,8 @@ def latency_text(report: Json, batch: str) -> str:
     """The table of one batch size, with what its noise allows to be said."""
     session = report["latency"][batch]
     rows = [_latency_row(row, batch) for row in report["rows"] if batch in row["latency_ms"]]
-    header = ["method", "median ms", "quartiles", "speed-up", "95 % interval", "verdict", "runs on"]
+    header = ["method", "median ms", "quartiles", "speed-up", "95 % interval", "verdict"]
+    header += ["limit ms", "reached", "runs on"]
     others = ", ".join(f"{name} {times['median']:.3f} ms" for name, times in session["dense"].items())
     control = session["control"]
     lines = [
@@ -120,6 +121,7 @@ def latency_text(report: Json, batch: str) -> str:
         ),
     ]
     lines += [f"not timed: {name}: {reason}" for name, reason in session["declined"].items()]
+    lines += _limit_lines(report, batch)
     if session["noisy"]:
         lines.append("This session was noisy: something else was running. Repeat it on a quiet machine.")
     return "\n".join(lines)
@@ -135,8 +137,32 @@ def _latency_row(row: Json, batch: str) -> list[str]:
         f"{speedup['value']:.2f}",
         f"{low:.2f} to {high:.2f}",
         "yardstick" if row["method"] == DENSE else speedup["verdict"],
+        *_limit_cells(times),
         times["engine"] + ("" if times["speed_claim"] else " (no speed claim)"),
     ]
+
+
+def _limit_cells(times: Json) -> tuple[str, str]:
+    """The least time, and how much of it was reached; reports of old have none."""
+    if times.get("limit_ms") is None:
+        return "", ""
+    return f"{times['limit_ms']:.3f}", f"{times['limit_share']:.0%}"
+
+
+def _limit_lines(report: Json, batch: str) -> list[str]:
+    """What the limit is, or why there is none; reports of old do not say."""
+    rates = report.get("ceiling")
+    if not rates:
+        return [f"no limit: {report['ceiling_reason']}"] if report.get("ceiling_reason") else []
+    lines = [
+        f"limit: a perfect kernel for every layer, at {rates['flops'] / 1e9:,.0f} GFLOP/s "
+        f"({rates['precision']}) and {rates['bytes'] / 1e9:,.1f} GB/s, both measured just before; pooling "
+        "and what lies between layers is not counted"
+    ]
+    shares = [row["latency_ms"][batch]["limit_share"] for row in report["rows"] if batch in row["latency_ms"]]
+    if max(shares) > 1:
+        lines.append("Times below their limit: maps stay in a cache, or the rates were measured while busy.")
+    return lines
 
 
 def _reasons(rows: list[Json]) -> list[str]:

@@ -17,24 +17,26 @@ from kernels.cpu.target import choose_target, compiler
 from kernels.roofline import Ceiling
 
 _ROUNDS = 20_000  # of the inner loop: about 0.1 ms, short enough to slip between other work
+_LEAST_RUNS = 3
 _COPY_BYTES = 64 * 2**20  # beyond every core's own cache
 
 
-def measure_ceiling(samples: int = 30) -> Ceiling:
-    """The best of `samples` runs of each, on torch's threads. RuntimeError without wide vectors."""
+def measure_ceiling(seconds: float = 0.5) -> Ceiling:
+    """The best of all runs of each in `seconds`, on torch's threads. RuntimeError without wide vectors."""
     threads = torch.get_num_threads()
     source = torch.zeros(_COPY_BYTES // 4)
     target = torch.zeros_like(source)
-    copy = _best(lambda: target.copy_(source), samples)
+    copy = _best(lambda: target.copy_(source), seconds)
     function, flops = _multiply_adds()
     argument = (ctypes.c_float * 48)(*[0.5] * 48)
-    work = _best(lambda: cpu_threads.run(function, ctypes.addressof(argument), threads), samples)
+    work = _best(lambda: cpu_threads.run(function, ctypes.addressof(argument), threads), seconds)
     return Ceiling(flops * threads / work, 2 * _COPY_BYTES / copy, threads)
 
 
-def _best(run: Callable[[], object], samples: int) -> float:
-    times = []
-    for _ in range(samples):
+def _best(run: Callable[[], object], seconds: float) -> float:
+    """Many short runs: on a busy machine, few of them have all threads running at once."""
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < _LEAST_RUNS:
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from kernels.bench import Candidate, checked
 from kernels.engines import Epilogue
+from kernels.gpu.card import Card, this_card
 from kernels.gpu.choice import SPARSE, Choice, choose
 from kernels.gpu.clock import GpuTimer, rotated
+from kernels.gpu.cost_model import waves
 from kernels.gpu.dense_forms import ALONE, EAGER, FUSED, Inputs, dense_call
 from kernels.gpu.engine import SAFE, interpreted
-from kernels.gpu.feature_map import SHIFTED, chwn, layout_for, shift_of, shifted
 from kernels.gpu.gemm import GatheredGemm
+from kernels.gpu.graph import captured
 from kernels.gpu.map_layer import MapLayer, Maps
+from kernels.gpu.network_maps import maps_in_a_network, what_is_written
 from kernels.gpu.operators import GATHERED, OPERATORS, SEMI_STRUCTURED, Bind
 from kernels.gpu.vendor import MOST_STORES
-from kernels.layout import ConvGeometry
+from kernels.gpu.work import work_of
 from kernels.measure import MIN_ROUNDS, Timer, measure
 from kernels.pack import PackedWeight
 from kernels.precision import Precision
@@ -47,7 +50,6 @@ _ON_TILES = SPARSE - {SEMI_STRUCTURED}
 LIBRARY = "cuDNN"
 _CHECKED_IMAGES = 8
 _MOST_SETS, _CACHES = 8, 2
-_PLAINLY = "written plainly, without the copies that a wider kernel behind it would read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class GpuBench:
         inputs = self._inputs(layer)
         dense = layer.dense()
         found = [self._library(form, layer, dense, inputs) for form in (ALONE, EAGER, FUSED)]
-        maps = [self._maps(layer.shape.geometry, one) for one in inputs]
+        maps = [maps_in_a_network(layer.shape.geometry, one, device=self._device) for one in inputs]
         prepared = _Prepared(layer, inputs, maps, cache(layer.pruned))
         return found + [
             self._smaller(layer, layer.pruned(pattern), inputs)
@@ -107,6 +109,8 @@ class GpuBench:
         )
         try:
             y = calls[0]()
+            if self._device != "cpu":  # as the clock will run it: a refusal costs this form, not the session
+                captured(calls[0])
         except (RuntimeError, NotImplementedError) as error:
             reason = str(error).split("\n")[0][:160]
             return replace(candidate, run=None, note=f"cuDNN declined: {reason}")
@@ -133,7 +137,16 @@ class GpuBench:
 
     # ------------------------------------------------------------------------------------ our side
     def _pruned(self, pattern: str, prepared: _Prepared) -> Candidate:
-        """A pattern, or one of _VARIANTS, on our kernels."""
+        """A pattern, or one of _VARIANTS, on our kernels; without a call where no launch takes it."""
+        try:
+            return self._launched(pattern, prepared)
+        except ValueError as error:
+            packed = prepared.tiles(_VARIANTS.get(pattern, (pattern, pattern))[0])
+            return Candidate(
+                pattern, GATHERED, prepared.layer.share(packed), None, str(error), wit=packed.wit
+            )
+
+    def _launched(self, pattern: str, prepared: _Prepared) -> Candidate:
         layer, maps = prepared.layer, prepared.maps
         tiles, launch = _VARIANTS.get(pattern, (pattern, pattern))
         engines = _ON_TILES if pattern == "bcbp" else frozenset({GATHERED})
@@ -148,7 +161,6 @@ class GpuBench:
             "" if tiles == launch == pattern else f"at the launch of {launch}",
             choice.reason,
             str(choice.config or ""),
-            _PLAINLY if y.kind == SHIFTED else "",
         )
         candidate = Candidate(
             pattern,
@@ -158,6 +170,8 @@ class GpuBench:
             "; ".join(filter(None, notes)),
             residual=True,
             wit=made.packed.wit,
+            waves=self._waves(choice, made, maps[0]),
+            writes=what_is_written(maps[0]),
         )
         return checked(candidate, lambda: self._check(layer, made.packed, prepared.inputs[0], y.nchw()))
 
@@ -175,22 +189,14 @@ class GpuBench:
             device=self._device,
             order="longest",
         )
-        return lambda maps: product.bind(maps.x, maps.written, maps.residual)
+        return lambda maps: product.bind(maps.x, maps.written, maps.residual, expand=maps.expand)
 
-    def _maps(self, g: ConvGeometry, inputs: Inputs) -> Maps:
-        """The maps of a layer inside a network of such maps, filled."""
-        plane, images = (inputs.x.shape[2], inputs.x.shape[3]), len(inputs.x)
-        output = g.output_size(*plane)
-        if layout_for(images, self.precision.dtype) == SHIFTED:
-            make = partial(shifted, images=images, dtype=self.precision.dtype, device=self._device)
-            x = make(g.in_channels, plane, halo_rows=g.padding[0], shift=shift_of(g))
-        else:
-            make = partial(chwn, images=images, dtype=self.precision.dtype, device=self._device)
-            x = make(g.in_channels, plane, halo=g.padding)
-        y, residual = (make(g.rows, output) for _ in range(2))
-        x.write(inputs.x)
-        residual.write(inputs.residual)
-        return Maps(x, y, residual)
+    def _waves(self, choice: Choice, layer: MapLayer, maps: Maps) -> float | None:
+        """How often its thread blocks fill the card; None for other operators, and without a card."""
+        card = self._card()
+        if card is None or choice.engine != GATHERED or choice.config is None:
+            return None
+        return waves(choice.config, work_of(layer, maps), card)
 
     # ------------------------------------------------------------------------------------ both
     def _inputs(self, layer: PrunedLayer) -> list[Inputs]:
@@ -205,11 +211,12 @@ class GpuBench:
         ]
 
     def _cache_bytes(self) -> int:
-        if self._device == "cpu":
-            return 0
-        from kernels.gpu.card import this_card
+        card = self._card()
+        return 0 if card is None else card.cache_bytes
 
-        return this_card(torch.cuda.current_device()).cache_bytes
+    def _card(self) -> Card | None:
+        """The current GPU; None in the interpreter."""
+        return None if self._device == "cpu" else this_card(torch.cuda.current_device())
 
     def _random(self, shape: tuple[int, ...]) -> Tensor:
         values = torch.randn(shape, device=self._device).to(self.precision.dtype)

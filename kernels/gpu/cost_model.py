@@ -101,6 +101,15 @@ def resident_blocks(config: LaunchConfig, work: Work, card: Card) -> int:
     return max(1, min(by_registers, by_memory, card.threads_per_processor // threads))
 
 
+def waves(config: LaunchConfig, work: Work, card: Card) -> float:
+    """How often the thread blocks of a gathered launch fill the card, as far as the model knows their size.
+
+    At one or less all run at once, and the longest tile decides; with many, others fill the gaps.
+    """
+    at_once = card.processors * resident_blocks(config, work, card)
+    return thread_blocks(config, work) * config.split_k / at_once
+
+
 def _split_seconds(config: LaunchConfig, work: Work, card: Card) -> float:
     """Parts are written, read and added once more, in float32."""
     if config.split_k == 1:

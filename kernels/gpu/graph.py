@@ -9,7 +9,7 @@ import torch
 _WARM_UPS = 3  # runs before a capture, as PyTorch's notes on CUDA graphs ask for
 
 
-def captured(run: Callable[[], None]) -> Callable[[], None]:
+def captured(run: Callable[[], object]) -> Callable[[], None]:
     """`run` recorded: calling the result replays its launches, on the same memory. Needs a GPU.
 
     What `run` allocates while it is recorded stays allocated as long as the result lives.

@@ -1,9 +1,11 @@
-"""Pooling in CHWN: the largest or the mean of each window, with PyTorch's rules for what lies outside.
+"""Pooling: the largest or the mean of each window, with PyTorch's rules for what lies outside.
 
-    y[c, a, b] = max or mean over r, s of x[c, a * stride - padding + r * dilation, b * ...]
+    y[c, h, w] = max or mean over r, s of x[c, h * stride - padding + r * dilation, w * ...]
 
 Maxima take the values inside the plane only. Means divide by the window's size, with or without its part in
-the padding. One program computes a run of positions of one channel.
+the padding. One program computes a run of positions of one channel; in the shifted layout of one copy, whose
+column i is w = i * (stride of the reader) - (its padding) + tap. Every copy is computed anew: windows are
+small, and there need not be a plain map to copy from.
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kernels.gpu.device_code import positions
-from kernels.gpu.feature_map import CHWN, FeatureMap
+from kernels.gpu.feature_map import PLAIN, FeatureMap
 from kernels.gpu.launch import RUN_THREADS, RUN_WARPS
 from kernels.layout import Pair
 
 
 @triton.jit(
     do_not_specialize=[
-        *("limit", "inner", "innermost", "height", "width", "x_base", "x_channel", "x_row", "x_column"),
-        *("y_base", "y_channel", "y_row", "y_column", "kernel_h", "kernel_w", "stride_h", "stride_w"),
+        *("limit", "inner", "innermost", "height", "width", "x_base", "x_channel", "x_outer", "x_inner"),
+        *("y_base", "y_channel", "y_outer", "y_inner", "kernel_h", "kernel_w", "stride_h", "stride_w"),
         *("padding_h", "padding_w", "dilation_h", "dilation_w"),
+        *("y_tap", "y_width", "count", "reader_stride", "reader_padding"),
     ]
 )
 def pool(
@@ -39,12 +42,12 @@ def pool(
     width,
     x_base,
     x_channel,
-    x_row,
-    x_column,
+    x_outer,
+    x_inner,
     y_base,
     y_channel,
-    y_row,
-    y_column,
+    y_outer,
+    y_inner,
     kernel_h,
     kernel_w,
     stride_h,
@@ -53,25 +56,47 @@ def pool(
     padding_w,
     dilation_h,
     dilation_w,
+    y_tap,
+    y_width,
+    count,
+    reader_stride,
+    reader_padding,
     BLOCK_J: tl.constexpr,
     UNIT: tl.constexpr,
     MEAN: tl.constexpr,
     COUNT_PADDING: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
     channel = tl.program_id(1).to(tl.int64)
+    tap = tl.program_id(2)
     j = tl.program_id(0) * BLOCK_J + tl.arange(0, BLOCK_J)
     a, b, i, valid = positions(j, limit, inner, innermost, UNIT)
-    x_at = x_ptr + channel * x_channel * UNIT + i
+    x_at = x_ptr + channel * x_channel * UNIT
+    # ---- where the window of each position begins
+    if COLUMNS:  # a is the image, b the row, and i the column as the reader moves over them
+        w = i * reader_stride - reader_padding + tap
+        real = valid & (i < count) & (w >= 0) & (w < y_width)
+        top = b * stride_h - padding_h
+        left = w * stride_w - padding_w
+        x_at += (x_base + a * x_outer) * UNIT
+    else:  # a is the row, b the column, and i the image
+        real = valid
+        top = a * stride_h - padding_h
+        left = b * stride_w - padding_w
+        x_at += x_base * UNIT + i
     if MEAN:
         total = tl.zeros((BLOCK_J,), dtype=tl.float32)
     else:
         total = tl.full((BLOCK_J,), float("-inf"), dtype=tl.float32)
     for r in range(kernel_h):
-        row = a * stride_h - padding_h + r * dilation_h
+        row = top + r * dilation_h
         for s in range(kernel_w):
-            column = b * stride_w - padding_w + s * dilation_w
-            inside = valid & (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            at = x_at + (x_base + row * x_row + column * x_column) * UNIT
+            column = left + s * dilation_w
+            inside = real & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            if COLUMNS:
+                at = x_at + row * x_inner * UNIT + column
+            else:
+                at = x_at + (row * x_outer + column * x_inner) * UNIT
             if MEAN:
                 total += tl.load(at, mask=inside, other=0.0).to(tl.float32)
             else:
@@ -79,8 +104,6 @@ def pool(
                 # a NaN wins, as it does in PyTorch
                 total = tl.maximum(total, value, propagate_nan=tl.PropagateNan.ALL)
     if MEAN:
-        top = a * stride_h - padding_h
-        left = b * stride_w - padding_w
         bottom = tl.minimum(top + kernel_h, height + padding_h)
         right = tl.minimum(left + kernel_w, width + padding_w)
         if not COUNT_PADDING:
@@ -89,7 +112,10 @@ def pool(
             bottom = tl.minimum(bottom, height)
             right = tl.minimum(right, width)
         total = total / ((bottom - top) * (right - left)).to(tl.float32)
-    y_at = y_ptr + channel * y_channel * UNIT + ((y_base + a * y_row + b * y_column) * UNIT + i)
+    if COLUMNS:  # what pads a copy is written too, as zeros
+        total = tl.where(real, total, 0.0)
+    y_at = y_ptr + (tap * y_tap.to(tl.int64) + channel * y_channel) * UNIT
+    y_at += (y_base + a * y_outer + b * y_inner) * UNIT + i
     tl.store(y_at, total.to(x_ptr.dtype.element_ty), mask=valid)
 
 
@@ -133,25 +159,24 @@ class Pool:
         return F.max_pool2d(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil)
 
     def bind(self, x: FeatureMap, y: FeatureMap) -> Callable[[], None]:
-        """The launch from `x` to the interior of `y`, both in CHWN. ValueError where they do not fit."""
-        output = self.output_size(*x.plane)
-        wanted, found = (x.channels, *output, x.images), (y.channels, *y.plane, y.images)
-        if x.kind != CHWN or y.kind != CHWN or x.dtype != y.dtype:
-            found_kinds = f"{x.kind} {x.dtype}, {y.kind} {y.dtype}"
-            raise ValueError(f"expected maps in {CHWN} of one type, got {found_kinds}")
-        if wanted != found:
-            raise ValueError(f"expected y of channels, height, width, images {wanted}, got {found}")
-        outer, inner, innermost = x.positions(output)
-        reading, writing = x.writing_grid(), y.writing_grid()
+        """The launch from plain `x` to the interior of `y`, or of each of its copies.
+
+        Raises ValueError where the two do not fit.
+        """
+        self._check(x, y)
+        outer, inner, innermost = y.positions(y.plane)
+        reading, writing, reader = x.writing_grid(), y.writing_grid(), y.shift or PLAIN
         arguments = (
             *(x.buffer, y.buffer),
             *(outer * inner * innermost // x.unit, inner, innermost // x.unit, *x.plane),
             *(reading.base, reading.channel, reading.outer, reading.inner),
             *(writing.base, writing.channel, writing.outer, writing.inner),
             *(*self.kernel, *self.stride, *self.padding, *self.dilation),
+            *(0 if y.shift is None else y.buffer.stride(0) // y.unit, y.width),
+            *(reader.positions(y.width), reader.stride, reader.padding),
         )
         block_j = RUN_THREADS * x.unit  # 16 bytes a thread
-        grid = (-(-outer * inner * innermost // block_j), x.channels)
+        grid = (-(-outer * inner * innermost // block_j), x.channels, reader.taps)
 
         def run() -> None:
             pool[grid](
@@ -160,7 +185,22 @@ class Pool:
                 UNIT=x.unit,
                 MEAN=self.mean,
                 COUNT_PADDING=self.count_padding,
+                COLUMNS=y.shift is not None,
                 num_warps=RUN_WARPS,
             )
 
         return run
+
+    def _check(self, x: FeatureMap, y: FeatureMap) -> None:
+        if x.kind != y.kind or x.dtype != y.dtype or x.shift not in (None, PLAIN):
+            copies = "" if x.shift in (None, PLAIN) else f", x shifted for {x.shift}"
+            raise ValueError(
+                f"expected a plain x and y in one layout of one type, "
+                f"got {x.kind} {x.dtype}, {y.kind} {y.dtype}{copies}"
+            )
+        wanted, found = (
+            (x.channels, *self.output_size(*x.plane), x.images),
+            (y.channels, *y.plane, y.images),
+        )
+        if wanted != found:
+            raise ValueError(f"expected y of channels, height, width, images {wanted}, got {found}")

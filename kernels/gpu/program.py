@@ -10,11 +10,13 @@ from torch import Tensor
 
 from kernels.gpu.buffers import Buffers
 from kernels.gpu.choice import Choice, choose
+from kernels.gpu.copies import write_copies
 from kernels.gpu.feature_map import CHWN, FeatureMap
 from kernels.gpu.graph import captured
 from kernels.gpu.map_layer import MapLayer, Maps
 from kernels.gpu.pooling import Pool
 from kernels.gpu.recipe import Flatten, Recipe, Step
+from kernels.gpu.transpose import convert_in
 from kernels.precision import torch_products
 
 Run = Callable[[], None]
@@ -81,20 +83,17 @@ class Program:
     def _bind(self) -> Iterator[Run]:
         """Every launch in order. What a step was the last to read is free for the results of later ones."""
         self._buffers.allocate(self._recipe.source)
-        yield self._enter()
+        yield from self._enter()
         for index, step in enumerate(self._recipe.steps):
             yield from self._bind_step(step)
             self._buffers.release(index)
         yield self._leave()
 
-    def _enter(self) -> Run:
+    def _enter(self) -> Iterator[Run]:
         """The images into every map of the first value."""
-        x, maps = self._x, self._buffers.maps(self._recipe.source)
-        if self.layout == CHWN and x.is_cuda:
-            from kernels.gpu.transpose import convert_in
-
-            return convert_in(x, maps[0])
-        return _writer(maps, lambda: x)
+        x = self._x if self._x.dim() == 4 else self._x[:, :, None, None]
+        into = convert_in if self.layout == CHWN else write_copies
+        return (into(x, target) for target in self._buffers.maps(self._recipe.source))
 
     def _leave(self) -> Run:
         """The result into the tensor that is handed out."""
@@ -110,12 +109,15 @@ class Program:
         if isinstance(operation, Flatten) and buffers.alias(step.sources[0], step.result):
             return
         buffers.allocate(step.result)
-        if isinstance(operation, MapLayer):
+        if isinstance(operation, Flatten):
+            yield self._bind_flatten(step)
+        elif isinstance(operation, MapLayer):
             yield from self._bind_layer(step, operation)
-        elif isinstance(operation, Pool) and self.layout == CHWN:
-            yield operation.bind(buffers.plain(step.sources[0]), buffers.plain(step.result))
+        elif isinstance(operation, Pool):
+            x = buffers.plain(step.sources[0])
+            yield from (operation.bind(x, target) for target in buffers.maps(step.result))
         else:
-            yield self._bind_torch(step)
+            yield self._bind_torch(step, operation)
 
     def _bind_layer(self, step: Step, layer: MapLayer) -> Iterator[Run]:
         buffers, target = self._buffers, self._buffers.target(step.result)
@@ -127,15 +129,21 @@ class Program:
         choice = self.choices[step.name] = self._choose(layer, Maps(x, target.plain, residual, target.expand))
         yield choice.run
         if target.copies:
-            yield _writer(target.copies, buffers.reader(step.result))
+            made = buffers.plain(step.result).nchw()
+            yield from (write_copies(made, copies) for copies in target.copies)
 
-    def _bind_torch(self, step: Step) -> Run:
-        operation = step.operation
-        if isinstance(operation, Pool | Flatten):
-            function: Callable[..., Tensor] = operation.reference
-        else:
-            assert not isinstance(operation, MapLayer)
-            function = operation
+    def _bind_flatten(self, step: Step) -> Run:
+        """One copy, from the planes to the channels of the flat map."""
+        self.by_torch.append(step.name)
+        source = self._buffers.plain(step.sources[0]).nchw()
+        target = self._buffers.plain(step.result).nchw()[:, :, 0, 0].unflatten(1, source.shape[1:])
+
+        def run() -> None:
+            target.copy_(source)
+
+        return run
+
+    def _bind_torch(self, step: Step, function: Callable[..., Tensor]) -> Run:
         self.by_torch.append(step.name)
         readers = [self._buffers.reader(source) for source in step.sources]
         return _writer(self._buffers.maps(step.result), lambda: function(*(read() for read in readers)))

@@ -29,10 +29,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Flatten:
-    """[images, C, H, W] to [images, C * H * W]: no work where the buffer already lies so."""
-
-    def reference(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+    """[images, C, H, W] to [images, C * H * W]: no work where the buffer already lies so, else one copy."""
 
 
 # A layer with what is fused behind it (sources: x and, if it adds one, the residual), pooling, flattening, or

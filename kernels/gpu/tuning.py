@@ -45,8 +45,9 @@ _OTHER_GROUPS = (1, 32)
 # Enough for a choice: a wrong one costs at most what the candidates differ by.
 _ROUNDS, _SAMPLE_SECONDS = 7, 0.001
 # What a launch raises that the limits did not keep away: too much shared memory, no such instruction, and as
-# RuntimeError whatever the compiler's passes, the driver, cuDNN, cuSPARSELt or a capture refuse.
-_UNFIT = (OutOfResources, CompilationError, PTXASError, RuntimeError)
+# RuntimeError whatever the compiler's passes, the driver, cuDNN, cuSPARSELt or a capture refuse. Offsets that
+# do not fit 32 bits are a ValueError: another operator may take those maps.
+_UNFIT = (OutOfResources, CompilationError, PTXASError, RuntimeError, ValueError)
 _LONGEST_REASON = 160
 
 

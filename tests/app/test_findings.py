@@ -66,6 +66,32 @@ def test_runs_stored_without_engines_by_batch_still_open() -> None:
     assert findings.layer_lines(rows_of(made)[1])[0]["Engine"] == "cpu-tiles"
 
 
+def test_the_distance_to_the_limit_is_shown_and_said(full: dict[str, object]) -> None:
+    rows = rows_of(full)
+    table = results(rows).set_index("Method")
+    assert table.loc["Dense", "Limit"] == "0.96 ms, 40 % reached"
+    assert findings.limit_beside(full, rows, "bcbp") == (
+        "A perfect kernel on this device (461 GFLOP/s, 21.3 GB/s) would run BCBP in 0.525 ms; "
+        "this one reaches 40 %."
+    )
+
+
+def test_a_time_below_its_limit_is_no_percentage() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    made["rows"][1]["latency_ms"]["1"]["limit_share"] = 1.5
+    assert "this one took less" in findings.limit_beside(made, rows_of(made), "bcbp")
+
+
+def test_runs_stored_without_a_limit_show_none() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    del made["ceiling"]
+    for times in (entry for row in made["rows"] for entry in row["latency_ms"].values()):
+        del times["limit_ms"], times["limit_share"]
+    rows = rows_of(made)
+    assert "Limit" not in results(rows).columns
+    assert findings.limit_beside(made, rows, "bcbp") == ""
+
+
 def test_physically_smaller_layers_are_no_fallbacks() -> None:
     made = report(CompareRequest(methods=("dense", "filter")), engine="dense")
     assert "ran dense" not in findings.verdict(rows_of(made), method="filter", batch="1").cause

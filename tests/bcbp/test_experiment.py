@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bcbp import calibration, experiment, timing
+from bcbp.baselines import Declined
 from bcbp.crossover import WINS
 from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
@@ -19,7 +20,7 @@ from bcbp.timing_process import TimingError
 from kernels.device import environment
 from kernels.measure import BETTER, CANNOT_TELL, WORSE, Stopped
 from tests.bcbp.passports import model_passport
-from tests.bcbp.small import TEST_IMAGES, small_images, use_small_model
+from tests.bcbp.small import CEILING, TEST_IMAGES, small_images, use_small_model
 
 SPEC = PruneSpec(tile=16)
 
@@ -103,6 +104,28 @@ def test_the_dense_yardstick_is_the_fastest_candidate_and_all_are_shown(whole):
         assert session["best_dense"] == min(medians, key=medians.__getitem__)
         assert dense["latency_ms"][batch]["median"] == min(medians.values())
         assert dense["speedup"][batch]["value"] == 1 and session["control"]["value"] > 0
+
+
+def test_every_time_stands_beside_the_least_this_machine_could_take(whole):
+    report = whole[0]
+    assert report["ceiling"] == CEILING.to_json() and report["ceiling_reason"] == ""
+    timed = {row["method"]: row["latency_ms"] for row in report["rows"] if row["latency_ms"]}
+    for times in (entry for batches in timed.values() for entry in batches.values()):
+        assert times["limit_share"] == pytest.approx(times["limit_ms"] / times["median"])
+    for batch in ("1", "3"):
+        limits = {method: batches[batch]["limit_ms"] for method, batches in timed.items()}
+        assert all(0 < limit < limits["dense"] for method, limit in limits.items() if method != "dense")
+
+
+def test_without_the_rates_of_a_machine_times_have_no_limit(small, monkeypatch):
+    def declines(_runtime) -> None:
+        raise Declined("llvmlite is not installed")
+
+    monkeypatch.setattr(CpuRuntime, "ceiling", declines)
+    request = CompareRequest(methods=("bcbp",), spec=SPEC, batches=(1,), images=0, rounds=5, threads=1)
+    report = compare(request, on_event=Listener())
+    assert report["ceiling"] is None and report["ceiling_reason"] == "llvmlite is not installed"
+    assert [row["latency_ms"]["1"]["limit_ms"] for row in report["rows"]] == [None, None]
 
 
 def test_sizes_and_balance_follow_the_plans(whole):

@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 import torch
 
-from bcbp.cli.report_text import report_text
+from bcbp.cli.report_text import latency_text, report_text
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
 from bcbp.evaluation import PairedTest, Quality
 from bcbp.network import apply_plan
@@ -16,6 +16,7 @@ from bcbp.request import CompareRequest
 from bcbp.spec import PruneSpec
 from bcbp.surgery import shrink
 from kernels.device import environment
+from kernels.roofline import Ceiling
 from tests.bcbp.small import small_model
 
 MODEL = small_model()
@@ -23,7 +24,8 @@ PLANS = {name: make_plan(MODEL, PruneSpec(pattern=name, tile=16)) for name in ("
 
 
 def times(median: float, **more: object) -> dict:
-    return {"median": median, "q1": median, "q3": median, "samples": [median] * 5, "noisy": False} | more
+    spread = {"q1": median, "q3": median, "samples": [median] * 5, "noisy": False}
+    return {"median": median, "limit_ms": 0.5, "limit_share": 0.5 / median} | spread | more
 
 
 def session() -> dict:
@@ -70,6 +72,7 @@ def test_a_session_is_spread_over_the_rows():
     assert dense["speedup"]["1"] == {"value": 1.0, "interval": [0.98, 1.03], "verdict": "cannot tell"}
     assert smaller["speedup"]["1"]["value"] == 2.0 and smaller["layers"][0]["engine"] == "dense"
     assert not bcbp["latency_ms"] and "off" in bcbp["latency_reason"]["1"]
+    assert [row["latency_ms"]["1"]["limit_share"] for row in (dense, smaller)] == [0.25, 0.5]
     assert "methods" not in report["latency"]["1"] and report["latency"]["1"]["best_dense"] == "eager"
 
 
@@ -162,6 +165,41 @@ def test_the_text_says_what_was_found_and_what_was_not():
     ):
         assert words in text, words
     assert "Not finished" not in report_text(report | {"finished": True})
+
+
+def test_the_text_says_how_far_the_limit_is_and_what_it_is_made_of():
+    report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
+    line = next(line for line in latency_text(report, "1").splitlines() if line.startswith("filter"))
+    assert line.split()[-4:] == ["0.500", "50%", "dense", "(prepacked)"]
+    assert "limit: a perfect kernel for every layer, at 400 GFLOP/s (fp32) and 20.0 GB/s" in report_text(
+        report
+    )
+
+
+def test_a_time_below_its_limit_is_explained():
+    report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
+    assert "below their limit" not in report_text(report)
+    row_of(report, "filter")["latency_ms"]["1"]["limit_share"] = 1.2
+    assert "Times below their limit: maps stay in a cache, or the rates were" in report_text(report)
+
+
+def test_without_rates_the_text_says_why_there_is_no_limit():
+    report = filled() | {"ceiling_reason": "llvmlite is not installed"}
+    for row in report["rows"]:
+        for times in row["latency_ms"].values():
+            times |= {"limit_ms": None, "limit_share": None}
+    text = report_text(report)
+    assert "no limit: llvmlite is not installed" in text and "perfect kernel" not in text
+
+
+def test_reports_of_old_have_no_limit_and_are_told_all_the_same():
+    report = filled()
+    del report["ceiling"], report["ceiling_reason"]
+    for row in report["rows"]:
+        for times in row["latency_ms"].values():
+            del times["limit_ms"], times["limit_share"]
+    text = report_text(report)
+    assert "Latency at batch 1" in text and "no limit" not in text
 
 
 def test_a_report_without_rows_is_still_told():

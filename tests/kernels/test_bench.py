@@ -48,6 +48,9 @@ def test_every_candidate_gets_a_row() -> None:
         assert rows[pattern].density == pytest.approx(0.5, abs=0.06)
     assert [rows[name].wit for name in ("bcbp", "filter", BASELINE)] == [0, None, None]
     assert rows["column"].wit == pytest.approx(1 / 3)
+    assert [row.pattern for row in rows.values() if row.over_column is not None] == ["bcbp", "block"]
+    low, high = rows["bcbp"].over_column_interval
+    assert 0 < low <= rows["bcbp"].over_column <= high
     for row in rows.values():
         assert row.samples == 5 and row.q1_ms <= row.median_ms <= row.q3_ms
         assert row.gflops == pytest.approx(row.peak_share * 1e11 / 1e9)

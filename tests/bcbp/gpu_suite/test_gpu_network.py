@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -152,6 +153,26 @@ def test_few_images_run_in_shifted_copies_and_many_in_chwn() -> None:
         assert isinstance(program, Program)
         layouts.append(program.layout)
     assert layouts == [SHIFTED, CHWN]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "expected"),
+    [
+        ("residual", 1, {"copies": 2, "pooling": 1, "program": 1}),
+        ("bottleneck", 1, {"copies": 1, "pooling": 3, "program": 1}),
+        ("vgg", 1, {"copies": 1, "pooling": 2, "program": 2}),
+        ("bottleneck", 8, {"transpose": 1, "pooling": 2, "program": 1}),
+    ],
+)
+def test_entry_pooling_and_further_copies_are_kernels_of_one_launch(
+    name: str, count: int, expected: dict[str, int]
+) -> None:
+    """At one image every launch counts. PyTorch hands out the result, and flattens rows that are padded."""
+    module, shape = make(name)
+    program = convert(module, column_plan(module, tile=8)).program((count, *shape))
+    assert isinstance(program, Program)
+    of = Counter(step.__module__.rpartition(".")[2] for step in program._steps)
+    assert {kind: of[kind] for kind in expected} == expected
 
 
 def test_every_layer_is_listed_once_with_the_kernel_that_runs_it() -> None:

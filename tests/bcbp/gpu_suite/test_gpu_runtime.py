@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bcbp.baselines import dense_candidates
+from bcbp.baselines import Declined, dense_candidates
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.intake.residual import ResidualNet
 from bcbp.planning import make_plan
@@ -68,6 +68,15 @@ def test_a_form_that_does_not_take_a_network_declines_with_the_reason() -> None:
     assert "eager" in {one.name for one in ready}
     assert "folded failed" in reasons["folded"] and "control flow" in reasons["folded"]
     assert "view size" in reasons["channels_last"]
+
+
+def test_the_interpreter_has_no_ceiling_and_a_gpu_has_one() -> None:
+    runtime = GpuRuntime(FP16, DEVICE)
+    if interpreted():
+        with pytest.raises(Declined, match="kernels are interpreted here"):
+            runtime.ceiling()
+    else:
+        assert runtime.ceiling().precision == "fp16"
 
 
 @pytest.mark.parametrize("precision", [FP32, FP16], ids=lambda one: one.name)

@@ -114,7 +114,13 @@ def check_benchmark() -> None:
         assert found["bcbp"].wit == found[AS_COLUMN].wit == 0 and found["filter"].wit is None
         assert found["column"].wit == found[LONGEST].wit and round(found["column"].wit, 9) == expected
         assert "at the launch of column" in found[AS_COLUMN].note
-        assert ("without the copies" in found["bcbp"].note) == (rows[0].batch == 1)
+        writes = "plain and 3 copies" if rows[0].batch == 1 else ""
+        assert found["bcbp"].writes == found[LONGEST].writes == writes
+        assert found["bcbp"].waves is None  # there is no card to fill
+        for pattern in ("bcbp", LONGEST, AS_COLUMN):
+            low, high = found[pattern].over_column_interval or (0.0, 0.0)
+            assert 0 < low <= (found[pattern].over_column or 0.0) <= high
+        assert found["column"].over_column is None and found["filter"].over_column is None
 
 
 def check_a_mask_that_happens_to_be_2_4_runs_on_tiles() -> None:

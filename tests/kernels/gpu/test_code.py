@@ -16,6 +16,7 @@ pytest.importorskip("triton", reason="triton is not installed")
 import triton
 import triton.language as tl
 
+from kernels.gpu import copies as copying
 from kernels.gpu import depthwise, gemm, pooling, stream, transpose
 from kernels.gpu.engine import interpreted
 from kernels.gpu.feature_map import Shift, chwn, shifted
@@ -204,6 +205,27 @@ def test_streaming_products(capability: int, config: LaunchConfig, precision: Pr
     # weights, taps and bias stay; positions and residual are on their way before they are wanted
     assert not code.of("LDG", loop=True)
     assert code.wide("STG")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"), [(80, FP16), (89, FP16), (90, TF32), (100, FP16)], ids=name
+)
+def test_few_images_are_pooled_and_copied_in_whole_stores(capability: int, precision: Precision) -> None:
+    """Windows and copies begin at any column, so they are read value by value; what is written lies whole."""
+    x = shifted(8, (9, 9), 2, halo_rows=1, dtype=precision.dtype)
+    copies = shifted(8, (9, 9), 2, halo_rows=1, shift=Shift(3, 2, 1), dtype=precision.dtype)
+    images = torch.zeros(2, 8, 9, 9)
+    window = {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}
+    launches = [
+        (pooling, "pool", pooling.Pool(**window).bind(x, copies)),
+        (pooling, "pool", pooling.Pool(**window, mean=True).bind(x, x)),
+        (copying, "shifted_copies", copying.write_copies(images, copies)),
+        (copying, "shifted_copies", copying.write_copies(x.nchw(), copies)),
+    ]
+    for module, kernel, launch in launches:
+        code = code_of(capability, module, kernel, launch)
+        assert [fault for fault in faults(code, capability) if "single values" not in fault] == []
+        assert code.wide("STG") > 0 == code.narrow("STG").total()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.kernels.cases import CASES, make
 
 ROOT = Path(__file__).resolve().parents[3]
 # Triton kernels and the functions they call, and what launches them, directly or not.
-OF_TRITON = {"ceiling", "depthwise", "device_code", "gemm", "pooling", "stream", "transpose"}
+OF_TRITON = {"ceiling", "copies", "depthwise", "device_code", "gemm", "pooling", "stream", "transpose"}
 ABOVE_THEM = {"bench", "buffers", "choice", "operators", "program", "recipe", "tuning"}
 WITHOUT_TRITON = """
 import sys

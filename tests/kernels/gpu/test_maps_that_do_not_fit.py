@@ -11,6 +11,7 @@ pytest.importorskip("triton", reason="triton is not installed")
 
 from kernels.engines import Epilogue
 from kernels.gpu import gemm
+from kernels.gpu.copies import write_copies
 from kernels.gpu.depthwise import DepthwiseConv
 from kernels.gpu.feature_map import PLAIN, FeatureMap, Shift, chwn, shifted
 from kernels.gpu.gemm import GatheredGemm
@@ -109,8 +110,20 @@ def test_pooling_refuses_other_sizes_and_layouts() -> None:
         pool.bind(image(3), image(3))
     with pytest.raises(ValueError, match=r"of one type, got shifted torch.float16, chwn torch.float16"):
         pool.bind(few(3), image(3, size=2))
+    with pytest.raises(ValueError, match=r"expected a plain x .*, x shifted for Shift\(taps=3, "):
+        pool.bind(few(3, shift=Shift(3, 1, 1)), few(3, size=2))
     with pytest.raises(ValueError, match=r"of one type, got chwn torch.float16, chwn torch.float32"):
         pool.bind(image(3), image(3, size=2, dtype=torch.float32))
+
+
+def test_copies_refuse_other_sizes_layouts_and_strides() -> None:
+    wanted = r"expected x of \(8, 3, 5, 5\) with columns side by side for shifted, got"
+    with pytest.raises(ValueError, match=rf"{wanted} \(8, 4, 5, 5\)"):
+        write_copies(torch.zeros(8, 4, 5, 5), few(3))
+    with pytest.raises(ValueError, match=wanted):
+        write_copies(torch.zeros(8, 3, 5, 5).contiguous(memory_format=torch.channels_last), few(3))
+    with pytest.raises(ValueError, match="for chwn"):
+        write_copies(torch.zeros(8, 3, 5, 5), image(3))
 
 
 def test_conversion_refuses_other_sizes_layouts_and_strides() -> None:

@@ -12,10 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.gpu import limits, tuning
+from kernels.gpu import gemm, limits, tuning
 from kernels.gpu.answers import HERE, Answer, Answers, Timed
 from kernels.gpu.choice import SPARSE, choose
-from kernels.gpu.cost_model import gathered_seconds, memory_seconds, resident_blocks, streaming_seconds
+from kernels.gpu.cost_model import (
+    gathered_seconds,
+    memory_seconds,
+    resident_blocks,
+    streaming_seconds,
+    waves,
+)
 from kernels.gpu.launch import LaunchConfig
 from kernels.gpu.limits import GATHERED_LIMITS, STREAMING_LIMITS, reason_against
 from kernels.gpu.map_layer import MapLayer, Maps
@@ -118,6 +124,14 @@ def test_splitting_helps_a_layer_of_few_results() -> None:
     few = work(square(512, 512, size=7), images=8, ratio=0.5)
     deep = replace(FINE, block_n=128)
     assert gathered_seconds(replace(deep, split_k=4), few, HOPPER) < gathered_seconds(deep, few, HOPPER)
+
+
+def test_waves_count_how_often_the_card_is_full() -> None:
+    """4 launch tiles x 33 position tiles, as many as there are processors, each with room for several."""
+    full = replace(work(), positions=128 * 33)
+    at_once = resident_blocks(FINE, full, HOPPER)
+    assert waves(FINE, full, HOPPER) == 1 / at_once < 1
+    assert waves(replace(FINE, split_k=2), full, HOPPER) == 2 / at_once
 
 
 def test_larger_thread_blocks_leave_room_for_fewer() -> None:
@@ -342,6 +356,17 @@ def test_what_a_refusal_leaves_on_the_gpu_is_raised_at_once(monkeypatch: pytest.
     on_a_gpu = SimpleNamespace(x=SimpleNamespace(device=torch.device("cuda")))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         tuning.runnable_ones([Candidate(VENDOR, None)], layer, on_a_gpu)
+
+
+def test_offsets_beyond_32_bits_are_a_refusal_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The maps hold no values here: binding alone says no, and the library is still asked."""
+    monkeypatch.setattr(gemm, "_LARGEST", 100)
+    layer, maps = layer_on_maps()
+    nothing = replace(OPERATORS[VENDOR], build=lambda layer, config, device: lambda maps: lambda: None)
+    monkeypatch.setitem(OPERATORS, VENDOR, nothing)
+    runs, (refused,) = tuning.runnable_ones([Candidate(GATHERED, FINE), Candidate(VENDOR, None)], layer, maps)
+    assert [one.engine for one in runs] == [VENDOR]
+    assert refused.startswith("gathered, width 64") and "ValueError: expected offsets below 2^31" in refused
 
 
 def test_a_launch_is_captured_before_it_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
