@@ -34,7 +34,7 @@ from bcbp.jobs.kinds import KINDS
 from bcbp.progress import Progress
 from dataclasses import replace
 
-def count(request, *, root, on_event, should_stop):
+def count(request, *, folder, on_event, should_stop):
     rows = []
     for number in range(100_000):
         rows.append({"method": str(number)})
@@ -183,7 +183,7 @@ def comparing(run: Callable[..., None]) -> dict[str, Kind]:
 
 
 def two_rows_then(error: BaseException | None) -> dict[str, Kind]:
-    def run(request, *, root, on_event, should_stop) -> None:
+    def run(request, *, folder, on_event, should_stop) -> None:
         on_event(Progress(0.5, "rows"), {"rows": [1, 2]})
         if error:
             raise error
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: Run
     run_id = store.create(CompareRequest())
     folder, sync = store.folder(run_id), os.fsync
 
-    def run(request, *, root, on_event, should_stop) -> None:
+    def run(request, *, folder, on_event, should_stop) -> None:
         on_event(Progress(0.1, "rows"), {"rows": [1, 2]})
         monkeypatch.setattr(os, "fsync", full_while_reserved)
         on_event(Progress(0.2, "more"), {"rows": [1, 2, 3]})
@@ -269,8 +269,8 @@ def test_each_kind_of_run_is_carried_out_by_its_own_line_of_the_table(store: Run
     taken: list[tuple[str, object, Path]] = []
 
     def taker(name: str) -> Kind:
-        def run(request, *, root, on_event, should_stop) -> None:
-            taken.append((name, request, root))
+        def run(request, *, folder, on_event, should_stop) -> None:
+            taken.append((name, request, folder.parent.parent))
 
         return replace(KINDS[name], run=run)
 
