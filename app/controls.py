@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import services, state, wording
+from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
 from app.state import Edits
 from bcbp.device_request import RATIOS, DeviceRequest
@@ -190,6 +191,7 @@ def run_settings() -> CompareRequest:
         persist_state="session",
         help=HELP["methods"],
     )
+    ratios = ratio_choice(current_edits().allocation)
     batches = st.pills(
         "Batch sizes",
         BATCHES,
@@ -207,6 +209,7 @@ def run_settings() -> CompareRequest:
         model=state.scope().model,
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
+        ratios=ratios,
         batches=tuple(sorted(batches)),
         images=more["images"] or None,
         tuning=more["tuning"],

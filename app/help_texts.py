@@ -99,6 +99,10 @@ HELP = {
         "input channel × kernel row × kernel column."
     ),
     # run
+    "ratios": (
+        "Several ratios measure every method at each of them, all in the same rounds against the same dense: "
+        "then methods can be compared at equal accuracy. The time grows with their number."
+    ),
     "methods": "Each at the same ratio, with the same recovery, timed in the same interleaved rounds.",
     "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
     "recovery": (
@@ -159,6 +163,19 @@ HELP = {
         "maps that stay in a cache can beat it."
     ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
+    "equal_accuracy": (
+        f"{OURS}: of each method the fastest measured ratio that loses at most so much; nothing between "
+        "ratios is guessed. The measured loss decides; *cannot tell* marks a limit inside its interval. What "
+        "is chosen on test images looks a little better there than on new ones."
+    ),
+    "points_lost": (
+        "Points of accuracy below dense on the same images, with the 95 % interval of the paired difference "
+        "(Agresti and Min 2005)."
+    ),
+    "changed": (
+        "*Lost*: dense is right, the pruned network wrong. *Gained*: the other way round. *Still "
+        "wrong*: both are wrong, with different answers."
+    ),
     "points": "Percentage points of accuracy against dense.",
     "export": (
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "

@@ -17,17 +17,21 @@ from app import wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
+from bcbp.changes import Changes, changes_of
 from bcbp.criteria import CRITERIA
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
+from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
+from bcbp.errors import DataError
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
+from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
-from bcbp.jobs.kinds import EXPORTED
+from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.latency import Reach
 from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
@@ -35,8 +39,9 @@ from bcbp.passport_store import PassportStore
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
+from bcbp.predictions import read_predictions, same_images
 from bcbp.recovery import RECOVERIES
-from bcbp.report import settled_spec
+from bcbp.report import row_of, settled_spec
 from bcbp.request import CompareRequest
 from bcbp.sensitivity import Scan, ScanStore
 from bcbp.sensitivity_request import SensitivityRequest
@@ -165,11 +170,30 @@ def scanning() -> RunView[SensitivityRequest] | None:
     return next(iter(store().of_kind(SensitivityRequest)), None)
 
 
-def stored_plan(run: RunView[CompareRequest], method: str) -> PruningPlan:
-    """The plan that a method of a stored run had, whatever was measured since."""
-    spec, report = run.request.spec_for(method), run.report or {}
-    rows = [row for row in report.get("rows", ()) if row["method"] == method]
-    return plan(run.request.model, settled_spec(spec, rows[0]) if rows else spec)
+def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
+    """The plan that the row of that key of a stored run had, whatever was measured since."""
+    return plan(run.request.model, settled_spec(run.request.spec, row_of(run.report or {}, key)))
+
+
+def changes(run: RunView[CompareRequest], key: str) -> Changes:
+    """What the row of that key of a stored run answers otherwise than dense. Raises DataError."""
+    predictions = read_predictions(store().folder(run.id) / PREDICTIONS)
+    return changes_of(predictions, row_of(run.report or {}, key))
+
+
+def tested_images(run: RunView[CompareRequest]) -> Images:
+    """The images that a stored run was tested on; nothing is fetched. Raises DataError, ModelError."""
+    images = _test_images(run.request.model, run.request.data)
+    return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _test_images(name: str, folder: str | None) -> Images:
+    place = Path(folder) if folder else None
+    dataset = with_image_folder(model(name), place).dataset
+    if dataset is None:
+        raise DataError(f"There are no images for {name}.")
+    return images_at_hand(dataset, "test", place)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

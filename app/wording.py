@@ -49,17 +49,11 @@ WINDOW_TOGGLE = "Show single columns"
 NO_ROWS_YET = "Results appear here, one line a method, as soon as they are measured."
 TO_COMPARE = "Read the verdict"
 GO_RUN = "Go to Run"
-TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
-TRADE_OFF_NOTE = (
-    "Filled markers are measured. Bars: quartiles of the latency, 95 % interval of the accuracy. "
-    "Up and to the left is better; the dotted line joins what no other method beats on both."
-)
 EXPORT_GONE = "The files of this export are no longer in the store. Prepare them again."
 EXPORT_SIZES = (
     "Zeros take as much room as any number until they are compressed; packed, only kept weights and their "
     "index lists are stored."
 )
-NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
 NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here."
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
@@ -160,6 +154,14 @@ def points(difference: float) -> str:
     number = 100 * difference
     sign = "±" if abs(number) < 0.005 else "+" if number > 0 else "−"
     return f"{sign}{abs(number):.2f}"
+
+
+def lost_points(share: float) -> str:
+    """
+    >>> lost_points(0.0083), lost_points(-0.0012)
+    ('0.83', '−0.12')
+    """
+    return f"{100 * share:.2f}".replace("-", "−")
 
 
 def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
@@ -298,14 +300,6 @@ def window_label(columns: int) -> str:
     return f"First of {columns} columns to show one by one"
 
 
-def run_label(methods: int) -> str:
-    """
-    >>> run_label(4)
-    'Run: dense and 4 methods'
-    """
-    return "Run: dense and 1 method" if methods == 1 else f"Run: dense and {methods} methods"
-
-
 def run_state(state: str) -> str:
     return STATE_WORDS.get(state, state)
 
@@ -316,14 +310,6 @@ def progress_text(stage: str, message: str, seconds_left: float | None) -> str:
     'bcbp: accuracy · about 10 s left'
     """
     return " · ".join(part for part in (stage, message, time_left(seconds_left)) if part)
-
-
-def batch_caption(batch: str, count: int) -> str:
-    """
-    >>> batch_caption("1", 2)
-    'Batch 1; the other batch sizes stand on Compare.'
-    """
-    return f"Batch {batch}" + ("; the other batch sizes stand on Compare." if count > 1 else ".")
 
 
 def device_title(device: str) -> str:

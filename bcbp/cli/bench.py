@@ -135,7 +135,10 @@ def _networks(
 
 
 def _is_done(request: CompareRequest, record: Record) -> bool:
-    return any(report["finished"] and report["request"] == request.to_json() for report in record.rows)
+    return any(
+        report["finished"] and CompareRequest.from_json(report["request"]) == request
+        for report in record.rows
+    )
 
 
 def _planning(
