@@ -172,7 +172,12 @@ def scanning() -> RunView[SensitivityRequest] | None:
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
     """The plan that the row of that key of a stored run had, whatever was measured since."""
-    return plan(run.request.model, settled_spec(run.request.spec, row_of(run.report or {}, key)))
+    return plan(run.request.model, stored_spec(run, key))
+
+
+def stored_spec(run: RunView[CompareRequest], key: str) -> PruneSpec:
+    """The spec of that plan."""
+    return settled_spec(run.request.spec, row_of(run.report or {}, key))
 
 
 def changes(run: RunView[CompareRequest], key: str) -> Changes:
