@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from bcbp.errors import ModelError, SpecError
-from bcbp.intake.architectures import MODELS
+from bcbp.errors import SpecError
+from bcbp.intake.architectures import check_model
 from bcbp.planning import METHODS, check_names
 from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, check_device
@@ -45,8 +45,7 @@ class CompareRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         check_distinct("methods", self.methods)
         check_distinct("batches", self.batches)
         unknown = [method for method in self.methods if method not in METHODS]
