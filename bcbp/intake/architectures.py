@@ -20,11 +20,11 @@ from bcbp.intake.entries import (
     check_architecture,
     entry_of,
     signature_of,
-    torchvision_models,
 )
 from bcbp.intake.fitting import fitted
 from bcbp.intake.inference import Match, infer, match, what_differs
 from bcbp.intake.model import LoadedModel, adopt
+from bcbp.intake.released import cached_weights
 from bcbp.intake.uploads import Reference, Upload, UploadStore, reference_of
 
 __all__ = ["MODELS", "check_model", "load_file", "load_model", "reference_to"]
@@ -160,24 +160,6 @@ def _card_sentence(entry: ModelEntry) -> str:
         f"Trained on {card['trained_on']:,} images of {card['dataset']}; {card['test_accuracy']:.2%} on its "
         "test images when they were made."
     )
-
-
-def cached_weights(name: str) -> Path | None:
-    """torchvision's weights for `name` in the local cache, newest release first; None if absent."""
-    return next((path for path in map(cache_path, weight_links(name)) if path.exists()), None)
-
-
-def weight_links(name: str) -> tuple[str, ...]:
-    """Where torchvision's weights for `name` can be had, newest release first; none for other models."""
-    models = torchvision_models()
-    if name not in models.list_models(module=models):
-        return ()
-    return tuple(release.url for release in reversed(list(models.get_model_weights(name))))
-
-
-def cache_path(link: str) -> Path:
-    """Where torch keeps what it fetches from `link`."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / link.rsplit("/", 1)[-1]
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:

@@ -16,13 +16,13 @@ from bcbp.intake.child import ANSWER
 from bcbp.intake.reading import Reading, read_file, reading_of
 
 _FILE = "file:"
-_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{16}")
+_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
 _ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A stored file as one architecture: `file:mynet-0123456789abcdef@resnet18` in requests and links."""
+    """A stored file as one architecture: `file:mynet-0123456789ab@resnet18` in requests and links."""
 
     upload: str
     architecture: str
@@ -106,4 +106,4 @@ def _digest(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:12]
