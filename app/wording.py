@@ -562,7 +562,8 @@ def file_line(name: str, kind: str, tensors: int, numbers: int) -> str:
     >>> file_line("net.pt", "safetensors", 122, 11_700_000)
     '**net\\\\.pt** is safetensors: 122 tensors, 11.7 M numbers.'
     """
-    return f"**{literal(name)}** is {kind}: {tensors:,} tensors, {amount(numbers)} numbers."
+    count = "1 tensor" if tensors == 1 else f"{tensors:,} tensors"
+    return f"**{literal(name)}** is {kind}: {count}, {amount(numbers)} numbers."
 
 
 def recognised(name: str, share: float, classes: int | None) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import torch
 
 from bcbp.errors import ModelError
 from bcbp.intake.entries import torchvision_models
 
+CONNECT_SECONDS = 10
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")  # torch's files carry the start of their SHA-256 in the name
 
 
@@ -46,6 +48,8 @@ def fetch(release: Release) -> Path:
     release.path.parent.mkdir(parents=True, exist_ok=True)
     known = _HASH.search(release.path.name)
     try:
+        # torch itself would wait for a connection without end
+        urlopen(Request(release.link, method="HEAD"), timeout=CONNECT_SECONDS).close()
         torch.hub.download_url_to_file(
             release.link, str(release.path), hash_prefix=known[1] if known else None, progress=False
         )

@@ -114,7 +114,7 @@ def packed_bomb(name: str, size: int) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("net/data.pkl", tensor_pickle(numbers(4), numbers(1)))
-        made.writestr(f"net/{name}", bytes(1 << 20))
+        made.writestr(zipfile.ZipInfo(f"net/{name}"), bytes(1 << 20), zipfile.ZIP_DEFLATED)
         made.filelist[
             -1
         ].file_size = size  # what the archive claims; unpacking the real ones would take seconds
@@ -187,6 +187,11 @@ def named(name: object) -> bytes:
 
 def half(data: bytes) -> bytes:
     return data[: len(data) // 2]
+
+
+def gap(data: bytes) -> bytes:
+    """Without a piece near its start, so that offsets lead before it. Found by fuzzing: zipfile's OSError."""
+    return data[:200] + data[1400:]
 
 
 def flipped(data: bytes) -> bytes:
@@ -307,6 +312,7 @@ CASES = (
     Case("truncated.pt2", lambda: half(export()), REFUSED, "the end of this one is missing"),
     Case("truncated.safetensors", lambda: save_safetensors(dict(weights()))[:-9], REFUSED, "does not fit"),
     Case("truncated.onnx", lambda: onnx()[:-9], REFUSED, _DAMAGED),
+    Case("gap.pt", lambda: gap(saved(weights())), REFUSED, _DAMAGED),
     Case("flipped.pt", lambda: flipped(saved(weights())), REFUSED, _DAMAGED),
     Case("empty.pt", lambda: b"", REFUSED, "an empty file"),
     Case("page.pt", lambda: b"\n<!DOCTYPE html><title>Log in</title>", REFUSED, "a web page"),
