@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from pickle import UnpicklingError
 from zipfile import BadZipFile
@@ -28,7 +29,7 @@ RAN = ("os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.", "sock
 # What damaged files are known to make of readers; an OSError is zipfile's, that looks before a file's start.
 EXPECTED = (
     *(ModelError, UnpicklingError, BadZipFile, ValueError, TypeError, LookupError, AttributeError),
-    *(ArithmeticError, EOFError, OSError, RuntimeError, MemoryError),
+    *(ArithmeticError, EOFError, OSError, RuntimeError, MemoryError, zlib.error),
 )
 
 

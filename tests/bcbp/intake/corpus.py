@@ -194,6 +194,12 @@ def gap(data: bytes) -> bytes:
     return data[:200] + data[1400:]
 
 
+def broken_packing() -> bytes:
+    """Packed objects that do not unpack. Found by fuzzing: an error of zlib's own."""
+    data, at = packed_bomb("data/0", 1 << 20), 30 + len("net/data.pkl")
+    return data[:at] + b"\xff" * 8 + data[at + 8 :]
+
+
 def flipped(data: bytes) -> bytes:
     """One bit of a weight is another."""
     at = data.index(weights()["fc.weight"].numpy().tobytes())
@@ -313,6 +319,7 @@ CASES = (
     Case("truncated.safetensors", lambda: save_safetensors(dict(weights()))[:-9], REFUSED, "does not fit"),
     Case("truncated.onnx", lambda: onnx()[:-9], REFUSED, _DAMAGED),
     Case("gap.pt", lambda: gap(saved(weights())), REFUSED, _DAMAGED),
+    Case("packing.pt", broken_packing, REFUSED, _DAMAGED),
     Case("flipped.pt", lambda: flipped(saved(weights())), REFUSED, _DAMAGED),
     Case("empty.pt", lambda: b"", REFUSED, "an empty file"),
     Case("page.pt", lambda: b"\n<!DOCTYPE html><title>Log in</title>", REFUSED, "a web page"),
