@@ -13,6 +13,7 @@ from safetensors.torch import load_file as load_safetensors
 from torch import Tensor
 
 from bcbp.errors import ModelError
+from bcbp.intake.containers import usual_name
 from bcbp.intake.entries import (
     MODELS,
     ModelEntry,
@@ -30,7 +31,15 @@ from bcbp.intake.uploads import Reference, Upload, UploadStore, reference_of
 __all__ = ["MODELS", "check_model", "load_file", "load_model", "reference_to"]
 
 # What loading makes of a file that breaks off or holds something else.
-_DAMAGED = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError)
+_DAMAGED = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    AttributeError,
+)
 _RANDOM = "Random weights (seed 0): shapes and speed are those of the architecture, accuracy says nothing."
 _FROM_SHAPES = "Strides and activations are the architecture's: a file of weights does not show them."
 
@@ -167,7 +176,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_safetensors(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {usual_name(name): value for name, value in state.items()}
     except (*_DAMAGED, OSError) as error:
         raise ModelError(
             f"Expected a state_dict in {path}; it cannot be read ({type(error).__name__}). "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ WEIGHTS = (
 _BESIDE = ("optim", "opt", "scheduler", "lr_scheduler", "scaler")
 # What wrappers put before every name: DataParallel, Lightning, torch.compile, common classes.
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone.", "encoder.")
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 _MOST = 0.9  # of the names: averaging wrappers count their updates beside the weights
 _SECTIONS = ("_parameters", "_buffers", "_modules")
 
@@ -42,7 +44,16 @@ def strip_prefixes(claims: dict[str, Claim]) -> tuple[dict[str, Claim], str]:
     while prefix := next((one for one in PREFIXES if _is_common(one, claims)), ""):
         claims = {name.removeprefix(prefix): claim for name, claim in claims.items()}
         removed += prefix
-    return claims, removed
+    return {usual_name(name): claim for name, claim in claims.items()}, removed
+
+
+def usual_name(name: str) -> str:
+    """The name that torchvision gives a tensor today; its released DenseNets have older ones.
+
+    >>> usual_name("features.denseblock1.denselayer2.norm.1.weight")
+    'features.denseblock1.denselayer2.norm1.weight'
+    """
+    return _OLD_DENSENET.sub(r"\1", name)
 
 
 def _is_common(prefix: str, claims: dict[str, Claim]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import bcbp
 from bcbp.cli.command import model_name
 from bcbp.errors import ModelError
 from bcbp.intake.architectures import load_file, load_model
+from bcbp.intake.containers import strip_prefixes
 from bcbp.intake.inference import infer, match, ranked
 from bcbp.intake.residual import ResidualNet
 from bcbp.intake.signatures import CLASSES, shapes_of, signatures
@@ -85,6 +87,15 @@ def test_a_head_of_other_classes_is_rebuilt(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         assert model.module(x).equal(net(x))
+
+
+def test_released_densenets_have_older_names_and_are_recognised() -> None:
+    shapes = {
+        name: tuple(size or 9 for size in shape) for name, shape in signatures()["densenet121"].shapes.items()
+    }
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))", r"\1.", name): shape for name, shape in shapes.items()}
+    assert old.keys() != shapes.keys()
+    assert infer(strip_prefixes(old)[0]).name == "densenet121"
 
 
 def test_a_network_without_its_head_is_taken_and_said_to_be_random_there(tmp_path: Path) -> None:
