@@ -32,7 +32,7 @@ def scope_bar() -> None:
     with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
             "Model",
-            services.MODEL_NAMES,
+            tuple(dict.fromkeys((*services.MODEL_NAMES, state.scope().model))),
             key=state.MODEL,
             bind="query-params",
             help=HELP["model"],

@@ -17,6 +17,16 @@ PAGES = {
 HELP = {
     # scope
     "model": "The network to prune. Only trained models with images at hand get an accuracy.",
+    "upload": (
+        "A state_dict, training checkpoint, whole module or TorchScript (.pt, .pth), .safetensors or .pt2; "
+        ".onnx is only looked at. Up to 500 MB and 300 million numbers. The architecture is recognised by "
+        "names and shapes of the tensors; the head gets the file's number of classes."
+    ),
+    "architecture": (
+        "What the tensors are taken to be of: the best fit first. From 80 % on it can be built; tensors that "
+        "the file lacks are then random, and accuracy is not measured."
+    ),
+    "torchvision": "Classifiers of torchvision. Without weights on this machine they are random.",
     "tile": (
         "Filters that share one choice of columns (V). "
         f"{PAPER}: weights are removed as column vectors of a tile. "

@@ -48,7 +48,7 @@ def frame() -> None:
             services,
             state,
         )  # PyTorch: seconds on a cold start, so not before the first words
-    state.open_session(services.choices())
+    state.open_session(services.choices(state.asked_model()))
     notices = st.container()
     controls.scope_bar()
     _guarded(page)

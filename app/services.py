@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
@@ -23,13 +24,17 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError
+from bcbp.errors import DataError, ModelError
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
-from bcbp.intake.architectures import MODELS, load_model
+from bcbp.intake.architectures import MODELS, check_model, load_model
+from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.released import Release, fetch, releases
+from bcbp.intake.signatures import signatures
+from bcbp.intake.uploads import Upload, UploadStore, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.latency import Reach
@@ -60,15 +65,67 @@ CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items(
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
+ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
 
 
-def choices() -> dict[str, Mapping[str, str | int]]:
-    """What the scope bar offers: values by key and by the words a link may use, names or labels."""
+def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
+    """What the scope bar offers: values by key and by the words a link may use, names or labels.
+
+    `asked` is the model of the link: a stored file, too, can be one.
+    """
+    names = (*ARCHITECTURES, *((asked,) if asked and _is_stored(asked) else ()))
     return {
-        "model": {name: name for name in MODELS},
+        "model": {name: name for name in names},
         "tile": {str(rows): rows for rows in TILES},
         "method": {name: name for name in PATTERNS} | {label: name for name, label in PATTERN_TITLES.items()},
     }
+
+
+def _is_stored(name: str) -> bool:
+    """Whether a model's name refers to a file that is on this machine."""
+    try:
+        check_model(name)
+        reference = reference_of(name)
+        return reference is not None and reference.upload in UploadStore().list()
+    except ModelError:
+        return False
+
+
+def take_in(name: str, content: bytes | memoryview) -> str:
+    """Read and keep an uploaded file; gives its id. Raises ModelError."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (PurePath(name).name or "model")
+        path.write_bytes(content)
+        return UploadStore().take_in(path).id
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def upload(upload_id: str) -> Upload:
+    """A stored file. Raises ModelError."""
+    return UploadStore().read(upload_id)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def matches(upload_id: str) -> list[Match]:
+    """How a stored file fits every known architecture, the best first."""
+    return ranked(upload(upload_id).reading.shapes)
+
+
+def forget_upload(upload_id: str) -> None:
+    """Delete a stored file."""
+    UploadStore().forget(upload_id)
+
+
+def missing_weights(name: str) -> Release | None:
+    """The newest weights that could be fetched for a model that has none; None if there are no such."""
+    return next(iter(releases(name)), None) if name in signatures() and not model(name).trained else None
+
+
+def fetch_weights(name: str, release: Release) -> None:
+    """Download them, and forget what was known of the model without. Raises ModelError."""
+    fetch(release)
+    for cached in (model, planner, _plan):
+        cached.clear()
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

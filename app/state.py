@@ -22,6 +22,7 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 # Ours: session keys, and (for the last six) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER = "uploader_version"
+_NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH = "budget", "batch"
 _LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
@@ -60,6 +61,8 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
 
     `choices` gives the values of the scope's widgets by their key and by the words that a link may use.
     """
+    if _NEXT_MODEL in st.session_state:
+        st.session_state[MODEL] = st.session_state.pop(_NEXT_MODEL)
     if _OPENED in st.session_state:
         return
     st.session_state[_OPENED] = True
@@ -173,6 +176,32 @@ def forget_edits() -> None:
 def use_sample() -> None:
     """Choose the bundled model."""
     st.session_state[MODEL] = DEFAULTS[MODEL]
+
+
+def show_model(name: str) -> None:
+    """Have the scope bar show this model from the next run on, whether it listed it before or not."""
+    st.session_state[_NEXT_MODEL] = name
+
+
+def asked_model() -> str | None:
+    """The model that the link names."""
+    return st.query_params.get(MODEL)
+
+
+def upload() -> str | None:
+    """The id of the file that was uploaded last, while it is looked at."""
+    return st.session_state.get(_UPLOAD)
+
+
+def refusal() -> str | None:
+    """Why the file that was uploaded last cannot be read."""
+    return st.session_state.get(_REFUSAL)
+
+
+def set_upload(upload: str | None, refused: str | None = None) -> None:
+    """Look at this file from now on, or say why it is refused; the uploader is emptied."""
+    st.session_state[_UPLOAD], st.session_state[_REFUSAL] = upload, refused
+    empty_uploader()
 
 
 def table_version() -> int:
