@@ -5,13 +5,13 @@ from __future__ import annotations
 PAPER = "**Paper** (Park et al., AAAI 2023)"
 OURS = "**Our definition**"
 
+# Above each page, in a sentence; the first page and the Idea speak for themselves.
 PAGES = {
-    "Model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
-    "Tune": "Set each layer's ratio and see at once what every tile keeps.",
-    "Masks": "The same layer pruned by each method, on the same axes.",
-    "Run": "Prune, recover, test and time every method on this machine.",
-    "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
-    "Device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
+    "tune": "Set each layer's ratio and see at once what every tile keeps.",
+    "masks": "The same layer pruned by each method, on the same axes.",
+    "run": "Prune, recover, test and time every method on this machine.",
+    "compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
+    "device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
 }
 
 HELP = {

@@ -1,4 +1,4 @@
-"""The only file with session keys, and the only one that reads or writes the link in the address bar."""
+"""The only file with session keys (but for the door), and the only one that writes the address bar's link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from app import wording
+from app import doors, wording
+from app.doors import DOOR
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
 from bcbp.spec import PruneSpec
@@ -25,7 +26,7 @@ _UPLOADER = "uploader_version"
 _NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH = "budget", "batch"
-_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
+_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -77,6 +78,9 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
+    if (door := st.session_state.get(DOOR, "")) and door not in doors.DOORS:
+        _note(wording.bad_link(DOOR, door, "the usual order of pages"))
+        del st.session_state[DOOR]
 
 
 def _asked_value(
@@ -176,6 +180,17 @@ def forget_edits() -> None:
 def use_sample() -> None:
     """Choose the bundled model."""
     st.session_state[MODEL] = DEFAULTS[MODEL]
+
+
+def keep_scope() -> None:
+    """On a page without the scope bar: Streamlit forgets what widgets hold that a page does not show."""
+    for key in DEFAULTS:
+        st.session_state[key] = st.session_state[key]
+
+
+def reset_scope() -> None:
+    """Back to where a new session begins. Only from a callback, before the scope bar is shown."""
+    st.session_state.update(DEFAULTS)
 
 
 def show_model(name: str) -> None:
@@ -312,6 +327,7 @@ def write_link(layers: Sequence[str]) -> None:
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),
+        DOOR: doors.current().name or None,
     }
     for key, value in wanted.items():
         if value is None:

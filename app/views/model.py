@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, controls, services, state, wording
+from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.own_network import download_button, own_network
 from bcbp.intake.model import LoadedModel
@@ -103,6 +104,7 @@ def not_prunable(model: LoadedModel) -> None:
 
 network = services.model(state.scope().model)
 hero(network)
+three_doors()
 own_network()
 facts(network)
 prunable(network)
