@@ -20,6 +20,7 @@ class Columns:
         "[paper: what step 1 alone leaves; shown as BCBP's control]"
     )
     changes_shapes: bool = False
+    no_permutation: str = ""
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(task.spec.tile))

@@ -20,6 +20,7 @@ class Elementwise:
         "faster than dense. [baseline, not of the paper]"
     )
     changes_shapes: bool = False
+    no_permutation: str = "every filter chooses its own weights"
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(1))

@@ -89,6 +89,7 @@ class Filters:
         "asked ratio. [baseline; our definition]"
     )
     changes_shapes: bool = True
+    no_permutation: str = "whole filters go, in whichever tile they are"
 
     def prune(self, task: Task) -> Outcome:
         flow = Flow.of(task)

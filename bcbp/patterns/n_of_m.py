@@ -43,6 +43,7 @@ class NOfM:
     n: int
     m: int
     changes_shapes: bool = False
+    no_permutation: str = "every filter chooses its own weights"
 
     def prune(self, task: Task) -> Outcome:
         reasons = {layer.name: self._reason(task, layer) for layer in task.layers}
@@ -68,7 +69,7 @@ class NOfM:
     def _layer(self, layer: LayerInfo, values: Tensor) -> LayerPlan:
         kernel = layer.geometry.kernel
         keep = best_of_groups(values, kernel[0] * kernel[1], n=self.n, m=self.m)
-        mask = Mask.of_columns(keep, layer.rows, TileShape(1))
+        mask = Mask.of_columns(keep, layer.own_order, TileShape(1))
         return LayerPlan(layer.name, (layer.rows, layer.columns), 1 - self.n / self.m, mask)
 
 
