@@ -166,3 +166,16 @@ def test_the_text_says_what_was_found_and_what_was_not():
 
 def test_a_report_without_rows_is_still_told():
     assert "Not finished" in report_text(new_report(CompareRequest(), MODEL, environment()))
+
+
+def test_what_a_permutation_kept_is_told_for_the_network_and_every_layer() -> None:
+    plan = make_plan(MODEL, PruneSpec(tile=8, ratio=0.7, permute=True))
+    row = plan_row(MODEL, plan)
+    before, after = row["importance"]
+    assert 0 < before < after < 1
+    kept = [layer["importance"] for layer in row["layers"]]
+    assert all(one is None or one[0] <= one[1] for one in kept) and any(kept)
+    report = new_report(CompareRequest(spec=plan.spec), MODEL, environment()) | {"rows": [row]}
+    told = f"bcbp: importance kept: {before:.2%} with filters in their own order, {after:.2%} permuted"
+    assert told in report_text(report)
+    assert "importance kept" not in report_text(filled())
