@@ -121,6 +121,20 @@ def criterion() -> None:
         st.rerun()
 
 
+def permutation() -> None:
+    """Whether filters that want the same columns share a tile."""
+    edits = current_edits()
+    chosen = st.toggle(
+        "Permute filters",
+        edits.permute,
+        key=f"permute_{state.scope().model}",
+        help=HELP["permute"],
+    )
+    if chosen != edits.permute:
+        state.set_edits(replace(edits, permute=chosen))
+        st.rerun()
+
+
 def latency_target() -> bool:
     """The budget of the preset that has one; False, with the way to layer times, where there are none."""
     scope = state.scope()

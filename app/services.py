@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,7 +55,6 @@ from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment
 from kernels.engines import ENGINE_NAMES, decline_reason, engine
 from kernels.layers import LayerShape
-from kernels.pack import pack
 from kernels.precision import PRECISIONS
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
@@ -156,7 +156,8 @@ def _stats(name: str, digest: str, needs: str, folder: str | None) -> ModelStats
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
     known = measured(name, spec)
-    return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
+    with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
+        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
@@ -264,9 +265,9 @@ def left_dense(name: str) -> dict[str, str]:
     return dict(default_exclude(model(name)))
 
 
-def magnitude(name: str, tile: int, layer: str) -> Magnitude:
-    """L2 norms of the layer's column vectors, whatever they are ranked by."""
-    return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer))
+def magnitude(name: str, tile: int, layer: LayerPlan) -> Magnitude:
+    """L2 norms of the layer's column vectors, whatever they are ranked by; in tiles of its mask's filters."""
+    return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer.name, layer.mask.order))
 
 
 def macs_left(name: str, planned: PruningPlan) -> float:
@@ -281,8 +282,7 @@ def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:
     """The engine that is expected to run a planned layer, and why. Measuring may still find dense faster."""
     if not layer.ratio:
         return DENSE, "its mask keeps every weight"
-    info, mask = model(name).layer(layer.name), layer.mask
-    packed = pack(model(name).weight(layer.name), mask.keep, mask.rows, mask.tile.rows, info.geometry)
+    packed = layer.mask.pack(model(name).weight(layer.name), model(name).layer(layer.name).geometry)
     sparse = DEVICES[live_devices()[0]].engine
     declined = decline_reason(sparse, packed)
     return (sparse, "takes this layer") if declined is None else (DENSE, f"{sparse} declined: {declined}")

@@ -20,13 +20,14 @@ DATA = "run_data"  # a widget, too, but no matter of links
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
-# Ours: session keys, and (for the last six) names in the link.
+# Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER = "uploader_version"
 _NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
-BUDGET, BATCH = "budget", "batch"
-_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
+BUDGET, BATCH, PERMUTE = "budget", "batch", "permute"
+_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
+_YES = "yes"
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -44,7 +45,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Edits:
-    """How one model is pruned beyond the scope: preset, criterion, locked ratios, layers kept dense.
+    """How one model is pruned beyond the scope: preset, criterion, order, locked ratios, layers kept dense.
 
     `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others.
     """
@@ -53,6 +54,7 @@ class Edits:
     criterion: str = PruneSpec().criterion
     budget_ms: float | None = None
     batch: int = 1
+    permute: bool = False
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
 
@@ -140,6 +142,10 @@ def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) 
         elif asked is not None:
             _note(wording.bad_link(key, asked, getattr(found, key)))
     found = _with_budget(found)
+    if (asked := st.session_state.pop(PERMUTE, None)) is not None:
+        found = replace(found, permute=asked == _YES)
+        if not found.permute:
+            _note(wording.bad_link(PERMUTE, asked, wording.OWN_ORDER))
     packed = st.session_state.pop(LAYERS, None)
     if packed is None:
         return found
@@ -243,6 +249,7 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
         exclude=tuple(sorted(edited.exclude & known)),
         budget_ms=edited.budget_ms if timed else None,
         batch=edited.batch if timed else Edits().batch,
+        permute=edited.permute,
     )
 
 
@@ -322,6 +329,7 @@ def write_link(layers: Sequence[str]) -> None:
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
         CRITERION: None if held.criterion == Edits().criterion else held.criterion,
+        PERMUTE: _YES if held.permute else None,
         BUDGET: None if budget is None else f"{budget:g}",
         BATCH: None if budget is None else str(held.batch),
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,

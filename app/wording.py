@@ -18,6 +18,8 @@ TUNE_FIRST = "Tune the ratios first"
 USE_SAMPLE = "Back to the sample"
 LOADING = "Loading PyTorch (a few seconds, once)"
 CALIBRATING = "Running calibration images through the model (seconds to a minute, once)"
+PERMUTING = "Looking for filters that want the same columns (seconds, longer for large layers)"
+OWN_ORDER = "filters in their own order"
 LADDER = "Recovery, rung by rung"
 LADDER_NOTE = (
     "Every rung gets the same images for every method, and nothing is trained. "
@@ -304,6 +306,25 @@ def balance_note(before: float, after: float) -> str:
     'WIT before balancing 12.0 %, after 0.0 %'
     """
     return f"WIT before balancing {percent(before)}, after {percent(after)}"
+
+
+def before_after(before: float, after: float) -> str:
+    """
+    >>> before_after(0.4477, 0.4744)
+    '44.8 → 47.4 %'
+    """
+    return f"{100 * before:.1f} → {percent(after)}"
+
+
+def importance_kept(before: float, after: float) -> str:
+    """
+    >>> importance_kept(0.4477, 0.4744), importance_kept(0.5, 0.5)
+    ('Importance kept: 44.8 % with filters in their own order, 47.4 % permuted', \
+'Importance kept: 50.0 %; no other order of the filters was found that keeps more')
+    """
+    if after == before:
+        return f"Importance kept: {percent(after)}; no other order of the filters was found that keeps more"
+    return f"Importance kept: {percent(before)} with {OWN_ORDER}, {percent(after)} permuted"
 
 
 def window_label(columns: int) -> str:

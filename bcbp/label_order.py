@@ -36,8 +36,9 @@ def wrong_order(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> st
     moved = int(table[every, answers].where(answers != every, 0).argmax())
     return (
         f"The order of classes looks wrong: {direct:.1%} of the answers are right as the classes are "
-        f"numbered, {explained:.1%} would be if each label stood for another. Images labelled {classes[moved]} are "
-        f"mostly answered {classes[int(answers[moved])]}. Check the names and the order of the class folders."
+        f"numbered, {explained:.1%} would be if each label stood for another. Images labelled "
+        f"{classes[moved]} are mostly answered {classes[int(answers[moved])]}. Check the names and the "
+        "order of the class folders."
     )
 
 

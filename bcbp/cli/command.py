@@ -107,6 +107,9 @@ def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True, several:
     parser.add_argument(
         "--k-step", type=int, default=spec.k_step, help="kept columns are multiples of it (1)"
     )
+    parser.add_argument(
+        "--permute", action="store_true", help="put filters that want the same columns into one tile"
+    )
     parser.add_argument("--seed", type=int, default=spec.seed, help="for random choices (%(default)s)")
     parser.add_argument(
         "--budget-ms",
@@ -191,6 +194,7 @@ def spec_of(
         seed=chosen.seed,
         budget_ms=chosen.budget_ms,
         batch=chosen.budget_batch,
+        permute=chosen.permute,
     )
 
 
