@@ -26,7 +26,7 @@ class Masks:
     title: str = "Masks"
     description: str = (
         "masks.safetensors: for each layer LAYER.keep, which columns every tile keeps (bool, tiles x K), and "
-        "LAYER.rows, which filters are kept (bool, M), and LAYER.order, which filters share a tile (int64, M). "
+        "LAYER.rows, which filters are kept (bool, M), LAYER.order, which filters share a tile (int64, M). "
         "bcbp.read_masks(file, model) gives the plan back; it checks that the dense weights are the same."
     )
     needs: tuple[str, ...] = ()
