@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import wording
+from app import people, wording
 from app.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
@@ -39,6 +39,8 @@ def frame() -> None:
     """One run of the script."""
     st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
     page = st.navigation(pages(), position="top")
+    if people.login_page():
+        return
     st.logo(_FOLDER / "icon.png", size="large")
     if page.title != "Model":
         st.caption(PAGES[page.title])

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import wording
+from app import people, state, wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
@@ -21,6 +21,7 @@ from bcbp.criteria import CRITERIA
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
+from bcbp.errors import NotYours
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
@@ -28,10 +29,11 @@ from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
 from bcbp.jobs.kinds import EXPORTED
+from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
 from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
-from bcbp.passport_store import PassportStore
+from bcbp.passport_store import IMPORTED, PassportStore, Stored
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
@@ -55,6 +57,7 @@ CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items(
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
+RUNS, IMPORTS = "runs", "imports"  # things that can belong to somebody
 
 
 def choices() -> dict[str, Mapping[str, str | int]]:
@@ -212,14 +215,41 @@ def queue() -> JobQueue:
     return JobQueue(store())
 
 
+def owners(kind: str) -> Owners:
+    """Whose the things of a kind are, on a server that several people share."""
+    return Owners(store().root, kind)
+
+
+def is_mine(kind: str, thing: str) -> bool:
+    """Whether who is there may stop, change and delete a thing, and see it listed."""
+    who = people.person()
+    return who is None or owners(kind).has(thing, who)
+
+
 def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
     """Queue a comparison, a measurement, a scan or an export; gives its run id."""
-    return queue().submit(request)
+    run_id = queue().submit(request)
+    keep_owner(RUNS, run_id)
+    return run_id
+
+
+def keep_owner(kind: str, thing: str) -> None:
+    """Have a thing belong to who is there, where things belong to somebody."""
+    if (who := people.person()) is not None:
+        owners(kind).add(thing, who)
+
+
+def stop(run_id: str) -> None:
+    """Stop a run; what it has finished is kept. Raises RunNotFound, NotYours."""
+    if not is_mine(RUNS, run_id):
+        raise NotYours(wording.NOT_YOURS)
+    queue().stop(run_id)
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
-    """All comparisons on this machine, newest first."""
-    return store().of_kind(CompareRequest)
+    """The comparisons of who is there, newest first, and the one that the link names, whoever's it is."""
+    every = store().of_kind(CompareRequest)
+    return tuple(run for run in every if run.id == state.run_id() or is_mine(RUNS, run.id))
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:
@@ -248,6 +278,28 @@ def measurement() -> RunView[DeviceRequest] | None:
 @st.cache_resource(show_spinner=False)
 def passports() -> PassportStore:
     return PassportStore(store().root)
+
+
+def other_passports() -> tuple[Stored, ...]:
+    """Every passport but the live ones; of those imported, the ones of who is there."""
+    every = passports().others(machine())
+    return tuple(one for one in every if one.origin != IMPORTED or is_mine(IMPORTS, one.path.stem))
+
+
+def import_passport(content: bytes) -> Stored:
+    """Keep an imported passport. Raises PassportError."""
+    stored = passports().take_in(content)
+    keep_owner(IMPORTS, stored.path.stem)
+    return stored
+
+
+def forget_passport(stored: Stored) -> None:
+    """Delete an imported passport, unless somebody else imported the same. Raises NotYours."""
+    who, thing = people.person(), stored.path.stem
+    if not is_mine(IMPORTS, thing):
+        raise NotYours(wording.NOT_YOURS)
+    if who is None or owners(IMPORTS).drop(thing, who):
+        passports().forget(stored)
 
 
 def live_devices() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +22,7 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 
 # Ours: session keys, and (for the last six) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
-_UPLOADER = "uploader_version"
+_UPLOADER, _TOKEN = "uploader_version", "session_token"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH = "budget", "batch"
 _LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
@@ -259,6 +260,11 @@ def uploader_version() -> int:
 
 def empty_uploader() -> None:
     st.session_state[_UPLOADER] = uploader_version() + 1
+
+
+def session_token() -> str:
+    """A secret of this session, gone with it."""
+    return st.session_state.setdefault(_TOKEN, secrets.token_urlsafe(32))
 
 
 def ask_for_run() -> None:

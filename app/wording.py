@@ -64,6 +64,9 @@ NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here.
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
 
+LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
+SOMEBODYS = "A run of somebody else"
+NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."
 NOT_MEASURED = "not measured"
 TO_DEVICE = "Measure this machine"
 SENSITIVITY = "Sensitivity"

@@ -25,7 +25,8 @@ _MOST_STEPS = 10
 def job_status(run: RunView[Any]) -> None:
     """State, queue position, steps, progress and time left."""
     progress = run.progress
-    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
+    title = run.title if services.is_mine(services.RUNS, run.id) else wording.SOMEBODYS
+    st.markdown(f"**{title}**: {wording.run_state(run.state)}")
     if run.state == "queued":
         st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
     elif run.active:
@@ -43,12 +44,15 @@ def job_status(run: RunView[Any]) -> None:
 
 
 def stop_button(run: RunView[Any], *, key: str) -> None:
-    """Stop the job; what it has finished is kept."""
+    """Stop the job, for who started it; what it has finished is kept."""
+    if not services.is_mine(services.RUNS, run.id):
+        st.caption(wording.NOT_YOURS)
+        return
     st.button(
         "Stop",
         icon=":material/stop_circle:",
         key=key,
-        on_click=services.queue().stop,
+        on_click=services.stop,
         args=(run.id,),
         help=HELP["stop"],
     )
