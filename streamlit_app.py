@@ -7,5 +7,4 @@ from app.browser_cookie import BrowserCookie
 from app.people import is_set_shared
 from app.warm_up import lifespan
 
-middleware = [Middleware(BrowserCookie)] if is_set_shared() else []
-app = st.App("app/main.py", lifespan=lifespan, middleware=middleware)
+app = st.App("app/main.py", lifespan=lifespan, middleware=[Middleware(BrowserCookie, wanted=is_set_shared)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -26,13 +27,13 @@ def is_token(text: str) -> bool:
 
 
 class BrowserCookie:
-    """ASGI middleware: a page that is asked for without the cookie brings one along."""
+    """ASGI middleware: while it is `wanted`, a page that is asked for without the cookie brings one along."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, wanted: Callable[[], bool]) -> None:
+        self._app, self._wanted = app, wanted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _has_cookie(scope):
+        if scope["type"] != "http" or not self._wanted() or _has_cookie(scope):
             await self._app(scope, receive, send)
             return
 

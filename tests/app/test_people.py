@@ -169,7 +169,7 @@ class User(dict[str, Any]):
         return self[name]
 
 
-def answer(path: str, *, cookie: str = "", scheme: str = "http") -> dict[str, str]:
+def answer(path: str, *, cookie: str = "", scheme: str = "http", wanted: bool = True) -> dict[str, str]:
     """Headers of the answer to a request that passes through the middleware."""
 
     async def page(_request: object) -> HTMLResponse:
@@ -178,7 +178,8 @@ def answer(path: str, *, cookie: str = "", scheme: str = "http") -> dict[str, st
     async def data(_request: object) -> JSONResponse:
         return JSONResponse({})
 
-    app = Starlette(routes=[Route("/", page), Route("/data", data)], middleware=[Middleware(BrowserCookie)])
+    middleware = [Middleware(BrowserCookie, wanted=lambda: wanted)]
+    app = Starlette(routes=[Route("/", page), Route("/data", data)], middleware=middleware)
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -203,3 +204,4 @@ def test_a_page_brings_the_cookie_once_and_out_of_reach_of_scripts() -> None:
     assert "set-cookie" not in answer("/", cookie=f"{NAME}={token}")
     assert "set-cookie" in answer("/", cookie=f"{NAME}=made-up")
     assert "set-cookie" not in answer("/data")
+    assert "set-cookie" not in answer("/", wanted=False)
