@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from app import people, services, state, wording
+from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
 from app.state import Edits
 from bcbp.device_request import RATIOS, DeviceRequest
@@ -26,18 +28,18 @@ EPOCHS = (1, 2, 3, 5, 10, 20)
 DISTILLATION = 0.5  # its share of the loss where it is switched on
 
 
-def scope_bar() -> None:
-    """Model, tile, ratio, method: on every page, kept in the address bar."""
+def scope_bar(labels: Mapping[str, str]) -> None:
+    """Model, tile, ratio, method: kept in the address bar. `labels` are other words for them, by key."""
     with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
-            "Model",
-            services.MODEL_NAMES,
+            labels.get(state.MODEL, "Model"),
+            tuple(dict.fromkeys((*services.MODEL_NAMES, state.scope().model))),
             key=state.MODEL,
             bind="query-params",
             help=HELP["model"],
         )
         st.selectbox(
-            "Method",
+            labels.get(state.METHOD, "Method"),
             tuple(services.PATTERN_TITLES),
             format_func=services.PATTERN_TITLES.__getitem__,
             key=state.METHOD,
@@ -45,7 +47,7 @@ def scope_bar() -> None:
             help=HELP["method"],
         )
         st.selectbox(
-            "Tile (V filters)",
+            labels.get(state.TILE, "Tile (V filters)"),
             services.TILES,
             key=state.TILE,
             bind="query-params",
@@ -53,7 +55,7 @@ def scope_bar() -> None:
         )
         low, high = state.RATIO_LIMITS
         st.slider(
-            "Ratio removed",
+            labels.get(state.RATIO, "Ratio removed"),
             low,
             high,
             step=0.01,
@@ -190,6 +192,7 @@ def run_settings() -> CompareRequest:
         persist_state="session",
         help=HELP["methods"],
     )
+    ratios = ratio_choice(current_edits().allocation)
     batches = st.pills(
         "Batch sizes",
         BATCHES,
@@ -207,6 +210,7 @@ def run_settings() -> CompareRequest:
         model=state.scope().model,
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
+        ratios=ratios,
         batches=tuple(sorted(batches)),
         images=more["images"] or None,
         tuning=more["tuning"],

@@ -8,7 +8,7 @@ from typing import Any
 
 from app import wording
 from app.device_charts import MapLine
-from app.findings import Verdict
+from app.verdict import Verdict
 from bcbp.crossover import DECLINED, CrossoverMap, Spot, Tally, measured_work, paying_ratio, tallies
 from kernels.layers import LayerShape
 

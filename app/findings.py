@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import wording
-from bcbp.patterns import PATTERNS
+from app import compare_words, wording
+from bcbp.rows import key_of
 from bcbp.spec import DENSE
 
-BETTER, WORSE, UNCLEAR = "better", "worse", "cannot tell"
-COSTLY, NO_CLAIM = "better at a cost", "no speed claim"
+NO_CLAIM = "no speed claim"
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,13 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Finding:
-    """One method of a report at one batch size; what is not measured (yet) is None.
+    """One row of a report at one batch size; what is not measured (yet) is None.
 
-    `layers` are the report's, with "engine" and "engine_reason" at that batch size.
+    `key` names the row; so does `title`, with the ratio where the report has several. `layers` are the
+    report's, with "engine" and "engine_reason" at that batch size.
     """
 
+    key: str
     method: str
     title: str
     ratio: float
@@ -122,16 +123,40 @@ def findings(
     report: Mapping[str, Any], *, batch: str | None, titles: Mapping[str, str]
 ) -> tuple[Finding, ...]:
     """The rows of a (possibly partial) report at one batch size, in the report's order."""
-    return tuple(_finding(row, batch, titles) for row in report.get("rows", ()))
+    several = len(ratios(report)) > 1
+    return tuple(_finding(row, batch, titles, several) for row in report.get("rows", ()))
 
 
-def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str]) -> Finding:
-    method = row["method"]
+def ratios(report: Mapping[str, Any]) -> tuple[float, ...]:
+    """The ratios that were asked of every method; runs of earlier versions had one."""
+    request = report.get("request") or {}
+    return tuple(request.get("ratios") or (request["spec"]["ratio"],)) if request else ()
+
+
+def at_ratio(rows: Sequence[Finding], ratio: float | None) -> tuple[Finding, ...]:
+    """Dense and every method at one ratio; all rows where there is none to choose."""
+    return tuple(row for row in rows if ratio is None or row.method == DENSE or row.ratio == ratio)
+
+
+def newest_ratio(rows: Sequence[Finding]) -> float | None:
+    """The last ratio at which a rung is tested, else the first; None without pruned rows."""
+    pruned = [row for row in rows if row.method != DENSE]
+    climbed = [row.ratio for row in pruned if row.ladder]
+    return (climbed or [row.ratio for row in pruned[:1]])[-1] if pruned else None
+
+
+def _title(row: Mapping[str, Any], titles: Mapping[str, str], several: bool) -> str:
+    title = titles.get(row["method"], row["method"])
+    return compare_words.at_ratio(title, row["asked_ratio"]) if several and row["method"] != DENSE else title
+
+
+def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str], several: bool) -> Finding:
     accuracy, paired = row.get("accuracy"), row.get("accuracy_vs_dense")
     latency, speedup = (row.get("latency_ms") or {}).get(batch), (row.get("speedup") or {}).get(batch)
     return Finding(
-        method=method,
-        title=titles.get(method, method),
+        key=key_of(row),
+        method=row["method"],
+        title=_title(row, titles, several),
         ratio=row.get("asked_ratio") or 0.0,
         sparsity=row.get("sparsity") or 0.0,
         macs=row.get("macs") or 0,
@@ -244,86 +269,3 @@ def layer_lines(row: Finding) -> list[dict[str, object]]:
         }
         for layer in row.layers
     ]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`mood` is one of the five above, or waiting; `sentence` answers, `cause` explains."""
-
-    mood: str
-    sentence: str
-    cause: str
-
-
-WAITING = Verdict("waiting", "No verdict yet: the times of dense and of this method are still to come.", "")
-
-
-def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
-    """The answer for one method at one batch size."""
-    dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
-    if dense is None or row is None or row.speedup is None or dense.latency is None or row.latency is None:
-        return WAITING
-    mood = _mood(row, row.latency, row.speedup)
-    measured = f"{row.title} is {wording.times(row.speedup.value)} as fast as the best dense at batch {batch}"
-    head = {
-        BETTER: f"Yes: {measured}",
-        COSTLY: f"Faster, at a cost: {measured}",
-        WORSE: f"No, not on this device: {measured}",
-        UNCLEAR: f"Cannot tell: {row.title} and the best dense are too close to call at batch {batch}",
-        NO_CLAIM: f"No speed claim: {row.title} ran on {row.latency.engine}, whose time says nothing about "
-        f"pruning; as it ran, {measured}",
-    }[mood]
-    low, high = row.speedup.interval
-    interval = f" (95 % interval {wording.times(low)} to {wording.times(high)})"
-    return Verdict(mood, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense, mood))
-
-
-def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
-    """What may be said of the speed, and whether it was paid for with accuracy."""
-    if not latency.speed_claim:
-        return NO_CLAIM
-    costs = row.paired is not None and row.paired.verdict == WORSE
-    return COSTLY if speedup.verdict == BETTER and costs else speedup.verdict
-
-
-def _accuracy_clause(row: Finding, dense: Finding) -> str:
-    if row.accuracy is None or dense.accuracy is None:
-        return "; accuracy was not measured"
-    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
-    difference = wording.points(row.accuracy.share - dense.accuracy.share)
-    if row.paired is not None and row.paired.verdict == UNCLEAR:
-        return f", with no clear difference in accuracy ({shares})"
-    return f", with {difference} points of accuracy ({shares})"
-
-
-def _cause(row: Finding, dense: Finding, mood: str) -> str:
-    """What the measured figures themselves say about why; no guess goes beyond them."""
-    assert row.latency is not None and dense.latency is not None
-    pruned, fallbacks = _fallbacks(row)
-    parts = [_work(row.macs / dense.macs if dense.macs else 1.0, row.latency, dense.latency, bool(fallbacks))]
-    if fallbacks:
-        parts.append(wording.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
-    if mood == UNCLEAR:
-        parts.append("More rounds or a quieter machine would narrow the interval.")
-    if row.latency.noisy or dense.latency.noisy:
-        parts.append("The clock was unsteady during this run.")
-    return " ".join(parts)
-
-
-def _fallbacks(row: Finding) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The pruned layers, and those of them that ran dense though they were meant to run sparse."""
-    pruned = [layer for layer in row.layers if layer.get("ratio", 0) > 0]
-    if PATTERNS[row.method].changes_shapes:
-        return pruned, []
-    return pruned, [layer for layer in pruned if layer.get("engine") == DENSE]
-
-
-def _work(left: float, latency: Latency, dense: Latency, fell_back: bool) -> str:
-    """Work left and its rate; no rate where layers ran dense, since those did more than their masks leave."""
-    if fell_back:
-        return f"Its masks leave {wording.percent(left, 0)} of the multiply-adds."
-    rate = left * dense.median / latency.median
-    return (
-        f"It does {wording.percent(left, 0)} of the multiply-adds, "
-        f"at {wording.percent(rate, 0)} of the rate of {dense.engine}."
-    )

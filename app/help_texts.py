@@ -5,18 +5,28 @@ from __future__ import annotations
 PAPER = "**Paper** (Park et al., AAAI 2023)"
 OURS = "**Our definition**"
 
+# Above each page, in a sentence; the first page and the Idea speak for themselves.
 PAGES = {
-    "Model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
-    "Tune": "Set each layer's ratio and see at once what every tile keeps.",
-    "Masks": "The same layer pruned by each method, on the same axes.",
-    "Run": "Prune, recover, test and time every method on this machine.",
-    "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
-    "Device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
+    "tune": "Set each layer's ratio and see at once what every tile keeps.",
+    "masks": "The same layer pruned by each method, on the same axes.",
+    "run": "Prune, recover, test and time every method on this machine.",
+    "compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
+    "device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
 }
 
 HELP = {
     # scope
     "model": "The network to prune. Only trained models with images at hand get an accuracy.",
+    "upload": (
+        "A state_dict, training checkpoint, whole module or TorchScript (.pt, .pth), .safetensors or .pt2; "
+        ".onnx is only looked at. Up to 500 MB and 300 million numbers. The architecture is recognised by "
+        "names and shapes of the tensors; the head gets the file's number of classes."
+    ),
+    "architecture": (
+        "What the tensors are taken to be of: the best fit first. From 80 % on it can be built; tensors that "
+        "the file lacks are then random, and accuracy is not measured."
+    ),
+    "torchvision": "Classifiers of torchvision. Without weights on this machine they are random.",
     "tile": (
         "Filters that share one choice of columns (V). "
         f"{PAPER}: weights are removed as column vectors of a tile. "
@@ -99,6 +109,10 @@ HELP = {
         "input channel × kernel row × kernel column."
     ),
     # run
+    "ratios": (
+        "Several ratios measure every method at each of them, all in the same rounds against the same dense: "
+        "then methods can be compared at equal accuracy. The time grows with their number."
+    ),
     "methods": "Each at the same ratio, with the same recovery, timed in the same interleaved rounds.",
     "batches": "Images run at once. Small batches measure waiting time, large ones throughput.",
     "recovery": (
@@ -159,6 +173,19 @@ HELP = {
         "maps that stay in a cache can beat it."
     ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
+    "equal_accuracy": (
+        f"{OURS}: of each method the fastest measured ratio that loses at most so much; nothing between "
+        "ratios is guessed. The measured loss decides; *cannot tell* marks a limit inside its interval. What "
+        "is chosen on test images looks a little better there than on new ones."
+    ),
+    "points_lost": (
+        "Points of accuracy below dense on the same images, with the 95 % interval of the paired difference "
+        "(Agresti and Min 2005)."
+    ),
+    "changed": (
+        "*Lost*: dense is right, the pruned network wrong. *Gained*: the other way round. *Still "
+        "wrong*: both are wrong, with different answers."
+    ),
     "points": "Percentage points of accuracy against dense.",
     "export": (
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "

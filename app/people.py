@@ -44,11 +44,13 @@ def person() -> str | None:
     return owner_of("browser", token if is_token(token) else state.session_token())
 
 
-def login_page() -> bool:
-    """Ask to log in where that has to come first; False where it does not."""
-    if not login_is_on() or st.user.is_logged_in:
-        return False
+def must_log_in() -> bool:
+    """Whether a login has to come before everything else."""
+    return login_is_on() and not st.user.is_logged_in
+
+
+def login_page() -> None:
+    """Ask to log in."""
     st.title(wording.QUESTION, anchor=False)
     st.markdown(wording.LOG_IN_FIRST)
     st.button(wording.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)
-    return True

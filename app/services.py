@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
@@ -17,18 +18,25 @@ from app import people, state, wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
+from bcbp.changes import Changes, changes_of
 from bcbp.criteria import CRITERIA
 from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
+from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import NotYours
+from bcbp.errors import DataError, ModelError, NotYours
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.architectures import MODELS, load_model
+from bcbp.image_folder import with_image_folder
+from bcbp.intake.architectures import MODELS, check_model, load_model
+from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.released import Release, fetch, releases
+from bcbp.intake.signatures import signatures
+from bcbp.intake.uploads import Upload, UploadStore, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
-from bcbp.jobs.kinds import EXPORTED
+from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
 from bcbp.measured import Measured
@@ -37,8 +45,9 @@ from bcbp.passport_store import IMPORTED, PassportStore, Stored
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
+from bcbp.predictions import read_predictions, same_images
 from bcbp.recovery import RECOVERIES
-from bcbp.report import settled_spec
+from bcbp.report import row_of, settled_spec
 from bcbp.request import CompareRequest
 from bcbp.sensitivity import Scan, ScanStore
 from bcbp.sensitivity_request import SensitivityRequest
@@ -57,16 +66,73 @@ CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items(
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
-RUNS, IMPORTS = "runs", "imports"  # things that can belong to somebody
+ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
+RUNS, IMPORTS, UPLOADS = "runs", "imports", "uploads"  # things that can belong to somebody
 
 
-def choices() -> dict[str, Mapping[str, str | int]]:
-    """What the scope bar offers: values by key and by the words a link may use, names or labels."""
+def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
+    """What the scope bar offers: values by key and by the words a link may use, names or labels.
+
+    `asked` is the model of the link: a stored file, too, can be one.
+    """
+    names = (*ARCHITECTURES, *((asked,) if asked and _is_stored(asked) else ()))
     return {
-        "model": {name: name for name in MODELS},
+        "model": {name: name for name in names},
         "tile": {str(rows): rows for rows in TILES},
         "method": {name: name for name in PATTERNS} | {label: name for name, label in PATTERN_TITLES.items()},
     }
+
+
+def _is_stored(name: str) -> bool:
+    """Whether a model's name refers to a file that is on this machine."""
+    try:
+        check_model(name)
+        reference = reference_of(name)
+    except ModelError:
+        return False
+    if reference is None or reference.upload not in UploadStore().list():
+        return False
+    return is_mine(UPLOADS, reference.upload)
+
+
+def take_in(name: str, content: bytes | memoryview) -> str:
+    """Read and keep an uploaded file; gives its id. Raises ModelError."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (PurePath(name).name or "model")
+        path.write_bytes(content)
+        upload_id = UploadStore().take_in(path).id
+    keep_owner(UPLOADS, upload_id)
+    return upload_id
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def upload(upload_id: str) -> Upload:
+    """A stored file. Raises ModelError."""
+    return UploadStore().read(upload_id)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def matches(upload_id: str) -> list[Match]:
+    """How a stored file fits every known architecture, the best first."""
+    return ranked(upload(upload_id).reading.shapes)
+
+
+def forget_upload(upload_id: str) -> None:
+    """Delete a stored file, unless somebody else uploaded the same. Raises NotYours."""
+    if _drop(UPLOADS, upload_id):
+        UploadStore().forget(upload_id)
+
+
+def missing_weights(name: str) -> Release | None:
+    """The newest weights that could be fetched for a model that has none; None if there are no such."""
+    return next(iter(releases(name)), None) if name in signatures() and not model(name).trained else None
+
+
+def fetch_weights(name: str, release: Release) -> None:
+    """Download them, and forget what was known of the model without. Raises ModelError."""
+    fetch(release)
+    for cached in (model, planner, _plan):
+        cached.clear()
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -168,11 +234,35 @@ def scanning() -> RunView[SensitivityRequest] | None:
     return next(iter(store().of_kind(SensitivityRequest)), None)
 
 
-def stored_plan(run: RunView[CompareRequest], method: str) -> PruningPlan:
-    """The plan that a method of a stored run had, whatever was measured since."""
-    spec, report = run.request.spec_for(method), run.report or {}
-    rows = [row for row in report.get("rows", ()) if row["method"] == method]
-    return plan(run.request.model, settled_spec(spec, rows[0]) if rows else spec)
+def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
+    """The plan that the row of that key of a stored run had, whatever was measured since."""
+    return plan(run.request.model, stored_spec(run, key))
+
+
+def stored_spec(run: RunView[CompareRequest], key: str) -> PruneSpec:
+    """The spec of that plan."""
+    return settled_spec(run.request.spec, row_of(run.report or {}, key))
+
+
+def changes(run: RunView[CompareRequest], key: str) -> Changes:
+    """What the row of that key of a stored run answers otherwise than dense. Raises DataError."""
+    predictions = read_predictions(store().folder(run.id) / PREDICTIONS)
+    return changes_of(predictions, row_of(run.report or {}, key))
+
+
+def tested_images(run: RunView[CompareRequest]) -> Images:
+    """The images that a stored run was tested on; nothing is fetched. Raises DataError, ModelError."""
+    images = _test_images(run.request.model, run.request.data)
+    return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _test_images(name: str, folder: str | None) -> Images:
+    place = Path(folder) if folder else None
+    dataset = with_image_folder(model(name), place).dataset
+    if dataset is None:
+        raise DataError(f"There are no images for {name}.")
+    return images_at_hand(dataset, "test", place)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -239,17 +329,34 @@ def keep_owner(kind: str, thing: str) -> None:
         owners(kind).add(thing, who)
 
 
+def _check_mine(kind: str, thing: str) -> None:
+    if not is_mine(kind, thing):
+        raise NotYours(wording.NOT_YOURS)
+
+
+def _drop(kind: str, thing: str) -> bool:
+    """Take a thing from who is there; whether it can be deleted now. Raises NotYours."""
+    _check_mine(kind, thing)
+    who = people.person()
+    return who is None or owners(kind).drop(thing, who)
+
+
 def stop(run_id: str) -> None:
     """Stop a run; what it has finished is kept. Raises RunNotFound, NotYours."""
-    if not is_mine(RUNS, run_id):
-        raise NotYours(wording.NOT_YOURS)
+    _check_mine(RUNS, run_id)
     queue().stop(run_id)
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
-    """The comparisons of who is there, newest first, and the one that the link names, whoever's it is."""
-    every = store().of_kind(CompareRequest)
-    return tuple(run for run in every if run.id == state.run_id() or is_mine(RUNS, run.id))
+    """The comparisons of who is there, newest first, and the one of the link, where it may be read."""
+    every, linked = store().of_kind(CompareRequest), state.run_id()
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id == linked and _is_open(run)))
+
+
+def _is_open(run: RunView[CompareRequest]) -> bool:
+    """Whether a link opens a run: not where it would hand out a network that somebody else uploaded."""
+    reference = reference_of(run.request.model)
+    return reference is None or is_mine(UPLOADS, reference.upload)
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:
@@ -266,7 +373,9 @@ def run(run_id: str) -> RunView[CompareRequest]:
     """One comparison as it stands now. Raises RunNotFound."""
     found = store().read(run_id)
     if not isinstance(found.request, CompareRequest):
-        raise RunNotFound(f"Expected the id of a comparison; {run_id} is: {found.title}.")
+        raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
+    if not (is_mine(RUNS, run_id) or _is_open(found)):
+        raise RunNotFound(f"Run {run_id} is about a network that somebody else uploaded.")
     return found
 
 
@@ -295,10 +404,7 @@ def import_passport(content: bytes) -> Stored:
 
 def forget_passport(stored: Stored) -> None:
     """Delete an imported passport, unless somebody else imported the same. Raises NotYours."""
-    who, thing = people.person(), stored.path.stem
-    if not is_mine(IMPORTS, thing):
-        raise NotYours(wording.NOT_YOURS)
-    if who is None or owners(IMPORTS).drop(thing, who):
+    if _drop(IMPORTS, stored.path.stem):
         passports().forget(stored)
 
 

@@ -1,4 +1,4 @@
-"""The only file with session keys, and the only one that reads or writes the link in the address bar."""
+"""The only file with session keys (but for the door), and the only one that writes the address bar's link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from app import wording
+from app import doors, wording
+from app.doors import DOOR
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
 from bcbp.spec import PruneSpec
@@ -23,9 +24,10 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 # Ours: session keys, and (for the last six) names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER, _TOKEN = "uploader_version", "session_token"
+_NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH = "budget", "batch"
-_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
+_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -61,6 +63,8 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
 
     `choices` gives the values of the scope's widgets by their key and by the words that a link may use.
     """
+    if _NEXT_MODEL in st.session_state:
+        st.session_state[MODEL] = st.session_state.pop(_NEXT_MODEL)
     if _OPENED in st.session_state:
         return
     st.session_state[_OPENED] = True
@@ -75,6 +79,9 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
+    if (door := st.session_state.get(DOOR, "")) and door not in doors.DOORS:
+        _note(wording.bad_link(DOOR, door, "the usual order of pages"))
+        del st.session_state[DOOR]
 
 
 def _asked_value(
@@ -174,6 +181,43 @@ def forget_edits() -> None:
 def use_sample() -> None:
     """Choose the bundled model."""
     st.session_state[MODEL] = DEFAULTS[MODEL]
+
+
+def keep_scope() -> None:
+    """On a page without the scope bar: Streamlit forgets what widgets hold that a page does not show."""
+    for key in DEFAULTS:
+        st.session_state[key] = st.session_state[key]
+
+
+def reset_scope() -> None:
+    """Back to where a new session begins. Only from a callback, before the scope bar is shown."""
+    st.session_state.update(DEFAULTS)
+
+
+def show_model(name: str) -> None:
+    """Have the scope bar show this model from the next run on, whether it listed it before or not."""
+    st.session_state[_NEXT_MODEL] = name
+
+
+def asked_model() -> str | None:
+    """The model that the link names."""
+    return st.query_params.get(MODEL)
+
+
+def upload() -> str | None:
+    """The id of the file that was uploaded last, while it is looked at."""
+    return st.session_state.get(_UPLOAD)
+
+
+def refusal() -> str | None:
+    """Why the file that was uploaded last cannot be read."""
+    return st.session_state.get(_REFUSAL)
+
+
+def set_upload(upload: str | None, refused: str | None = None) -> None:
+    """Look at this file from now on, or say why it is refused; the uploader is emptied."""
+    st.session_state[_UPLOAD], st.session_state[_REFUSAL] = upload, refused
+    empty_uploader()
 
 
 def table_version() -> int:
@@ -289,6 +333,7 @@ def write_link(layers: Sequence[str]) -> None:
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),
+        DOOR: doors.current().name or None,
     }
     for key, value in wanted.items():
         if value is None:

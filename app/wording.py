@@ -49,17 +49,11 @@ WINDOW_TOGGLE = "Show single columns"
 NO_ROWS_YET = "Results appear here, one line a method, as soon as they are measured."
 TO_COMPARE = "Read the verdict"
 GO_RUN = "Go to Run"
-TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
-TRADE_OFF_NOTE = (
-    "Filled markers are measured. Bars: quartiles of the latency, 95 % interval of the accuracy. "
-    "Up and to the left is better; the dotted line joins what no other method beats on both."
-)
 EXPORT_GONE = "The files of this export are no longer in the store. Prepare them again."
 EXPORT_SIZES = (
     "Zeros take as much room as any number until they are compressed; packed, only kept weights and their "
     "index lists are stored."
 )
-NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
 NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here."
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
@@ -67,6 +61,16 @@ STALE = "The scope above has changed since this run; the figures below belong to
 LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
 SOMEBODYS = "A run of somebody else"
 NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."
+OWN_NETWORK = "Use your own network: upload weights, or name an architecture"
+UPLOAD_NOTE = (
+    "Nothing in the file is executed: only its tensors are read, in a process of its own, and kept on this "
+    "machine."
+)
+READING = "Reading the file"
+FETCHING = "Downloading the weights"
+HEAD_RANDOM = "without a head that fits"
+TENSORS_ALT = "Tensors of the file"
+
 NOT_MEASURED = "not measured"
 TO_DEVICE = "Measure this machine"
 SENSITIVITY = "Sensitivity"
@@ -163,6 +167,14 @@ def points(difference: float) -> str:
     number = 100 * difference
     sign = "±" if abs(number) < 0.005 else "+" if number > 0 else "−"
     return f"{sign}{abs(number):.2f}"
+
+
+def lost_points(share: float) -> str:
+    """
+    >>> lost_points(0.0083), lost_points(-0.0012)
+    ('0.83', '−0.12')
+    """
+    return f"{100 * share:.2f}".replace("-", "−")
 
 
 def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
@@ -301,14 +313,6 @@ def window_label(columns: int) -> str:
     return f"First of {columns} columns to show one by one"
 
 
-def run_label(methods: int) -> str:
-    """
-    >>> run_label(4)
-    'Run: dense and 4 methods'
-    """
-    return "Run: dense and 1 method" if methods == 1 else f"Run: dense and {methods} methods"
-
-
 def run_state(state: str) -> str:
     return STATE_WORDS.get(state, state)
 
@@ -319,14 +323,6 @@ def progress_text(stage: str, message: str, seconds_left: float | None) -> str:
     'bcbp: accuracy · about 10 s left'
     """
     return " · ".join(part for part in (stage, message, time_left(seconds_left)) if part)
-
-
-def batch_caption(batch: str, count: int) -> str:
-    """
-    >>> batch_caption("1", 2)
-    'Batch 1; the other batch sizes stand on Compare.'
-    """
-    return f"Batch {batch}" + ("; the other batch sizes stand on Compare." if count > 1 else ".")
 
 
 def device_title(device: str) -> str:
@@ -572,3 +568,41 @@ def show_tile(tile: int) -> str:
 
 def cannot_measure(reason: str) -> str:
     return f"Nothing can be measured here: {reason}."
+
+
+def file_line(name: str, kind: str, tensors: int, numbers: int) -> str:
+    """
+    >>> file_line("net.pt", "safetensors", 122, 11_700_000)
+    '**net\\\\.pt** is safetensors: 122 tensors, 11.7 M numbers.'
+    """
+    count = "1 tensor" if tensors == 1 else f"{tensors:,} tensors"
+    return f"**{literal(name)}** is {kind}: {count}, {amount(numbers)} numbers."
+
+
+def recognised(name: str, share: float, classes: int | None) -> str:
+    """
+    >>> recognised("resnet18", 1.0, 10)
+    'Recognised as **resnet18**: 100.0 % of the tensors fit, a head of 10 classes.'
+    """
+    head = f"a head of {classes:,} classes" if classes else HEAD_RANDOM
+    return f"Recognised as **{name}**: {percent(share)} of the tensors fit, {head}."
+
+
+def fit_label(name: str, share: float) -> str:
+    """
+    >>> fit_label("resnet18", 0.977)
+    'resnet18 (97.7 % fit)'
+    """
+    return f"{name} ({percent(share)} fit)"
+
+
+def use_as(name: str) -> str:
+    return f"Use as {name}"
+
+
+def fetch_label(megabytes: float) -> str:
+    """
+    >>> fetch_label(44.66)
+    'Download its ImageNet weights (45 MB)'
+    """
+    return f"Download its ImageNet weights ({megabytes:.0f} MB)"

@@ -14,6 +14,7 @@ from bcbp.recovery import FINETUNE, RECOVERIES, RecoveryTask
 from bcbp.recovery.ladder import climb, rungs_up_to
 from bcbp.recovery.tuning import Epoch, Lessons
 from bcbp.report import Json, add_accuracy, add_epoch, add_rung
+from bcbp.rows import key_of
 
 # Share of a rung's time until its test: most for fine-tuning, while others are about as quick as the test.
 _TUNED, _RECOVERED = 0.95, 0.5
@@ -22,6 +23,8 @@ _TUNED, _RECOVERED = 0.95, 0.5
 @dataclass(frozen=True, eq=False)
 class Climber:
     """What all methods climb with, the same for each; `publish` is called when a row has grown.
+
+    `keep` gets the key of a row and its new quality before that.
 
     The tracker is at the method's step; with fine-tuning a second step follows for it.
     """
@@ -33,6 +36,7 @@ class Climber:
     exam: Exam
     lessons: Lessons | None
     tracker: Tracker
+    keep: Callable[[str, Quality], None]
     publish: Callable[[], None]
     should_stop: Callable[[], bool]
 
@@ -42,7 +46,7 @@ class Climber:
         for rung in climb(self._task(row, plan), top=self.top, validation=self.validation):
             done = len(row["ladder"])
             quality = self.exam.sit(
-                f"{row['method']}: {rung.name}",
+                f"{key_of(row)}: {rung.name}",
                 rung.module,
                 progress=lambda share, done=done: self._tested(done, share),  # type: ignore[misc]
                 should_stop=self.should_stop,
@@ -50,6 +54,7 @@ class Climber:
             add_rung(row, rung, quality, mcnemar(quality.hits, below.hits) if done else None)
             if rung.kept:
                 add_accuracy(row, quality, mcnemar(quality.hits, dense.hits))
+                self.keep(key_of(row), quality)
             below = quality
             self.publish()
             if rungs[done + 1 : done + 2] == (FINETUNE.name,):

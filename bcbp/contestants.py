@@ -15,6 +15,7 @@ from bcbp.intake.model import LoadedModel
 from bcbp.masking import apply_plan
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
+from bcbp.rows import key_of_spec
 from bcbp.runtime import Runtime
 from bcbp.surgery import shrink
 from kernels.engines import engine
@@ -53,7 +54,7 @@ def pruned_contestant(
     try:
         built = _build(model, plan, x, runtime)
     except Declined as reason:
-        return [], {plan.spec.pattern: f"not timed: {reason}"}
+        return [], {key_of_spec(plan.spec): f"not timed: {reason}"}
     return _checked([built], apply_plan(model, plan), x, runtime)
 
 
@@ -62,7 +63,7 @@ def _build(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -
     if PATTERNS[plan.spec.pattern].changes_shapes:
         return _build_smaller(model, plan, x, runtime)
     packed = runtime.pack(model.module, plan, shape=tuple(x.shape))
-    return Contestant(plan.spec.pattern, packed.run, engine_label(packed.layers, plan), packed.layers)
+    return Contestant(key_of_spec(plan.spec), packed.run, engine_label(packed.layers, plan), packed.layers)
 
 
 def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Runtime) -> Contestant:
@@ -74,7 +75,7 @@ def _build_smaller(model: LoadedModel, plan: PruningPlan, x: Tensor, runtime: Ru
     with torch.no_grad():
         best = fastest({name: partial(run, x) for name, run in runs.items()}, timer=runtime.timer())
     layers = tuple(LayerRun(layer.name, DENSE, "physically smaller, runs dense") for layer in plan)
-    return Contestant(plan.spec.pattern, runs[best], f"dense ({best}), physically smaller", layers)
+    return Contestant(key_of_spec(plan.spec), runs[best], f"dense ({best}), physically smaller", layers)
 
 
 def _dense_forms(

@@ -22,6 +22,7 @@ from bcbp.errors import DataError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PARTS = ("train", "calibration", "validation", "test")
+_DOWNLOADS = Path("data")  # where torchvision's own downloads are put, and looked for
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Images(Protocol):
         """
         ...
 
+    def pixels(self, chosen: Tensor) -> Tensor:
+        """The images at the indices `chosen` as networks see them but for the scale: uint8 [n, C, H, W]."""
+        ...
+
     def head(self, count: int) -> Images:
         """The first `count` images, or all if there are fewer."""
         ...
@@ -97,6 +102,10 @@ class ImageSet:
         """Shifted and mirrored (see `augment`)."""
         changed = augment(self.images[chosen], self.dataset.crop, generator)
         return normalise(changed[share], self.dataset)
+
+    def pixels(self, chosen: Tensor) -> Tensor:
+        """The images at the indices `chosen`: uint8 [n, C, H, W]."""
+        return self.images[chosen]
 
     def head(self, count: int) -> ImageSet:
         """The first `count` images, or all if there are fewer."""
@@ -156,7 +165,7 @@ def _read_cifar10(train: bool, folder: Path | None) -> tuple[np.ndarray, np.ndar
 
 
 def _from_torchvision(
-    name: str, train: bool, *, folder: Path = Path("data"), download: bool = True
+    name: str, train: bool, *, folder: Path = _DOWNLOADS, download: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """From the files of torchvision's own download in `folder`, fetched into it if they may be."""
     from torchvision import datasets
@@ -255,6 +264,13 @@ def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> Imag
 def drawn(images: Images, seed: int) -> Images:
     """All images in the random order of `seed`: who takes the first ones takes a random sample."""
     return images.take(torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)))
+
+
+def images_at_hand(dataset: DataSet, part: str, folder: Path | None = None) -> Images:
+    """As `load_images`, but nothing is downloaded. Raises DataError."""
+    if folder is None and not bundled_file(dataset).exists():
+        folder = _DOWNLOADS
+    return load_images(dataset, part, folder)
 
 
 def training_images(dataset: DataSet, folder: Path | None = None) -> Images:

@@ -20,12 +20,16 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """`correct` of `total` images by top-1, the 95 % Wilson `interval` of the share, `hits` bool [total]."""
+    """`correct` of `total` images by top-1, the 95 % Wilson `interval` of the share.
+
+    `hits` bool [total] and the `predicted` classes int64 [total] are in the order of the images.
+    """
 
     correct: int
     total: int
     interval: Interval
     hits: Tensor
+    predicted: Tensor
 
     @property
     def share(self) -> float:
@@ -58,19 +62,19 @@ def accuracy(
     Raises Stopped between two batches when `should_stop` says so.
     """
     total = min(limit or len(images), len(images))
-    hits = torch.zeros(total, dtype=torch.bool)
+    predicted = torch.zeros(total, dtype=torch.int64)
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     for start in range(0, total, batch):
         if should_stop and should_stop():
             raise Stopped
         stop = min(start + batch, total)
         with torch.inference_mode():
-            predicted = module(images.inputs(start, stop).to(device)).argmax(1).cpu()
-        hits[start:stop] = predicted == images.labels[start:stop]
+            predicted[start:stop] = module(images.inputs(start, stop).to(device)).argmax(1).cpu()
         if progress:
             progress(stop / total)
+    hits = predicted == images.labels[:total]
     correct = int(hits.sum())
-    return Quality(correct, total, wilson_interval(correct, total), hits)
+    return Quality(correct, total, wilson_interval(correct, total), hits, predicted)
 
 
 class Exam:
@@ -84,6 +88,11 @@ class Exam:
 
     def __len__(self) -> int:
         return min(self._limit or len(self._images), len(self._images))
+
+    @property
+    def labels(self) -> Tensor:
+        """The right answers, int64 [len(self)]."""
+        return self._images.labels[: len(self)]
 
     def sit(
         self,

@@ -11,30 +11,30 @@ from typing import Any
 
 import torch
 
-from bcbp.calibration import IMAGES
 from bcbp.climbing import Climber
+from bcbp.comparison_steps import planned_steps
 from bcbp.data import Images, drawn, load_images, training_images
 from bcbp.errors import DataError
-from bcbp.evaluation import Exam
+from bcbp.evaluation import Exam, Quality
 from bcbp.gathering import gather
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
+from bcbp.label_order import wrong_order
 from bcbp.measured import NOTHING, Measured
 from bcbp.passport_store import PassportStore
-from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
+from bcbp.predictions import Predictions
 from bcbp.progress import Progress, Tracker
 from bcbp.recovery import FINETUNE
-from bcbp.recovery.finetune import VALIDATION_IMAGES
-from bcbp.recovery.ladder import rungs_up_to
 from bcbp.recovery.workshop import Workshop
 from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
+from bcbp.rows import key_of_spec
 from bcbp.runtime import runtime
 from bcbp.sensitivity import ScanStore
-from bcbp.spec import DENSE
+from bcbp.spec import DENSE, PruneSpec
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
 from kernels.device import environment, load_average
@@ -44,33 +44,32 @@ from kernels.memory import keep_freed_memory
 __all__ = ["CompareRequest", "compare"]
 
 OnEvent = Callable[[Progress, dict[str, Any] | None], None]
+OnPredictions = Callable[[Predictions], None]
 ShouldStop = Callable[[], bool]
-
-# Rough costs on two AVX-512 cores, in seconds; they only weigh the steps of the progress bar.
-_MACS_PER_SECOND = 1.2e11
-_PLAN_SECONDS = 1.0
-_BUILD_SECONDS = 15.0
-_TRAINING_COST = 4  # forward, twice as much backward, and less even layers
 
 
 def compare(
     request: CompareRequest,
     *,
     on_event: OnEvent,
+    on_predictions: OnPredictions = lambda _: None,
     should_stop: ShouldStop = lambda: False,
     workshop: Workshop | None = None,
     root: Path | None = None,
 ) -> dict[str, Any]:
     """Carry out `request`; gives the report (see `bcbp.report`), finished or as far as it came when stopped.
 
-    `on_event` gets the progress, and a copy of the report whenever that has grown. Dense is always among
+    `on_event` gets the progress, and a copy of the report whenever that has grown; `on_predictions` the
+    classes that every row so far answered, before the report that has their accuracy. Dense is always among
     the rows: it is what the others are compared with. Timing runs in a process of its own; fine-tuning in
     `workshop`, by default in this one, where it keeps nothing. Under `root` lies what was measured before,
     for allocations that go by it.
     Raises BcbpErrors: ModelError, DataError, SpecError, CheckpointError, TimingError.
     """
     with _threads(request.threads):
-        comparison = Comparison(request, on_event, should_stop, workshop=workshop or Workshop(), root=root)
+        comparison = Comparison(
+            request, on_event, on_predictions, should_stop, workshop=workshop or Workshop(), root=root
+        )
         try:
             comparison.plan()
             comparison.test()
@@ -103,6 +102,7 @@ class Comparison:
         self,
         request: CompareRequest,
         on_event: OnEvent,
+        on_predictions: OnPredictions,
         should_stop: ShouldStop,
         *,
         workshop: Workshop,
@@ -113,7 +113,7 @@ class Comparison:
         self.request, self._workshop = request, workshop
         self.model = with_image_folder(load_model(request.model), self._folder)
         self.report = new_report(request, self.model, environment())
-        self._on_event, self._should_stop = on_event, should_stop
+        self._on_event, self._on_predictions, self._should_stop = on_event, on_predictions, should_stop
         self._no_accuracy = _no_accuracy(request, self.model)
         self._calibration = self._images("calibration")
         self._validation = self._images("validation")
@@ -121,12 +121,14 @@ class Comparison:
         self._train = self._images("train") if self._tunes else None
         test_images = self._images("test")  # None too where one of the others is missing
         self._exam = Exam(test_images, request.images) if test_images is not None else None
+        self._predictions = self._none_predicted()
         self._plans: dict[str, PruningPlan] = {}
         self._progress, self._began = Progress(), time.monotonic()
-        self._tracker = Tracker(self._planned_steps(), self._tell)
+        tested, trained = len(self._exam or ()), len(self._train or ())
+        self._tracker = Tracker(planned_steps(request, self.model, tested, trained), self._tell)
 
     def plan(self) -> None:
-        """A row for every method, with what its plan alone tells: sizes, balance, layers."""
+        """A row for every method and ratio, with what its plan alone tells: sizes, balance, layers."""
         self._tracker.begin("choosing what to remove")
         spec = self.request.spec
         stats = stats_for(
@@ -139,10 +141,11 @@ class Comparison:
         )
         planner = Planner(self.model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats)
         self.report["rows"].append(dense_row(self.model))
-        for method in self.request.pruned_methods:
+        for row_spec in self.request.row_specs:
             self._raise_if_stopped()
-            self._plans[method] = planner.plan(self.request.spec_for(method), self._measured(method))
-            self.report["rows"].append(plan_row(self.model, self._plans[method]))
+            plan = planner.plan(row_spec, self._measured(row_spec))
+            self._plans[key_of_spec(row_spec)] = plan
+            self.report["rows"].append(plan_row(self.model, plan))
         self._publish()
 
     def test(self) -> None:
@@ -157,11 +160,20 @@ class Comparison:
             DENSE, self.model.module, progress=self._tracker.update, should_stop=self._should_stop
         )
         add_accuracy(row_of(self.report, DENSE), dense, None)
+        self._check_order(dense)
+        self._keep(DENSE, dense)
         self._publish()
         climber = self._climber(self._exam)
-        for method, plan in self._plans.items():
+        for key, plan in self._plans.items():
             self._tracker.begin()
-            climber.climb(row_of(self.report, method), plan, dense)
+            climber.climb(row_of(self.report, key), plan, dense)
+
+    def _check_order(self, dense: Quality) -> None:
+        """Say so where the images' labels are numbered otherwise than the network's classes."""
+        assert self._exam is not None and self.model.dataset is not None
+        labels = self._exam.labels
+        if found := wrong_order(labels, dense.predicted, self.model.dataset.classes):
+            row_of(self.report, DENSE)["notes"].append(found)
 
     def _climber(self, exam: Exam) -> Climber:
         """What every method recovers with; for fine-tuning, the choice of its precision is made here."""
@@ -179,16 +191,17 @@ class Comparison:
             exam,
             lessons,
             self._tracker,
+            self._keep,
             self._publish,
             self._should_stop,
         )
 
     def time(self) -> None:
         """Latency of every row that has an engine, all interleaved, per batch size."""
-        plans = {method: plan for method, plan in self._plans.items() if method not in self._no_engine}
-        for method in self._plans.keys() - plans.keys():
-            reasons = {str(batch): self._no_engine[method] for batch in self.request.batches}
-            row_of(self.report, method)["latency_reason"] = reasons
+        plans = {key: plan for key, plan in self._plans.items() if plan.spec.pattern not in self._no_engine}
+        for key in self._plans.keys() - plans.keys():
+            reason = self._no_engine[self._plans[key].spec.pattern]
+            row_of(self.report, key)["latency_reason"] = {str(one): reason for one in self.request.batches}
         if self.request.batches:
             self._tracker.begin("starting a process to time in")
             job = TimingJob(self.request, plans)
@@ -210,13 +223,13 @@ class Comparison:
         """Where the images are, if they are not bundled."""
         return Path(self.request.data) if self.request.data else None
 
-    def _measured(self, method: str) -> Measured:
-        """What the method's allocation goes by."""
+    def _measured(self, spec: PruneSpec) -> Measured:
+        """What the allocation of `spec` goes by."""
         if self._root is None:
             return NOTHING
         return gather(
             self.model,
-            self.request.spec_for(method),
+            spec,
             scans=ScanStore(self._root),
             passports=PassportStore(self._root),
             device=self.request.device,
@@ -244,28 +257,6 @@ class Comparison:
             self._no_accuracy = str(error)
             return None
 
-    def _planned_steps(self) -> list[tuple[str, float]]:
-        """Every step with its rough cost in seconds."""
-        seconds_per_image = sum(layer.macs for layer in self.model.layers) / _MACS_PER_SECOND
-        steps = [("Prune", _PLAN_SECONDS)]
-        if self._exam is not None:
-            tested = seconds_per_image * len(self._exam)
-            rungs = len(rungs_up_to(self.request.spec.recovery)) - self._tunes
-            recovered = seconds_per_image * (IMAGES + VALIDATION_IMAGES)
-            passed = _TRAINING_COST * seconds_per_image * len(self._train or ()) + recovered
-            steps.append(("Dense: accuracy", tested))
-            for method in self.request.pruned_methods:
-                title = PATTERNS[method].title
-                steps.append((f"{title}: recover, accuracy", rungs * (tested + recovered)))
-                if self._tunes:
-                    steps.append((f"{title}: fine-tune", self.request.tuning.epochs * passed + tested))
-        calls = 2 * self.request.rounds * (4 + len(self.request.pruned_methods))
-        steps += [
-            (f"Latency at batch {batch}", _BUILD_SECONDS + min(60.0, calls * batch * seconds_per_image))
-            for batch in self.request.batches
-        ]
-        return steps
-
     def _on_timing(self, event: dict[str, Any]) -> None:
         """Take what the timing process tells."""
         if event["event"] == "started":
@@ -278,6 +269,17 @@ class Comparison:
             self._publish()
             if event["batch"] != self.request.batches[-1]:
                 self._tracker.begin("building the networks again for another batch size")
+
+    def _none_predicted(self) -> Predictions | None:
+        if self._exam is None or self.model.dataset is None:
+            return None
+        return Predictions(self.model.dataset.classes, self._exam.labels, {})
+
+    def _keep(self, key: str, quality: Quality) -> None:
+        """Hand on what a row answered; the better rung takes the place of the one below."""
+        assert self._predictions is not None
+        self._predictions = self._predictions.adding(key, quality.predicted)
+        self._on_predictions(self._predictions)
 
     def _tell(self, progress: Progress) -> None:
         self._progress = progress

@@ -145,11 +145,18 @@ class FolderImages:
         seeds = torch.randint(2**31, (len(chosen),), generator=generator)[share].tolist()
         return self._batch([self.paths[index] for index in chosen[share].tolist()], seeds)
 
+    def pixels(self, chosen: Tensor) -> Tensor:
+        """The middle of each image at the indices `chosen`: uint8 [n, C, H, W]."""
+        return self._decoded_all([self.paths[index] for index in chosen.tolist()], [None] * len(chosen))
+
     def _batch(self, paths: Sequence[Path], seeds: Sequence[int | None]) -> Tensor:
+        return normalise(self._decoded_all(paths, seeds), self.dataset)
+
+    def _decoded_all(self, paths: Sequence[Path], seeds: Sequence[int | None]) -> Tensor:
         if not paths:
-            return torch.zeros(0, *self.dataset.shape)
+            return torch.zeros(0, *self.dataset.shape, dtype=torch.uint8)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return normalise(torch.stack(list(pool.map(self._pixels, paths, seeds))), self.dataset)
+            return torch.stack(list(pool.map(self._pixels, paths, seeds)))
 
     def _pixels(self, path: Path, seed: int | None) -> Tensor:
         """uint8 [C, H, W]; a random part with a seed, the middle without."""

@@ -3,6 +3,8 @@
 {"schema": 1, "environment", "request", "model", "rows", "latency": {BATCH: session}, "ceiling", "tuning",
 "seconds", "finished"}
 
+A row is a method at one asked ratio (its key: `bcbp.rows.key_of`); dense comes first and once.
+
 A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed over the layers in scope),
 "macs" per image and "parameters" of the whole network, "accuracy" {"correct", "total", "interval"} or null
 with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdict"} (paired, same images),
@@ -51,6 +53,7 @@ from bcbp.recovery import RECOVERIES
 from bcbp.recovery.ladder import Rung
 from bcbp.recovery.tuning import Epoch
 from bcbp.request import CompareRequest
+from bcbp.rows import key_of
 from bcbp.spec import DENSE, PruneSpec
 from kernels.measure import CANNOT_TELL
 
@@ -164,7 +167,8 @@ def _layer(planned: LayerPlan) -> Json:
 
 
 def settled_spec(spec: PruneSpec, row: Json) -> PruneSpec:
-    """The spec that gives the masks of a row again, whatever was measured since its run."""
+    """The spec that gives the masks of a row again, whatever was measured since its run, which had `spec`."""
+    spec = replace(spec, pattern=row["method"], ratio=row["asked_ratio"])
     if not ALLOCATIONS[spec.allocation].reads:
         return spec
     ratios = {layer["name"]: _settled(row["method"], layer) for layer in row["layers"]}
@@ -179,8 +183,8 @@ def _settled(method: str, layer: Json) -> float:
     return float(layer["ratio"] if method == "bcbp" else layer["target"])
 
 
-def row_of(report: Json, method: str) -> Json:
-    return next(row for row in report["rows"] if row["method"] == method)
+def row_of(report: Json, key: str) -> Json:
+    return next(row for row in report["rows"] if key_of(row) == key)
 
 
 def add_accuracy(row: Json, quality: Quality, paired: PairedTest | None) -> None:
@@ -226,10 +230,10 @@ def add_session(report: Json, batch: int, session: Json) -> None:
     for row in report["rows"]:
         if row["method"] == DENSE:
             _add_dense(row, key, session)
-        elif row["method"] in methods:
-            _add_method(row, key, methods[row["method"]])
-        elif row["method"] in declined:
-            row["latency_reason"][key] = declined[row["method"]]
+        elif key_of(row) in methods:
+            _add_method(row, key, methods[key_of(row)])
+        elif key_of(row) in declined:
+            row["latency_reason"][key] = declined[key_of(row)]
     report["latency"][key] = {name: value for name, value in session.items() if name != "methods"}
 
 

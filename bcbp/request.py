@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from bcbp.errors import ModelError, SpecError
-from bcbp.intake.architectures import MODELS
+from bcbp.allocation import ALLOCATIONS
+from bcbp.errors import SpecError
+from bcbp.intake.architectures import check_model
+from bcbp.patterns import PATTERNS
 from bcbp.planning import METHODS, check_names
 from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, check_device
@@ -17,6 +19,7 @@ from kernels.precision import FP32
 
 MAX_BATCH = 1024
 MAX_ROUNDS = 1000
+MAX_RATIOS = 8  # every method at each of them is in memory at once, to be timed in the same rounds
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,18 @@ class CompareRequest:
     """Which methods to compare on which model, and how long to look.
 
     `spec` holds for every method, with its pattern replaced, and so does `tuning`, where the spec's recovery
-    is "finetune". `batches` are the batch sizes to time, none
-    for accuracy alone; `threads` is None for torch's own choice; `images` limits the test images (None =
-    all, 0 = no accuracy); `data` is a folder with the images where they are not bundled; `rounds` are
-    timing rounds. Networks are timed on `device` (see `bcbp.runtime`) in `precision`; accuracy is always that
-    of float32 on the processor.
+    is "finetune". `ratios` are several ratios for each method, in place of the one of `spec`. `batches` are
+    the batch sizes to time, none for accuracy alone; `threads` is None for torch's own choice; `images`
+    limits the test images (None = all, 0 = no accuracy); `data` is a folder with the images where they are
+    not bundled; `rounds` are timing rounds. Networks are timed on `device` (see `bcbp.runtime`) in
+    `precision`; accuracy is always that of float32 on the processor.
     """
 
     model: str = "sample"
     methods: tuple[str, ...] = (DENSE, "filter", "block", "column", "bcbp")
     spec: PruneSpec = field(default_factory=PruneSpec)
     tuning: Tuning = field(default_factory=Tuning)
+    ratios: tuple[float, ...] = ()
     batches: tuple[int, ...] = (1, 32)
     threads: int | None = None
     images: int | None = None
@@ -45,14 +49,14 @@ class CompareRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         check_distinct("methods", self.methods)
         check_distinct("batches", self.batches)
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown or not self.methods:
             raise SpecError(f"Expected methods out of {listed(METHODS)}; got {listed(unknown) or 'none'}.")
         check_names(self.spec)
+        self._check_ratios()
         check_device(self.device, self.precision)
         for batch in self.batches:
             check_whole("a batch", batch, 1, MAX_BATCH)
@@ -66,10 +70,45 @@ class CompareRequest:
         """Every method but dense, which is always run: it is what the others are compared with."""
         return tuple(method for method in self.methods if method != DENSE)
 
+    def _check_ratios(self) -> None:
+        for ratio in self.ratios:
+            replace(self.spec, ratio=ratio)  # refused there if it is no share
+        check_distinct("ratios", tuple(f"{ratio:g}" for ratio in self.ratios))
+        if len(self.ratios) > MAX_RATIOS:
+            raise SpecError(f"Expected at most {MAX_RATIOS} ratios; got {len(self.ratios)}.")
+        if len(self.ratios) > 1 and not ALLOCATIONS[self.spec.allocation].follows_ratio:
+            raise SpecError(
+                f"Expected one ratio with allocation {self.spec.allocation}, which does not go by it; got "
+                f"{listed(f'{ratio:g}' for ratio in self.ratios)}. Choose another allocation."
+            )
+
     @property
     def title(self) -> str:
         """The request in a few words, for lists of runs."""
-        return f"{self.model} · tile {self.spec.tile} · ratio {self.spec.ratio:g}"
+        ratios = listed(f"{ratio:g}" for ratio in self.asked_ratios)
+        return f"{self.model} · tile {self.spec.tile} · ratio {ratios}"
+
+    @property
+    def asked_ratios(self) -> tuple[float, ...]:
+        return self.ratios or (self.spec.ratio,)
+
+    @property
+    def row_specs(self) -> tuple[PruneSpec, ...]:
+        """The spec of every pruned row: all methods at one ratio, then all at the next.
+
+        A pattern whose ratio is fixed has one row, at that ratio.
+        """
+        pairs = [(method, ratio) for ratio in self.asked_ratios for method in self.pruned_methods]
+        specs = [replace(self.spec_for(method), ratio=_own_ratio(method, ratio)) for method, ratio in pairs]
+        return tuple(dict.fromkeys(specs))
+
+    @property
+    def locked(self) -> str:
+        """Which layers do not follow the several ratios, in a sentence; empty where all do."""
+        if len(self.asked_ratios) == 1 or not self.spec.ratios:
+            return ""
+        named = listed(f"{name} ({ratio:g})" for name, ratio in self.spec.ratios)
+        return f"Layers with a ratio of their own keep it at every ratio: {named}."
 
     def spec_for(self, method: str) -> PruneSpec:
         return replace(self.spec, pattern=method)
@@ -80,6 +119,7 @@ class CompareRequest:
             "methods": list(self.methods),
             "spec": self.spec.to_json(),
             "tuning": self.tuning.to_json(),
+            "ratios": list(self.ratios),
             "batches": list(self.batches),
             "threads": self.threads,
             "images": self.images,
@@ -100,10 +140,15 @@ class CompareRequest:
             values["spec"] = PruneSpec.from_json(values["spec"])
         if "tuning" in values:
             values["tuning"] = Tuning.from_json(values["tuning"])
-        for name in ("methods", "batches"):
+        for name in ("methods", "ratios", "batches"):
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
+
+
+def _own_ratio(method: str, asked: float) -> float:
+    fixed = PATTERNS[method].fixed_ratio
+    return asked if fixed is None else fixed
 
 
 def listed(names: Iterable[str]) -> str:

@@ -43,19 +43,19 @@ _PREPARED_SHARE = 0.5  # of a batch's progress bar: building and compiling take 
 
 @dataclass(frozen=True)
 class TimingJob:
-    """What to time: the request, and the plan of every pruned method that has an engine."""
+    """What to time: the request, and by its key the plan of every pruned row that has an engine."""
 
     request: CompareRequest
     plans: dict[str, PruningPlan]
 
     def to_json(self) -> dict[str, Any]:
-        plans = {method: plan.to_json() for method, plan in self.plans.items()}
+        plans = {key: plan.to_json() for key, plan in self.plans.items()}
         return {"request": self.request.to_json(), "plans": plans}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TimingJob:
         """Inverse of `to_json`."""
-        plans = {method: PruningPlan.from_json(plan) for method, plan in data["plans"].items()}
+        plans = {key: PruningPlan.from_json(plan) for key, plan in data["plans"].items()}
         return cls(CompareRequest.from_json(data["request"]), plans)
 
 
@@ -116,7 +116,7 @@ def time_batch(
 ) -> dict[str, Any]:
     """Build, check and time all contestants on `batch` images; times in milliseconds.
 
-    {"best_dense", "dense": {NAME: times}, "methods": {METHOD: times with "engine", "speed_claim", "speedup",
+    {"best_dense", "dense": {NAME: times}, "methods": {ROW KEY: times with "engine", "speed_claim", "speedup",
     "layers"}, "declined": {NAME: reason}, "control": {"value", "interval", "off"}, "noisy", "load"}, where
     times are {"median", "q1", "q3", "samples", "noisy", "limit_ms", "limit_share"} and speed-ups are over the
     session's best dense. The limit is the least time at the rates of `ceiling` (see bcbp.roofline) and its
@@ -137,9 +137,9 @@ def _prepare(job: TimingJob, model: LoadedModel, x: Tensor, *, runtime: Runtime,
     tell(0.0, "building and compiling the dense candidates")
     dense, declined = dense_contestants(model, x, runtime)
     methods: list[Contestant] = []
-    for index, (method, plan) in enumerate(job.plans.items(), start=1):
+    for index, plan in enumerate(job.plans.values(), start=1):
         share = _PREPARED_SHARE * index / (len(job.plans) + 1)
-        tell(share, f"building {PATTERNS[method].title}, choosing its engines")
+        tell(share, f"building {PATTERNS[plan.spec.pattern].title}, choosing its engines")
         built, wrong = pruned_contestant(model, plan, x, runtime)
         methods += built
         declined |= wrong

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
-from app import charts, controls, findings, services, state, wording
+from app import charts, compare_words, controls, findings, services, state, verdict, wording
+from app.components.changed import changed
 from app.components.curves import curves
+from app.components.equal_accuracy import equal_accuracy_section
+from app.components.exports import exports
 from app.components.ladder import ladder
 from app.components.results_table import results_table
+from app.controls import show_chart
 from app.findings import Finding
 from app.help_texts import HELP
+from app.trade_off import Point, trade_off
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
 
 MOODS = {
-    findings.BETTER: (st.success, ":material/check_circle:"),
-    findings.COSTLY: (st.warning, ":material/balance:"),
-    findings.WORSE: (st.error, ":material/cancel:"),
-    findings.UNCLEAR: (st.warning, ":material/help:"),
+    verdict.BETTER: (st.success, ":material/check_circle:"),
+    verdict.COSTLY: (st.warning, ":material/balance:"),
+    verdict.WORSE: (st.error, ":material/cancel:"),
+    verdict.UNCLEAR: (st.warning, ":material/help:"),
     findings.NO_CLAIM: (st.info, ":material/block:"),
     "waiting": (st.info, ":material/hourglass_empty:"),
 }
@@ -39,29 +45,53 @@ def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequ
     return next((run for run in runs if run.report and run.report.get("rows")), None)
 
 
-def focus(run: RunView[CompareRequest]) -> tuple[str | None, str]:
-    """Batch size and method that the verdict is about."""
-    measured = findings.batches(run.report or {})
-    methods = [row["method"] for row in (run.report or {}).get("rows", ()) if row["method"] != DENSE]
-    default = state.scope().method if state.scope().method in methods else next(iter(methods), None)
+@dataclass(frozen=True)
+class Focus:
+    """What the verdict is about; `ratio` is None where there is one, `batch` before any time is there."""
+
+    ratio: float | None
+    method: str
+    batch: str | None
+
+
+def focus(run: RunView[CompareRequest]) -> Focus:
+    """Ratio, method and batch size, each chosen where there are several."""
+    report, scope = run.report or {}, state.scope()
+    measured, ratios = findings.batches(report), findings.ratios(report)
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        ratio = _ratio(run.id, ratios) if len(ratios) > 1 else None
+        rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
+        methods = [row.method for row in rows if row.method != DENSE]
+        default = scope.method if scope.method in methods else next(iter(methods), None)
         method = st.segmented_control(
             "Verdict for",
             methods,
             default=default,
             format_func=lambda name: services.METHOD_TITLES.get(name, name),
-            key=f"verdict_{run.id}_{default}",
+            key=f"verdict_{run.id}_{ratio}_{default}",
             required=True,
         )
         batch = st.segmented_control(
             "Batch", measured, default=next(iter(measured), None), key=f"batch_{run.id}", required=True
         )
-    return batch, method or ""
+    return Focus(ratio, method or "", batch)
 
 
-def verdict(rows: tuple[Finding, ...], *, method: str, batch: str | None) -> None:
+def _ratio(run_id: str, ratios: tuple[float, ...]) -> float:
+    asked = state.scope().ratio
+    return st.segmented_control(
+        "Ratio",
+        ratios,
+        default=asked if asked in ratios else ratios[0],
+        format_func=wording.ratio_percent,
+        key=f"ratio_{run_id}",
+        required=True,
+    )
+
+
+def say_verdict(rows: tuple[Finding, ...], on: Focus) -> None:
     """The answer in one sentence, and what the figures say about why."""
-    answer = findings.verdict(rows, method=method, batch=batch) if batch else findings.WAITING
+    answer = verdict.verdict(rows, method=on.method, batch=on.batch) if on.batch else verdict.WAITING
     show, icon = MOODS[answer.mood]
     show(f"**{answer.sentence}** {answer.cause}", icon=icon)
 
@@ -77,42 +107,43 @@ def caption(run: RunView[CompareRequest]) -> None:
         wording.timed_on(asked.device, asked.precision),
     )
     st.caption(wording.run_caption(words, environment))
-    if (asked.model, asked.spec.tile, asked.spec.ratio) != (scope.model, scope.tile, scope.ratio):
+    same = (asked.model, asked.spec.tile) == (scope.model, scope.tile)
+    if not same or scope.ratio not in asked.asked_ratios:
         st.caption(f":material/info: {wording.STALE}")
+    if asked.locked:
+        st.caption(asked.locked)
 
 
-def trade_off(rows: tuple[Finding, ...]) -> None:
-    """Accuracy over latency, or latency alone where accuracy means nothing."""
+def show_trade_off(rows: tuple[Finding, ...], on: Focus) -> None:
+    """Accuracy over latency of all rows, or latency alone where accuracy means nothing."""
     timed = [row for row in rows if row.latency]
     if not timed:
         return
-    points = _points(timed)
+    points = _points(timed, several=on.ratio is not None)
     if points:
-        controls.show_chart(charts.trade_off(points), key="trade_off", alt=wording.TRADE_OFF_ALT)
-        st.caption(wording.TRADE_OFF_NOTE)
+        show_chart(trade_off(points, focus=on.method), key="trade_off", alt=compare_words.TRADE_OFF_ALT)
+        st.caption(compare_words.TRADE_OFF_NOTE)
         return
     bars = [
         (row.method, row.title, row.latency.median, row.latency.quartiles) for row in timed if row.latency
     ]
-    controls.show_chart(charts.latency_bars(bars), key="latency", alt="Latency of every method")
-    st.caption(wording.NO_ACCURACY)
+    show_chart(charts.latency_bars(bars), key="latency", alt="Latency of every method")
+    st.caption(compare_words.NO_ACCURACY)
 
 
-def _points(rows: list[Finding]) -> list[charts.Point]:
-    full = [row for row in rows if row.latency and row.accuracy]
-    pairs = [(row.latency.median, row.accuracy.share) for row in full if row.latency and row.accuracy]
-    front = set(charts.pareto_front(pairs))
+def _points(rows: list[Finding], *, several: bool) -> list[Point]:
+    """A point for each row that is tested and timed, by rising ratio."""
     return [
-        charts.Point(
+        Point(
             row.method,
-            row.title,
+            services.METHOD_TITLES.get(row.method, row.method),
+            wording.ratio_percent(row.ratio) if several and row.method != DENSE else "",
             row.latency.median,
             row.latency.quartiles,
             row.accuracy.share,
             row.accuracy.interval,
-            index in front,
         )
-        for index, row in enumerate(full)
+        for row in sorted(rows, key=lambda row: row.ratio)
         if row.latency and row.accuracy
     ]
 
@@ -127,16 +158,15 @@ def remarks(rows: tuple[Finding, ...]) -> None:
         st.caption(f"{', '.join(titles)}: {remark}")
 
 
-def layers(rows: tuple[Finding, ...], method: str) -> None:
+def layers(row: Finding) -> None:
     """Which engine ran each layer, and why."""
-    row = next((row for row in rows if row.method == method), None)
-    if row is None or not row.layers:
+    if not row.layers:
         return
     with st.expander(f"Layers of {row.title}", icon=":material/layers:"):
         st.dataframe(pd.DataFrame(findings.layer_lines(row)), hide_index=True, alt="Layers of this method")
 
 
-def downloads(run: RunView[CompareRequest], method: str) -> None:
+def downloads(run: RunView[CompareRequest], row: Finding) -> None:
     """The report and the plan, as files for other programs."""
     with st.container(horizontal=True):
         st.download_button(
@@ -148,13 +178,20 @@ def downloads(run: RunView[CompareRequest], method: str) -> None:
             on_click="ignore",
         )
         st.download_button(
-            f"Plan of {services.METHOD_TITLES.get(method, method)} (JSON)",
-            lambda: json.dumps(services.stored_plan(run, method).to_json()),
-            file_name=f"bcbp-plan-{run.id}-{method.replace(':', '-')}.json",
+            f"Plan of {row.title} (JSON)",
+            lambda: json.dumps(services.stored_plan(run, row.key).to_json()),
+            file_name=f"bcbp-plan-{run.id}-{row.method.replace(':', '-')}-{row.ratio:g}.json",
             mime="application/json",
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def take_away(run: RunView[CompareRequest], row: Finding) -> None:
+    """The network of the row itself, in forms that others can use."""
+    asked = run.request
+    spec = services.stored_spec(run, row.key)
+    exports(asked.model, spec, tuning=asked.tuning, data=asked.data, key=f"{run.id}_{row.key}")
 
 
 def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareRequest] | None) -> None:
@@ -182,6 +219,26 @@ def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareReq
         st.rerun()
 
 
+def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus) -> None:
+    """Everything behind the verdict: all rows, then those at one ratio, then the row in focus."""
+    show_trade_off(rows, on)
+    equal_accuracy_section(run.report or {}, batch=on.batch, key=f"equal_{run.id}")
+    beside = findings.at_ratio(rows, on.ratio)
+    st.subheader(compare_words.equal_ratio(on.ratio))
+    results_table(beside, key=f"results_{run.id}_{on.batch}_{on.ratio}")
+    if distance := findings.limit_beside(run.report or {}, beside, on.method):
+        st.caption(distance, help=HELP["limit"])
+    remarks(beside)
+    ladder(beside, key=f"ladder_{run.id}_{on.ratio}")
+    curves(beside, key=f"curves_{run.id}_{on.ratio}")
+    for row in beside:
+        if row.method == on.method:
+            changed(run, row, key=f"changed_{run.id}_{row.key}")
+            layers(row)
+            downloads(run, row)
+            take_away(run, row)
+
+
 every_run = services.runs()
 run = chosen_run(every_run)
 if run is None:
@@ -190,22 +247,15 @@ if run is None:
         controls.go_to("run")
 else:
     answer = st.container()
-    batch, method = focus(run)
-    rows = findings.findings(run.report or {}, batch=batch, titles=services.METHOD_TITLES)
+    on = focus(run)
+    rows = findings.findings(run.report or {}, batch=on.batch, titles=services.METHOD_TITLES)
     with answer:
-        verdict(rows, method=method, batch=batch)
-        if beside := findings.predicted_beside(rows, method):
-            st.caption(beside, help=HELP["predicted"])
+        at_ratio = findings.at_ratio(rows, on.ratio)
+        say_verdict(at_ratio, on)
+        if predicted := findings.predicted_beside(at_ratio, on.method):
+            st.caption(predicted, help=HELP["predicted"])
     caption(run)
-    trade_off(rows)
     if rows:
-        results_table(rows, key=f"results_{run.id}_{batch}")
-        if distance := findings.limit_beside(run.report or {}, rows, method):
-            st.caption(distance, help=HELP["limit"])
-        remarks(rows)
-        ladder(rows, key=f"ladder_{run.id}")
-        curves(rows, key=f"curves_{run.id}")
-        layers(rows, method)
-        downloads(run, method)
+        evidence(run, rows, on)
 if every_run:
     history(every_run, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, findings, services, state, wording
+from app import compare_words, controls, findings, services, state, wording
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
@@ -38,6 +38,8 @@ def settings() -> CompareRequest | None:
     if not request.pruned_methods:
         st.info(wording.NO_METHOD, icon=":material/touch_app:")
         return None
+    if request.locked:
+        st.caption(request.locked)
     return request
 
 
@@ -51,7 +53,9 @@ def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) 
         stop_button(run, key="stop_run")
         return
     pressed = st.button(
-        wording.run_label(len(request.pruned_methods) if request else 0),
+        compare_words.run_label(
+            len(request.pruned_methods) if request else 0, len(request.asked_ratios) if request else 1
+        ),
         type="primary",
         icon=":material/play_arrow:",
         key="start",
@@ -68,14 +72,15 @@ def partial_results(run: RunView[CompareRequest]) -> None:
     if not report.get("rows"):
         st.caption(wording.NO_ROWS_YET)
         return
-    found = findings.batches(report)
-    batch = found[0] if found else None
-    if batch is not None:
-        st.caption(wording.batch_caption(batch, len(found)))
+    batches, ratios = findings.batches(report), findings.ratios(report)
+    batch = batches[0] if batches else None
     rows = findings.findings(report, batch=batch, titles=services.METHOD_TITLES)
+    ratio = findings.newest_ratio(rows) if len(ratios) > 1 else None
+    st.caption(compare_words.other_results(batch, len(batches), ratio))
     results_table(rows, key=f"live_{run.id}_{batch}")
-    ladder(rows, key=f"live_ladder_{run.id}")
-    curves(rows, key=f"live_curves_{run.id}")
+    newest = findings.at_ratio(rows, ratio)
+    ladder(newest, key=f"live_ladder_{run.id}")
+    curves(newest, key=f"live_curves_{run.id}")
 
 
 def live() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
-from bcbp.errors import SpecError
+from bcbp.errors import ModelError, SpecError
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.architectures import MODELS
+from bcbp.intake.architectures import MODELS, reference_to
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.uploads import UploadStore
 from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
@@ -25,6 +26,7 @@ from bcbp.spec import PruneSpec
 from bcbp.training import OPTIMIZERS, SCHEDULES
 from kernels.precision import FP16, FP32, PRECISIONS
 
+MODEL_FILE = "a file of weights as FILE or FILE@ARCHITECTURE"
 TILED = ("bcbp", "column", "block")  # methods that keep a layer dense when their tile does not fit it
 
 
@@ -41,24 +43,50 @@ class Command:
 
 def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
     parser.add_argument(
-        "--model", default=default, metavar="NAME", help=f"one of {', '.join(MODELS)} (%(default)s)"
+        "--model",
+        default=default,
+        type=model_name,
+        metavar="NAME",
+        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, or {MODEL_FILE} (%(default)s)",
     )
+
+
+def model_name(text: str) -> str:
+    """A model's name as it is; a file of weights is read, kept, and named by its reference."""
+    file, _, architecture = text.rpartition("@") if not Path(text).is_file() else (text, "", "")
+    if not Path(file).is_file():
+        return text
+    try:
+        return str(reference_to(UploadStore().take_in(Path(file)), architecture or None))
+    except ModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the images are, if not bundled")
 
 
-def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True) -> None:
-    """What to prune and how, in the dashboard's words; without `recovery` that is not asked for."""
+def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True, several: bool = False) -> None:
+    """What to prune and how, in the dashboard's words; without `recovery` that is not asked for.
+
+    With `several` ratios the argument is a tuple of them.
+    """
     spec = PruneSpec()
     tiles = ", ".join(map(str, TILE_ROWS))
     parser.add_argument(
         "--tile", type=int, default=spec.tile, help=f"filters per tile, V: {tiles} (%(default)s)"
     )
-    parser.add_argument(
-        "--ratio", type=float, default=spec.ratio, help="share of weights removed, in [0, 1) (%(default)s)"
-    )
+    what = "share of weights removed, in [0, 1)"
+    if several:
+        parser.add_argument(
+            "--ratio",
+            type=shares,
+            default=(spec.ratio,),
+            metavar="RATIOS",
+            help=f"{what}; several: 0.3,0.5,0.7 ({spec.ratio})",
+        )
+    else:
+        parser.add_argument("--ratio", type=float, default=spec.ratio, help=f"{what} (%(default)s)")
     tables: dict[str, Collection[str]] = {"criterion": CRITERIA, "allocation": ALLOCATIONS}
     for name, table in (tables | {"recovery": RECOVERIES} if recovery else tables).items():
         choices = ", ".join(table)
@@ -139,14 +167,20 @@ def tuning_of(chosen: argparse.Namespace) -> Tuning:
     )
 
 
-def spec_of(chosen: argparse.Namespace, pattern: str = "bcbp", *, recovery: str | None = None) -> PruneSpec:
-    """The spec that the arguments of `add_spec` describe; `recovery` where it is no argument.
+def spec_of(
+    chosen: argparse.Namespace,
+    pattern: str = "bcbp",
+    *,
+    recovery: str | None = None,
+    ratio: float | None = None,
+) -> PruneSpec:
+    """The spec that the arguments of `add_spec` describe; `recovery` and `ratio` where they are not theirs.
 
     Raises SpecError.
     """
     return PruneSpec(
         pattern=pattern,
-        ratio=chosen.ratio,
+        ratio=chosen.ratio if ratio is None else ratio,
         tile=chosen.tile,
         criterion=chosen.criterion,
         allocation=chosen.allocation,
@@ -237,6 +271,7 @@ def check_json(path: Path | None, option: str = "--json") -> None:
         raise SpecError(f"Expected {option} to name a file that can be written; {path} cannot. Name another.")
 
 
-def write_json(path: Path | None, data: dict[str, Any]) -> None:
-    if path is not None:
+def write_json(path: Path | None, data: dict[str, Any] | None) -> None:
+    """Write `data` where there is any, and a file to write it to."""
+    if path is not None and data is not None:
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

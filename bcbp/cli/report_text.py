@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from bcbp.cli.equal_accuracy_text import ONE_POINT, equal_accuracy_text
 from bcbp.cli.table import table
 from bcbp.evaluation import wilson_interval
+from bcbp.rows import key_of
 from bcbp.spec import DENSE
 
 Json = dict[str, Any]
 
 
-def report_text(report: Json) -> str:
-    """Everything a reader needs to judge the comparison."""
+def report_text(report: Json, *, bound: float = ONE_POINT) -> str:
+    """Everything a reader needs to judge the comparison; `bound` is a share of accuracy that may be lost."""
     parts = [_sizes(report["rows"])] if report["rows"] else []
     if any(row["ladder"] for row in report["rows"]):
         parts.append(ladder_text(report["rows"]))
     if report.get("tuning"):
         parts.append(curve_text(report))
     parts += [latency_text(report, batch) for batch in report["latency"]]
+    parts += filter(None, (equal_accuracy_text(report, batch, bound) for batch in report["latency"]))
     reasons = _reasons(report["rows"])
     if reasons:
         parts.append("\n".join(reasons))
@@ -42,7 +45,7 @@ def _size_row(row: Json) -> list[str]:
     if paired:
         test = f"+{paired['gained']} -{paired['lost']} images: {paired['verdict']}"
     return [
-        row["method"],
+        key_of(row),
         f"{row['sparsity']:.1%}",
         f"{row['macs'] / 1e6:.1f} M",
         f"{row['parameters'] / 1e6:.3f} M",
@@ -57,8 +60,8 @@ def _size_row(row: Json) -> list[str]:
 def ladder_text(rows: list[Json]) -> str:
     """Every rung of every method: what it brings over the one below, and at what price."""
     header = ["method", "recovery", "accuracy", "95 % interval", "against the rung below", "seconds", ""]
-    lines = [_rung_row(row["method"], rung) for row in rows for rung in row["ladder"]]
-    notes = [f"{row['method']}: {note}" for row in rows for rung in row["ladder"] for note in rung["notes"]]
+    lines = [_rung_row(key_of(row), rung) for row in rows for rung in row["ladder"]]
+    notes = [f"{key_of(row)}: {note}" for row in rows for rung in row["ladder"] for note in rung["notes"]]
     return "\n".join(
         ["Recovery, rung by rung; kept is the best on validation images", table(header, lines), *notes]
     )
@@ -81,7 +84,7 @@ def curve_text(report: Json) -> str:
     """Every epoch of every method, and what they were trained with."""
     tuning, asked = report["tuning"], report["request"]["tuning"]
     header = ["method", "epoch", "loss", "training", "validation", "seconds"]
-    lines = [_epoch_row(row["method"], epoch) for row in report["rows"] for epoch in row["curve"]]
+    lines = [_epoch_row(key_of(row), epoch) for row in report["rows"] for epoch in row["curve"]]
     return "\n".join(
         [
             f"Fine-tuning: {asked['epochs']} epochs of {tuning['images']:,} images, {asked['optimizer']}, "
@@ -131,7 +134,7 @@ def _latency_row(row: Json, batch: str) -> list[str]:
     times, speedup = row["latency_ms"][batch], row["speedup"][batch]
     low, high = speedup["interval"]
     return [
-        row["method"],
+        key_of(row),
         f"{times['median']:.3f}",
         f"{times['q1']:.3f} to {times['q3']:.3f}",
         f"{speedup['value']:.2f}",
@@ -167,14 +170,14 @@ def _limit_lines(report: Json, batch: str) -> list[str]:
 
 def _reasons(rows: list[Json]) -> list[str]:
     """Why a figure is absent, each reason once."""
-    absent = [("accuracy", row["method"], row["accuracy_reason"]) for row in rows if row["accuracy_reason"]]
-    absent += [("latency", row["method"], why) for row in rows for why in row["latency_reason"].values()]
+    absent = [("accuracy", key_of(row), row["accuracy_reason"]) for row in rows if row["accuracy_reason"]]
+    absent += [("latency", key_of(row), why) for row in rows for why in row["latency_reason"].values()]
     methods: dict[tuple[str, str], list[str]] = {}
     for what, method, why in absent:
         named = methods.setdefault((what, why), [])
         named += [method] if method not in named else []
     lines = [f"no {what} for {', '.join(names)}: {why}" for (what, why), names in methods.items()]
-    return lines + [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
+    return lines + [f"{key_of(row)}: {note}" for row in rows for note in row["notes"]]
 
 
 def _conditions(report: Json) -> str:

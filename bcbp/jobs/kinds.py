@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from bcbp.experiment import OnEvent, ShouldStop, compare
 from bcbp.export_request import ExportRequest
 from bcbp.exporting import export, zipped
 from bcbp.measuring import measure_device
+from bcbp.predictions import write_predictions
 from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
 from bcbp.scanning import scan_layers
@@ -32,10 +34,10 @@ class Request(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """How requests of one type are read and carried out, for the store at `root` of `run`.
+    """How requests of one type are read and carried out.
 
-    `run(request, root=, on_event=, should_stop=)` tells `on_event` its progress and, where it has one, its
-    report; `should_stop` is looked at between steps.
+    `run(request, folder=, on_event=, should_stop=)` tells `on_event` its progress and, where it has one, its
+    report; `should_stop` is looked at between steps. `folder` is that of the run, two below its store.
     """
 
     request: type
@@ -43,10 +45,26 @@ class Kind:
     run: Callable[..., object]
 
 
-def _compare(request: CompareRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
-    """Beside its report a comparison keeps what it fine-tunes, so that the same one goes on from there."""
-    workshop = Workshop(root / FINETUNED, Team(device=training_device()))
-    compare(request, on_event=on_event, should_stop=should_stop, workshop=workshop, root=root)
+def _compare(request: CompareRequest, *, folder: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
+    """Beside its report a comparison keeps what its networks answered; in the store, what it fine-tunes."""
+    root = folder.parent.parent
+    compare(
+        request,
+        on_event=on_event,
+        on_predictions=partial(write_predictions, folder / PREDICTIONS),
+        should_stop=should_stop,
+        workshop=Workshop(root / FINETUNED, Team(device=training_device())),
+        root=root,
+    )
+
+
+def _in_store(run: Callable[..., object]) -> Callable[..., object]:
+    """A job that keeps everything in the store itself, at `root`."""
+
+    def run_there(request: Request, *, folder: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
+        run(request, root=folder.parent.parent, on_event=on_event, should_stop=should_stop)
+
+    return run_there
 
 
 def _export(request: ExportRequest, *, root: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
@@ -59,14 +77,15 @@ def _export(request: ExportRequest, *, root: Path, on_event: OnEvent, should_sto
 
 EXPORTED = "exported"  # the folder of a store in which exports lie
 FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
+PREDICTIONS = "predictions.npz"  # beside the report of a comparison
 
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
     "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
-    "device": Kind(DeviceRequest, DeviceRequest.from_json, measure_device),
-    "export": Kind(ExportRequest, ExportRequest.from_json, _export),
-    "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, scan_layers),
+    "device": Kind(DeviceRequest, DeviceRequest.from_json, _in_store(measure_device)),
+    "export": Kind(ExportRequest, ExportRequest.from_json, _in_store(_export)),
+    "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, _in_store(scan_layers)),
 }
 
 

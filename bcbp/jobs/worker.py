@@ -115,9 +115,9 @@ def _run(record: RunRecord, kinds: Mapping[str, Kind]) -> None:
     try:
         record.begin()
         data = read_json(record.folder / REQUEST_FILE) or {}
-        kind, root = kinds[data.get("kind", DEFAULT)], record.folder.parent.parent
+        kind = kinds[data.get("kind", DEFAULT)]
         request = kind.read(data["request"])
-        kind.run(request, root=root, on_event=record.on_event, should_stop=record.stop_asked)
+        kind.run(request, folder=record.folder, on_event=record.on_event, should_stop=record.stop_asked)
     except BcbpError as error:
         record.end(FAILED, str(error))
     except OSError as error:

@@ -85,22 +85,6 @@ def test_every_method_has_its_own_marker() -> None:
     assert len(set(charts.MARKERS.values())) == len(charts.COLORS)
 
 
-def test_the_pareto_front_holds_what_nothing_beats() -> None:
-    assert charts.pareto_front([(2.0, 0.9), (1.0, 0.8), (2.5, 0.85), (1.0, 0.7)]) == (1, 0)
-
-
-def point(method: str, *, on_front: bool = True) -> charts.Point:
-    return charts.Point(method, method, 2.0, (1.9, 2.2), 0.9, (0.89, 0.91), on_front)
-
-
-def test_the_trade_off_shows_every_method_with_both_intervals() -> None:
-    figure = charts.trade_off([point("dense"), point("bcbp")])
-    marks = [trace for trace in figure.data if trace.mode == "markers"]
-    assert [trace.name for trace in marks] == ["dense", "bcbp"]
-    assert marks[0].error_x.array[0] == pytest.approx(0.2)
-    assert marks[0].error_y.arrayminus[0] == pytest.approx(1.0)
-
-
 def wide_mask(tiles: int = 128, columns: int = 25088) -> Mask:
     keep = torch.rand(tiles, columns, generator=torch.Generator().manual_seed(0)) < 0.5
     return Mask.of_columns(keep, 32 * tiles, TileShape(32))

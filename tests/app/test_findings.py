@@ -9,8 +9,9 @@ import pytest
 from app import findings
 from app.components.ladder import lines
 from app.components.results_table import results
-from app.findings import BETTER, COSTLY, NO_CLAIM, UNCLEAR, WAITING, WORSE, Finding
+from app.findings import NO_CLAIM, Finding
 from app.services import METHOD_TITLES
+from app.verdict import BETTER, COSTLY, UNCLEAR, WAITING, WORSE, verdict
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
 from bcbp.request import CompareRequest
@@ -35,14 +36,14 @@ def rows_of(made: dict[str, object], batch: str | None = "1") -> tuple[Finding, 
     ],
 )
 def test_better_worse_and_cannot_tell(full: dict[str, object], method: str, mood: str, start: str) -> None:
-    answer = findings.verdict(rows_of(full), method=method, batch="1")
+    answer = verdict(rows_of(full), method=method, batch="1")
     assert answer.mood == mood
     assert answer.sentence.startswith(start)
     assert "95 % interval" in answer.sentence
 
 
 def test_the_cause_is_taken_from_the_figures(full: dict[str, object]) -> None:
-    answer = findings.verdict(rows_of(full), method="filter", batch="1")
+    answer = verdict(rows_of(full), method="filter", batch="1")
     assert "of the multiply-adds, at 43 % of the rate of dense (compiled)" in answer.cause
 
 
@@ -50,11 +51,11 @@ def test_layers_that_fell_back_to_dense_are_part_of_the_cause_at_their_batch() -
     made = report(CompareRequest(methods=("dense", "bcbp")))
     reason = "dense was 1.20x faster here"
     made["rows"][1]["layers"][0]["engines"]["32"] = {"engine": "dense", "reason": reason}
-    answer = findings.verdict(rows_of(made, "32"), method="bcbp", batch="32")
+    answer = verdict(rows_of(made, "32"), method="bcbp", batch="32")
     assert f"1 of 8 pruned layers ran dense (the first: {reason})." in answer.cause
     assert "Its masks leave" in answer.cause and "rate" not in answer.cause
     assert findings.layer_lines(rows_of(made, "32")[1])[0]["Why"] == reason
-    first = findings.verdict(rows_of(made), method="bcbp", batch="1")
+    first = verdict(rows_of(made), method="bcbp", batch="1")
     assert "ran dense" not in first.cause and "of the rate of" in first.cause
     assert findings.layer_lines(rows_of(made)[1])[0]["Engine"] == "cpu-tiles"
 
@@ -94,12 +95,12 @@ def test_runs_stored_without_a_limit_show_none() -> None:
 
 def test_physically_smaller_layers_are_no_fallbacks() -> None:
     made = report(CompareRequest(methods=("dense", "filter")), engine="dense")
-    assert "ran dense" not in findings.verdict(rows_of(made), method="filter", batch="1").cause
+    assert "ran dense" not in verdict(rows_of(made), method="filter", batch="1").cause
 
 
 def test_without_a_sparse_layer_there_is_no_speed_claim() -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")), engine="dense")
-    answer = findings.verdict(rows_of(made), method="bcbp", batch="1")
+    answer = verdict(rows_of(made), method="bcbp", batch="1")
     assert answer.mood == NO_CLAIM
     assert answer.sentence.startswith("No speed claim: BCBP ran on dense")
     assert "8 of 8 pruned layers ran dense (the first: asked for)." in answer.cause
@@ -110,22 +111,19 @@ def test_without_a_sparse_layer_there_is_no_speed_claim() -> None:
 def test_faster_without_a_loss_of_accuracy_is_a_plain_yes(accuracy: str) -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")))
     made["rows"][1]["accuracy_vs_dense"]["verdict"] = accuracy
-    answer = findings.verdict(rows_of(made), method="bcbp", batch="1")
+    answer = verdict(rows_of(made), method="bcbp", batch="1")
     assert answer.mood == BETTER and answer.sentence.startswith("Yes: BCBP is 1.83×")
 
 
 def test_without_times_there_is_no_verdict(full: dict[str, object]) -> None:
-    assert findings.verdict(rows_of(full, None), method="bcbp", batch="1") == WAITING
-    assert findings.verdict(rows_of(full), method="2:4", batch="1") == WAITING
+    assert verdict(rows_of(full, None), method="bcbp", batch="1") == WAITING
+    assert verdict(rows_of(full), method="2:4", batch="1") == WAITING
 
 
 def test_accuracy_that_cannot_be_told_apart_is_said_so() -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")))
     made["rows"][1]["accuracy_vs_dense"]["verdict"] = UNCLEAR
-    assert (
-        "no clear difference in accuracy"
-        in findings.verdict(rows_of(made), method="bcbp", batch="1").sentence
-    )
+    assert "no clear difference in accuracy" in verdict(rows_of(made), method="bcbp", batch="1").sentence
 
 
 def test_the_ladder_is_told_rung_by_rung(full: dict[str, object]) -> None:
@@ -170,4 +168,23 @@ def test_batches_are_in_order_of_size(full: dict[str, object]) -> None:
 def test_an_unsteady_clock_is_mentioned() -> None:
     made = report(CompareRequest(methods=("dense", "bcbp")))
     made["rows"][1]["latency_ms"]["1"]["noisy"] = True
-    assert "unsteady" in findings.verdict(rows_of(made), method="bcbp", batch="1").cause
+    assert "unsteady" in verdict(rows_of(made), method="bcbp", batch="1").cause
+
+
+def test_rows_of_several_ratios_carry_theirs_and_can_be_looked_at_one_ratio_at_a_time() -> None:
+    made = report(
+        CompareRequest(methods=("dense", "bcbp", "2:4"), ratios=(0.3, 0.5), batches=()), accuracy=False
+    )
+    rows = rows_of(made, None)
+    assert [row.title for row in rows] == ["Dense", "BCBP at 30 %", "2:4 at 50 %", "BCBP at 50 %"]
+    assert [row.key for row in findings.at_ratio(rows, 0.3)] == ["dense", "bcbp 0.3"]
+    assert len(findings.at_ratio(rows, 0.5)) == 3 and findings.at_ratio(rows, None) == rows
+    assert findings.ratios(made) == (0.3, 0.5) and findings.newest_ratio(rows) == 0.3
+
+
+def test_one_ratio_needs_no_name(full: dict[str, object]) -> None:
+    assert findings.ratios(full) == (0.5,) and rows_of(full)[1].title == "Filter"
+    old = copy.deepcopy(full)
+    del old["request"]["ratios"]  # type: ignore[attr-defined]
+    assert findings.ratios(old) == (0.5,)
+    assert findings.ratios({}) == () and findings.newest_ratio(()) is None

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, state, wording
+from app import compare_words, services, state, wording
 from bcbp.intake.architectures import MODELS
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
@@ -36,6 +36,11 @@ def text(app: AppTest) -> str:
 def edited_table(app: AppTest) -> pd.DataFrame:
     """The first table that can be edited; AppTest of Streamlit 1.65 lists it among the others."""
     return (app.data_editor if hasattr(app, "data_editor") else app.dataframe)[0].value
+
+
+def results_of(app: AppTest) -> pd.DataFrame:
+    """The measured figures, by method."""
+    return next(one.value for one in app.dataframe if "Multiply-adds" in one.value).set_index("Method")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -253,7 +258,7 @@ def test_compare_opens_with_the_verdict(open_page: Open, home: Path) -> None:
     app = healthy(open_page("compare"))
     assert app.warning[0].value.startswith("**Faster, at a cost: BCBP is 1.83× as fast as the best dense")
     assert not app.success
-    lines = app.dataframe[0].value.set_index("Method")
+    lines = results_of(app)
     assert lines.loc["BCBP", "± points"] == "−0.74"
     assert lines.loc["Filter", "Verdict"] == "worse"
 
@@ -281,7 +286,7 @@ def test_close_races_have_no_winner(open_page: Open, home: Path) -> None:
 def test_compare_without_accuracy_shows_latency_alone(open_page: Open, home: Path) -> None:
     store_run(home, made=report(accuracy=False))
     app = healthy(open_page("compare"))
-    assert wording.NO_ACCURACY in text(app)
+    assert compare_words.NO_ACCURACY in text(app)
     assert "accuracy was not measured" in app.success[0].value
 
 

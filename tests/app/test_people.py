@@ -21,11 +21,14 @@ from app import people, services, wording
 from app.browser_cookie import NAME, BrowserCookie, is_token
 from bcbp.crossover import WINS
 from bcbp.errors import NotYours
-from bcbp.jobs import RunStore
+from bcbp.intake.uploads import UploadStore
+from bcbp.jobs import RunNotFound, RunStore
 from bcbp.request import CompareRequest
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
+from tests.app.test_own_network import saved
 from tests.app.test_pages import healthy, text
+from tests.bcbp.intake.test_uploads import sample_like
 from tests.bcbp.passports import model_passport
 
 Open = Callable[..., AppTest]
@@ -120,6 +123,41 @@ def test_an_import_is_seen_and_forgotten_by_who_made_it(as_person: Callable[[str
     assert imported.id in {one.id for one in services.other_passports()}
     services.forget_passport(imported)
     assert not imported.path.exists()
+
+
+@pytest.mark.usefixtures("shared")
+def test_an_upload_and_what_was_run_with_it_are_closed_to_others(
+    open_page: Open, home: Path, as_person: Callable[[str], None]
+) -> None:
+    content = saved(sample_like().state_dict())
+    as_person("ann")
+    upload = services.take_in("mine.pt", content)
+    model = f"file:{upload}@sample"
+    run = store_run(home, "queued", request=CompareRequest(model=model))
+    services.keep_owner(services.RUNS, run)
+    assert healthy(open_page("tune", model=model)).selectbox(key="model").value == model
+    assert services.run(run).id == run
+    as_person("ben")
+    app = healthy(open_page("tune", model=model))
+    assert app.selectbox(key="model").value == "sample" and model in text(app)
+    with pytest.raises(RunNotFound):
+        services.run(run)
+    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+    with pytest.raises(NotYours):
+        services.forget_upload(upload)
+
+
+@pytest.mark.usefixtures("shared")
+def test_what_two_uploaded_stays_for_the_other_when_one_forgets_it(as_person: Callable[[str], None]) -> None:
+    content = saved(sample_like().state_dict())
+    for name in ("ann", "ben"):
+        as_person(name)
+        upload = services.take_in("mine.pt", content)
+    services.forget_upload(upload)
+    assert not services.is_mine(services.UPLOADS, upload) and UploadStore().list() == (upload,)
+    as_person("ann")
+    services.forget_upload(upload)
+    assert UploadStore().list() == ()
 
 
 @pytest.mark.usefixtures("shared")

@@ -25,7 +25,7 @@ from bcbp.spec import PruneSpec
 from kernels.device import environment
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
-from tests.app.test_pages import edited_table, healthy, text
+from tests.app.test_pages import edited_table, healthy, results_of, text
 from tests.bcbp.measurements import measured_of, scan_of
 from tests.bcbp.passports import model_passport
 
@@ -185,7 +185,7 @@ def test_compare_shows_predicted_beside_measured(open_page: Open, home: Path) ->
     app = healthy(open_page("compare"))
     predicted = "○ 1.1 ms of 2.2 ms (2.00×) at batch 1"
     assert f"Predicted {predicted}; measured ● 1.31 ms of 2.4 ms (1.83×)." in text(app)
-    lines = app.dataframe[0].value.set_index("Method")
+    lines = results_of(app)
     assert lines["Predicted"].tolist().count(predicted) == 1
 
 

@@ -23,6 +23,7 @@ from bcbp.errors import DataError
 from bcbp.intake.model import adopt
 from bcbp.passport_store import PassportStore
 from bcbp.plan import PruningPlan
+from bcbp.predictions import read_predictions
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 from kernels.cpu import engine as cpu_engine
@@ -54,6 +55,11 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
         ("compare --ratio 1", "[0, 1)"),
         ("compare --ratio -0.1", "[0, 1)"),
         ("compare --ratio half", "half"),
+        ("compare --ratio ,", "at least one ratio"),
+        ("compare --ratio 0.3,1", "[0, 1)"),
+        ("compare --ratio 0.3,0.5 --allocation explicit", "one ratio"),
+        ("compare --max-loss 101", "from 0 to 100"),
+        ("compare --predictions no/such/folder/p.npz", "no/such/folder"),
         ("compare --tile 33", "33"),
         ("compare --batch 1,zero", "zero"),
         ("compare --batch 0", "batch"),
@@ -152,6 +158,26 @@ def test_compare_prints_a_table_and_writes_the_report(capsys, monkeypatch, tmp_p
     assert [row["method"] for row in report["rows"]] == ["dense", "bcbp"]
     assert "Latency at batch 1" in out and "yardstick" in out and "dense candidates" in out
     assert "Latency at batch 1" in err  # progress
+
+
+def test_several_ratios_are_compared_at_equal_accuracy_and_every_answer_is_kept(
+    capsys, monkeypatch, tmp_path: Path
+):
+    use_small_model(monkeypatch)
+    line = (
+        "compare --methods bcbp --ratio 0.3,0.7 --tile 16 --batch 1 --rounds 5 --threads 1 --recovery none "
+        "--max-loss 100 --layer-ratio conv1=0.2 --predictions"
+    )
+    assert main([*line.split(), str(tmp_path / "answers.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "keep it at every ratio: conv1 (0.2)." in out
+    assert "within 100 points at batch 1" in out and "Answers changed against dense" in out
+    assert list(read_predictions(tmp_path / "answers.npz").answers) == ["dense", "bcbp 0.3", "bcbp 0.7"]
+
+
+def test_one_ratio_of_the_command_line_is_that_of_the_spec():
+    request = compare.request_of(make_parser().parse_args(["compare", "--ratio", "0.7"]))
+    assert (request.ratios, request.spec.ratio) == ((), 0.7)
 
 
 def test_words_of_the_command_line_become_the_request():

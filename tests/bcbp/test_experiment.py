@@ -13,7 +13,9 @@ from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
 from bcbp.passport_store import PassportStore
 from bcbp.planning import METHODS
+from bcbp.predictions import Predictions
 from bcbp.progress import Progress
+from bcbp.rows import key_of
 from bcbp.runtime import CpuRuntime
 from bcbp.spec import PruneSpec
 from bcbp.timing_process import TimingError
@@ -31,6 +33,7 @@ class Listener:
     def __init__(self) -> None:
         self.progress: list[Progress] = []
         self.reports: list[dict] = []
+        self.predictions: list[Predictions] = []
 
     def __call__(self, progress: Progress, report: dict | None) -> None:
         self.progress.append(progress)
@@ -51,6 +54,19 @@ def whole():
         use_small_model(patch)
         request = CompareRequest(methods=METHODS, spec=SPEC, batches=(1, 3), rounds=5, threads=1)
         report = compare(request, on_event=listener)
+    return report, listener
+
+
+@pytest.fixture(scope="module")
+def several():
+    """Two methods at two ratios: the report and its events."""
+    listener = Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_model(patch)
+        request = CompareRequest(
+            methods=("filter", "bcbp"), spec=SPEC, ratios=(0.3, 0.7), batches=(1,), rounds=5, threads=1
+        )
+        report = compare(request, on_event=listener, on_predictions=listener.predictions.append)
     return report, listener
 
 
@@ -167,6 +183,45 @@ def test_every_rung_of_the_ladder_is_tested_and_the_best_on_validation_is_the_ro
                 gain = rung["accuracy"]["correct"] - below["accuracy"]["correct"]
                 assert paired["gained"] - paired["lost"] == gain
             below = rung
+
+
+def test_every_method_at_every_ratio_is_a_row_and_all_are_timed_in_one_session(several):
+    report, _ = several
+    keys = ["dense", "filter 0.3", "bcbp 0.3", "filter 0.7", "bcbp 0.7"]
+    assert [key_of(row) for row in report["rows"]] == keys and report["finished"]
+    assert list(report["latency"]) == ["1"]
+    for row, asked in zip(report["rows"][1:], (0.3, 0.3, 0.7, 0.7), strict=True):
+        assert row["sparsity"] == pytest.approx(asked, abs=0.06)
+        assert row["speedup"]["1"]["verdict"] and row["accuracy_vs_dense"] and row["ladder"]
+        assert len(row["latency_ms"]["1"]["samples"]) == 5
+
+
+def test_the_steps_name_the_ratio(several):
+    labels = [step.label for step in several[1].progress[-1].steps]
+    assert sum("at 0.3: recover" in label for label in labels) == 2 == sum("at 0.7" in one for one in labels)
+
+
+def test_predictions_are_those_that_the_accuracy_is_of(several):
+    """They come before the report that has the accuracy, so that a kill between the two loses neither."""
+    report, listener = several
+    last = listener.predictions[-1]
+    assert set(last.answers) == {key_of(row) for row in report["rows"]} and len(last.classes) == 10
+    for row in report["rows"]:
+        right = int((last.answers[key_of(row)] == last.labels).sum())
+        assert (right, len(last.labels)) == (row["accuracy"]["correct"], row["accuracy"]["total"])
+    tested = [sum(bool(row["accuracy"]) for row in one["rows"]) for one in listener.reports]
+    known = [len(one.answers) for one in listener.predictions]
+    assert known[0] == 1 and known == sorted(known) and set(tested) - {0} == set(known)
+
+
+def test_stop_between_ratios_keeps_all_methods_of_the_first(small):
+    listener = Listener()
+    report = compare(
+        CompareRequest(methods=("filter", "bcbp"), spec=SPEC, ratios=(0.3, 0.7), batches=()),
+        on_event=listener,
+        should_stop=lambda: bool(listener.reports) and len(listener.reports[-1]["rows"][2]["ladder"]) == 3,
+    )
+    assert [bool(row["accuracy"]) for row in report["rows"]] == [True, True, True, False, False]
 
 
 def test_the_recovery_asked_for_is_the_highest_rung(small):

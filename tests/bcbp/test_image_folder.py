@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bcbp.data import load_images
+from bcbp.data import load_images, normalise
 from bcbp.errors import DataError
 from bcbp.image_folder import FolderImages, image_folder, with_image_folder
 from bcbp.intake.model import LoadedModel, adopt
@@ -119,3 +119,12 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         DataError, match=r"Expected an image that can be read; .*0\.png cannot \(Unidentified"
     ):
         images.inputs()
+
+
+def test_pixels_are_what_networks_see_before_they_are_scaled(folder: Path) -> None:
+    dataset = image_folder(folder, SHAPE)
+    images, chosen = load_images(dataset, "test"), torch.tensor([5, 0, 17])
+    pixels = images.pixels(chosen)
+    assert pixels.dtype == torch.uint8 and pixels.shape == (3, *SHAPE)
+    assert torch.equal(normalise(pixels, dataset), images.inputs()[chosen])
+    assert images.pixels(chosen[:0]).shape == (0, *SHAPE)

@@ -16,13 +16,18 @@ import pytest
 
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import DataError
+from bcbp.export_request import ExportRequest
 from bcbp.jobs import JobQueue, RunStore
-from bcbp.jobs.kinds import KINDS, Kind
+from bcbp.jobs.kinds import KINDS, PREDICTIONS, Kind
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.worker import work
+from bcbp.predictions import read_predictions
 from bcbp.progress import Progress
 from bcbp.request import CompareRequest
+from bcbp.rows import key_of
 from bcbp.sensitivity_request import SensitivityRequest
+from bcbp.spec import PruneSpec
+from tests.bcbp.small import use_small_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +39,7 @@ from bcbp.jobs.kinds import KINDS
 from bcbp.progress import Progress
 from dataclasses import replace
 
-def count(request, *, root, on_event, should_stop):
+def count(request, *, folder, on_event, should_stop):
     rows = []
     for number in range(100_000):
         rows.append({"method": str(number)})
@@ -183,7 +188,7 @@ def comparing(run: Callable[..., None]) -> dict[str, Kind]:
 
 
 def two_rows_then(error: BaseException | None) -> dict[str, Kind]:
-    def run(request, *, root, on_event, should_stop) -> None:
+    def run(request, *, folder, on_event, should_stop) -> None:
         on_event(Progress(0.5, "rows"), {"rows": [1, 2]})
         if error:
             raise error
@@ -215,7 +220,7 @@ def test_a_disk_that_fills_up_while_writing_still_lets_the_run_say_so(store: Run
     run_id = store.create(CompareRequest())
     folder, sync = store.folder(run_id), os.fsync
 
-    def run(request, *, root, on_event, should_stop) -> None:
+    def run(request, *, folder, on_event, should_stop) -> None:
         on_event(Progress(0.1, "rows"), {"rows": [1, 2]})
         monkeypatch.setattr(os, "fsync", full_while_reserved)
         on_event(Progress(0.2, "more"), {"rows": [1, 2, 3]})
@@ -269,17 +274,32 @@ def test_each_kind_of_run_is_carried_out_by_its_own_line_of_the_table(store: Run
     taken: list[tuple[str, object, Path]] = []
 
     def taker(name: str) -> Kind:
-        def run(request, *, root, on_event, should_stop) -> None:
-            taken.append((name, request, root))
+        def run(request, *, folder, on_event, should_stop) -> None:
+            taken.append((name, request, folder.parent.parent))
 
         return replace(KINDS[name], run=run)
 
     requests = {
         "compare": CompareRequest(),
         "device": DeviceRequest(ratios=(0.5,)),
+        "export": ExportRequest(),
         "sensitivity": SensitivityRequest(ratios=(0.5,)),
     }
     assert list(requests) == list(KINDS)
     for request in requests.values():
         work(store.folder(store.create(request)), kinds={name: taker(name) for name in KINDS})
     assert taken == [(name, request, store.root) for name, request in requests.items()]
+
+
+def test_a_comparison_keeps_its_answers_beside_its_report(store: RunStore, monkeypatch):
+    use_small_model(monkeypatch)
+    request = CompareRequest(
+        methods=("bcbp",), spec=PruneSpec(tile=16, recovery="none"), ratios=(0.3, 0.5), batches=()
+    )
+    run_id = store.create(request)
+    work(store.folder(run_id))
+    view = store.read(run_id)
+    assert view.state == "done" and view.report is not None
+    kept = read_predictions(store.folder(run_id) / PREDICTIONS)
+    for row in view.report["rows"]:
+        assert int((kept.answers[key_of(row)] == kept.labels).sum()) == row["accuracy"]["correct"]

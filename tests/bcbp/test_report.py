@@ -36,8 +36,8 @@ def session() -> dict:
     return {
         "best_dense": "eager",
         "dense": {"eager": times(2.0), "prepacked": times(3.0)},
-        "methods": {"filter": timed},
-        "declined": {"bcbp": "not timed: its output is off", "compiled": "no compiler"},
+        "methods": {"filter 0.5": timed},
+        "declined": {"bcbp 0.5": "not timed: its output is off", "compiled": "no compiler"},
         "control": {"value": 1.0, "interval": [0.98, 1.03], "off": False},
         "noisy": True,
         "load": [0.1, 0.2],
@@ -48,15 +48,17 @@ def filled() -> dict:
     report = new_report(CompareRequest(), MODEL, environment())
     report["rows"] = [dense_row(MODEL), *(plan_row(MODEL, plan) for plan in PLANS.values())]
     hits = torch.tensor([True] * 9 + [False])
-    add_accuracy(row_of(report, "dense"), Quality(9, 10, (0.6, 0.98), hits), None)
+    add_accuracy(row_of(report, "dense"), Quality(9, 10, (0.6, 0.98), hits, hits.long()), None)
     add_accuracy(
-        row_of(report, "bcbp"), Quality(8, 10, (0.5, 0.9), hits), PairedTest(0, 1, 1.0, "cannot tell")
+        row_of(report, "bcbp 0.5"),
+        Quality(8, 10, (0.5, 0.9), hits, hits.long()),
+        PairedTest(0, 1, 1.0, "cannot tell"),
     )
     for name, correct, kept in (("none", 3, True), ("batchnorm", 8, True), ("refit", 7, False)):
-        quality = Quality(correct, 10, (correct / 10 - 0.1, correct / 10 + 0.1), hits)
+        quality = Quality(correct, 10, (correct / 10 - 0.1, correct / 10 + 0.1), hits, hits.long())
         rung = Rung(name, MODEL.module, 1.5, quality, kept, notes=("fc is not refitted: too wide.",))
         add_rung(
-            row_of(report, "bcbp"),
+            row_of(report, "bcbp 0.5"),
             rung,
             quality,
             None if name == "none" else PairedTest(5, 0, 0.06, "better"),
@@ -67,7 +69,7 @@ def filled() -> dict:
 
 def test_a_session_is_spread_over_the_rows():
     report = filled()
-    dense, smaller, bcbp = (row_of(report, name) for name in ("dense", "filter", "bcbp"))
+    dense, smaller, bcbp = (row_of(report, name) for name in ("dense", "filter 0.5", "bcbp 0.5"))
     assert dense["latency_ms"]["1"]["engine"] == "dense (eager)"
     assert dense["speedup"]["1"] == {"value": 1.0, "interval": [0.98, 1.03], "verdict": "cannot tell"}
     assert smaller["speedup"]["1"]["value"] == 2.0 and smaller["layers"][0]["engine"] == "dense"
@@ -78,17 +80,17 @@ def test_a_session_is_spread_over_the_rows():
 
 def test_the_engines_of_the_first_batch_stay():
     report, later = filled(), session()
-    later["methods"]["filter"]["layers"][0]["engine"] = "cpu-tiles"
+    later["methods"]["filter 0.5"]["layers"][0]["engine"] = "cpu-tiles"
     add_session(report, 32, later)
-    assert row_of(report, "filter")["layers"][0]["engine"] == "dense"
-    assert row_of(report, "filter")["latency_ms"].keys() == {"1", "32"}
+    assert row_of(report, "filter 0.5")["layers"][0]["engine"] == "dense"
+    assert row_of(report, "filter 0.5")["latency_ms"].keys() == {"1", "32"}
 
 
 def test_each_batch_has_its_own_engines():
     report, later = filled(), session()
-    later["methods"]["filter"]["layers"][0] |= {"engine": "cpu-tiles", "reason": "faster"}
+    later["methods"]["filter 0.5"]["layers"][0] |= {"engine": "cpu-tiles", "reason": "faster"}
     add_session(report, 32, later)
-    engines = row_of(report, "filter")["layers"][0]["engines"]
+    engines = row_of(report, "filter 0.5")["layers"][0]["engines"]
     assert {batch: run["engine"] for batch, run in engines.items()} == {"1": "dense", "32": "cpu-tiles"}
     assert row_of(report, "dense")["layers"][0]["engines"]["32"]["engine"] == "dense (eager)"
 
@@ -99,9 +101,9 @@ def timed_layers(method: str, *engines: str) -> dict:
     pruned = [layer.name for layer in PLANS[method] if layer.ratio > 0]
     ran = zip_longest(pruned, engines[: len(pruned)], fillvalue="dense")
     layers = [{"name": name, "engine": engine, "reason": "not pruned"} for name, engine in ran]
-    made["methods"] = {method: made["methods"]["filter"] | {"layers": layers}}
+    made["methods"] = {f"{method} 0.5": made["methods"]["filter 0.5"] | {"layers": layers}}
     add_session(report, 8, made)
-    return row_of(report, method)
+    return row_of(report, f"{method} 0.5")
 
 
 def test_a_time_without_any_sparse_layer_is_no_speed_claim():
@@ -114,7 +116,7 @@ def test_physically_smaller_layers_run_dense_and_claim_their_speed():
 
 
 def test_one_rung_is_kept_and_it_is_the_last_that_was_better():
-    row = row_of(filled(), "bcbp")
+    row = row_of(filled(), "bcbp 0.5")
     assert [rung["kept"] for rung in row["ladder"]] == [False, True, False]
     assert row["recovery"] == {"name": "batchnorm", "title": "BatchNorm", "seconds": 1.5}
 
@@ -152,14 +154,14 @@ def test_the_text_says_what_was_found_and_what_was_not():
         "Recovery, rung by rung",
         "+5 -0 images: better",
         "kept\n",
-        "bcbp: fc is not refitted: too wide.",
+        "bcbp 0.5: fc is not refitted: too wide.",
         "+0 -1 images: cannot tell",
         "yardstick",
         "better",
         "dense candidates: eager 2.000 ms, prepacked 3.000 ms",
         "not timed: compiled: no compiler",
         "noisy",
-        "no latency for bcbp",
+        "no latency for bcbp 0.5",
         "Not finished",
         "2 threads",
     ):
@@ -179,7 +181,7 @@ def test_the_text_says_how_far_the_limit_is_and_what_it_is_made_of():
 def test_a_time_below_its_limit_is_explained():
     report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
     assert "below their limit" not in report_text(report)
-    row_of(report, "filter")["latency_ms"]["1"]["limit_share"] = 1.2
+    row_of(report, "filter 0.5")["latency_ms"]["1"]["limit_share"] = 1.2
     assert "Times below their limit: maps stay in a cache, or the rates were" in report_text(report)
 
 

@@ -17,11 +17,11 @@ REQUEST = CompareRequest(methods=("bcbp",), spec=PruneSpec(tile=16), batches=(1,
 
 
 def test_a_job_survives_json():
-    plans = {"bcbp": make_plan(small_model(), REQUEST.spec)}
+    plans = {"bcbp 0.5": make_plan(small_model(), REQUEST.spec)}
     job = timing.TimingJob(REQUEST, plans)
     back = timing.TimingJob.from_json(json.loads(json.dumps(job.to_json())))
     assert back.request == REQUEST
-    assert back.plans["bcbp"].to_json() == plans["bcbp"].to_json()
+    assert back.plans["bcbp 0.5"].to_json() == plans["bcbp 0.5"].to_json()
 
 
 def test_no_dense_network_at_all_is_an_error_of_ours(monkeypatch):

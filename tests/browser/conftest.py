@@ -13,9 +13,10 @@ from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Pag
 from bcbp.crossover import DECLINED, LOSES, UNCLEAR, WINS
 from bcbp.intake.architectures import load_model
 from bcbp.passport_store import PassportStore
+from bcbp.request import CompareRequest
 from bcbp.sensitivity import ScanStore
 from kernels.device import environment
-from tests.app.stored_runs import report, store_run
+from tests.app.stored_runs import predictions, report, store_run
 from tests.bcbp.measurements import scan_of
 from tests.bcbp.passports import model_passport
 from tools.dashboard import (
@@ -31,6 +32,7 @@ from tools.dashboard import (
 SHOTS = ROOT / "artifacts" / "screenshots"
 SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "phone": (390, 844)}
 LOCAL = {"127.0.0.1", "localhost", ""}
+SEVERAL = CompareRequest(ratios=(0.3, 0.5, 0.7), batches=(1,))
 
 
 def launched(kind: BrowserType, executable: str) -> Browser:
@@ -56,7 +58,9 @@ def browser() -> Iterator[Browser]:
 def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server's run store, with one finished run in it and this machine's passport of the sample."""
     home = tmp_path_factory.mktemp("runs")
-    store_run(home, made=report())
+    several = report(SEVERAL)
+    store_run(home, request=SEVERAL, made=several, answers=predictions(several))
+    store_run(home, made=report())  # the newest, which Compare opens with
     states = {0.25: LOSES, 0.5: UNCLEAR, 0.75: WINS, 0.9: WINS}
     made = model_passport(states, batches=(1, 8), odd_one=DECLINED)
     conditions = environment() | {"threads": SERVER_THREADS}

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error
 
-from app import wording
+from app import compare_words, wording
 from bcbp.crossover import LOSES
+from bcbp.jobs import RunStore
+from bcbp.request import CompareRequest
 from tests.bcbp.passports import model_passport
-from tests.browser.conftest import SIZES, Screen, launched
+from tests.browser.conftest import SEVERAL, SIZES, Screen, launched
 
 pytestmark = pytest.mark.browser
 Make = Callable[..., Screen]
 
-PAGES = ("model", "tune", "masks", "run", "compare", "device")
+PAGES = ("model", "tune", "masks", "run", "compare", "device", "idea")
 # A rerun sends at most this much; steady where milliseconds are not.
 RERUN_BYTES = 64 * 1024
 
@@ -177,6 +179,26 @@ def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
     verdict.click()
     screen.arrived("compare").shot("compare-measured")
     assert screen.page.get_by_text("best dense").first.is_visible()
+
+
+@pytest.mark.parametrize(("size", "theme"), [("wide", "dark"), ("phone", "light")])
+def test_equal_accuracy_and_the_images_behind_it_answer_with_few_bytes(
+    open_screen: Make, run_home: Path, size: str, theme: str
+) -> None:
+    run = next(one for one in RunStore(run_home).of_kind(CompareRequest) if one.request == SEVERAL)
+    screen = open_screen(size, theme).open("compare", f"run={run.id}")
+    images = screen.page.get_by_test_id("stImage").locator("img")
+    images.nth(23).wait_for()
+    assert images.evaluate_all("all => all.every(one => one.complete && one.naturalWidth >= 112)")
+    screen.shot(f"compare-several-{size}-{theme}").received = 0
+    screen.page.get_by_role("radio", name="Gained (40)").click()
+    screen.page.get_by_text(compare_words.shown(1, 24, 40)).wait_for()
+    assert 0 < screen.settled().received < RERUN_BYTES
+    limit = screen.page.get_by_role("spinbutton", name=compare_words.LIMIT)
+    limit.fill("10")
+    limit.press("Enter")
+    screen.page.get_by_text("Fastest within 10 points at batch 1: BCBP at 70 %").wait_for()
+    assert screen.settled().page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
 
 
 @pytest.mark.parametrize("size", ["laptop", "phone"])

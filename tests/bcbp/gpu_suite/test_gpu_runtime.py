@@ -10,6 +10,7 @@ from bcbp.intake.model import LoadedModel, adopt
 from bcbp.intake.residual import ResidualNet
 from bcbp.planning import make_plan
 from bcbp.request import CompareRequest
+from bcbp.rows import key_of_spec
 from bcbp.runtime import GpuRuntime
 from bcbp.spec import PruneSpec
 from bcbp.timing import TimingJob, time_batch
@@ -44,7 +45,7 @@ class HostTimed(GpuRuntime):
 
 def test_a_session_times_dense_forms_and_pruned_networks_against_each_other() -> None:
     model = small_model()
-    plans = {name: make_plan(model, REQUEST.spec_for(name)) for name in REQUEST.pruned_methods}
+    plans = {key_of_spec(spec): make_plan(model, spec) for spec in REQUEST.row_specs}
     runtime = HostTimed(FP32 if interpreted() else FP16)  # float16 is slow on a CPU
     told: list[str] = []
     result = time_batch(
@@ -52,11 +53,11 @@ def test_a_session_times_dense_forms_and_pruned_networks_against_each_other() ->
     )
     assert set(result["dense"]) == set(runtime.forms) and result["declined"] == {}
     assert {"eager", "eager + graph", "folded + graph"} <= set(result["dense"])
-    assert "physically smaller" in result["methods"]["filter"]["engine"]
-    bcbp = result["methods"]["bcbp"]
+    assert "physically smaller" in result["methods"]["filter 0.5"]["engine"]
+    bcbp = result["methods"]["bcbp 0.5"]
     pruned = {layer["name"] for layer in bcbp["layers"] if layer["engine"] == "triton"}
     if interpreted():  # nothing is timed there, so every layer runs in kernels, and no speed is claimed
-        assert {planned.name for planned in plans["bcbp"]} <= pruned
+        assert {planned.name for planned in plans["bcbp 0.5"]} <= pruned
         assert not bcbp["speed_claim"]
     assert bcbp["speedup"]["verdict"] and told
 

@@ -1,0 +1,107 @@
+"""Sentences of the comparison of several ratios, of equal accuracy, and of changed answers."""
+
+from __future__ import annotations
+
+from app.wording import capital, literal, ratio_percent
+
+TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
+TRADE_OFF_NOTE = (
+    "All of it is measured. Bars: quartiles of the latency, 95 % interval of the accuracy. "
+    "Up and to the left is better; the dotted line joins what no other beats on both. "
+    "Faded is what another clearly beats on both, with bars that do not meet; the rest may be on the line."
+)
+NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
+
+EQUAL_ACCURACY = "At equal accuracy"
+LIMIT = "At most this many points below dense"
+NO_EQUAL_ACCURACY = "Needs a method that is tested and timed."
+ONE_RATIO = "Each method was measured at one ratio. Several, on the Run page, give more to choose from."
+
+CHANGED = "Answers changed by pruning"
+BY_CLASS, MOVES = "By class", "Most frequent changes"
+KIND_TITLES = {"lost": "Lost", "gained": "Gained", "still wrong": "Still wrong"}
+EVERY_CLASS = "all classes"
+NO_IMAGES_OF_KIND = "No image is of this kind and class."
+ANSWERS_TO_COME = "Nothing to compare yet: this row is not tested."
+
+ONE, SEVERAL = "One ratio", "Several ratios"
+RATIO_FOLLOWS = (
+    "One ratio: this preset does not go by the ratio above, so several would give the same network again."
+)
+NO_RATIO = "Choose at least one ratio."
+
+
+def at_ratio(title: str, ratio: float) -> str:
+    """
+    >>> at_ratio("BCBP", 0.5)
+    'BCBP at 50 %'
+    """
+    return f"{title} at {ratio_percent(ratio)}"
+
+
+def equal_ratio(ratio: float | None) -> str:
+    """
+    >>> equal_ratio(0.5), equal_ratio(None)
+    ('At equal ratio: 50 % removed', 'At equal ratio')
+    """
+    return "At equal ratio" if ratio is None else f"At equal ratio: {ratio_percent(ratio)} removed"
+
+
+def run_label(methods: int, ratios: int) -> str:
+    """
+    >>> run_label(4, 1), run_label(1, 3)
+    ('Run: dense and 4 methods', 'Run: dense and 1 method at 3 ratios')
+    """
+    words = "Run: dense and 1 method" if methods == 1 else f"Run: dense and {methods} methods"
+    return words if ratios == 1 else f"{words} at {ratios} ratios"
+
+
+def other_results(batch: str | None, batches: int, ratio: float | None) -> str:
+    """Which of several results a page shows that has room for one; `ratio` where there are several.
+
+    >>> other_results("1", 2, 0.3)
+    'Times at batch 1, recovery at 30 %; the others stand on Compare.'
+    >>> other_results("1", 1, None), other_results(None, 0, None)
+    ('Times at batch 1.', '')
+    """
+    parts = [f"times at batch {batch}"] if batch else []
+    parts += [] if ratio is None else [f"recovery at {ratio_percent(ratio)}"]
+    rest = "; the others stand on Compare." if ratio is not None or batches > 1 else "."
+    return capital(", ".join(parts)) + rest if parts else ""
+
+
+def changed(title: str, images: int, lost: int, gained: int, still_wrong: int) -> str:
+    """
+    >>> changed("BCBP", 10_000, 114, 40, 1)
+    'BCBP against dense, on the same 10,000 images: 114 lost, 40 gained, 1 still wrong, in another way.'
+    """
+    return (
+        f"{title} against dense, on the same {images:,} images: {lost} lost, {gained} gained, "
+        f"{still_wrong} still wrong, in another way."
+    )
+
+
+def kind_label(kind: str, count: int) -> str:
+    """
+    >>> kind_label("lost", 1140)
+    'Lost (1,140)'
+    """
+    return f"{KIND_TITLES[kind]} ({count:,})"
+
+
+def picture(label: str, before: str, after: str, title: str) -> str:
+    """What stands under an image; class names may come out of somebody's folders.
+
+    >>> picture("Coat", "Coat", "Shirt", "BCBP")
+    '**Coat**  \\ndense: Coat  \\nBCBP: Shirt'
+    """
+    lines = (f"**{literal(label)}**", f"dense: {literal(before)}", f"{literal(title)}: {literal(after)}")
+    return "  \n".join(lines)
+
+
+def shown(first: int, last: int, total: int) -> str:
+    """
+    >>> shown(25, 48, 114)
+    'Images 25 to 48 of 114.'
+    """
+    return f"Images {first} to {last} of {total}."

@@ -1,0 +1,55 @@
+"""At most so much accuracy lost: which method is fastest here, and what each of them offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import compare_words, findings, services, wording
+from app.help_texts import HELP
+from bcbp.equal_accuracy import Choice, equal_accuracy, sentence
+
+LIMITS = (0.0, 10.0)  # points of accuracy
+
+
+def equal_accuracy_section(report: dict[str, Any], *, batch: str | None, key: str) -> None:
+    """The limit, the answer in one sentence, and a line a method."""
+    st.subheader(compare_words.EQUAL_ACCURACY, help=HELP["equal_accuracy"])
+    low, high = LIMITS
+    points = st.number_input(
+        compare_words.LIMIT, low, high, value=1.0, step=0.5, format="%.4g", key=f"{key}_limit", width=280
+    )
+    answer = equal_accuracy(report, batch=batch or "", bound=points / 100)
+    if answer is None:
+        st.caption(compare_words.NO_EQUAL_ACCURACY)
+        return
+    st.markdown(f"**{wording.literal(sentence(answer, services.METHOD_TITLES))}**")
+    st.dataframe(
+        pd.DataFrame([line(choice) for choice in answer.choices]),
+        key=f"{key}_table",
+        hide_index=True,
+        column_config={
+            "Method": st.column_config.TextColumn(pinned=True),
+            "Points lost": st.column_config.TextColumn(help=HELP["points_lost"]),
+            "Speed": st.column_config.TextColumn(help=HELP["speedup"]),
+        },
+        alt=compare_words.EQUAL_ACCURACY,
+    )
+    if len(findings.ratios(report)) == 1:
+        st.caption(compare_words.ONE_RATIO)
+
+
+def line(choice: Choice) -> dict[str, str]:
+    """What one method offers within the limit, or what comes nearest to it."""
+    one = choice.candidate
+    return {
+        "Method": services.METHOD_TITLES.get(one.method, one.method),
+        "Ratio": wording.ratio_percent(one.ratio),
+        "Speed": wording.times(one.speedup),
+        "Points lost": wording.lost_points(one.loss.value),
+        "Within": choice.words,
+        "Speed interval": wording.interval(one.interval, wording.times),
+        "Loss interval": wording.interval(one.loss.interval, wording.lost_points),
+    }

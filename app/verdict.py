@@ -1,0 +1,98 @@
+"""The answer for one method in one sentence, with its cause: what the figures allow, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app import wording
+from app.findings import NO_CLAIM, Finding, Latency, Speedup, dense_of
+from bcbp.patterns import PATTERNS
+from bcbp.spec import DENSE
+
+BETTER, WORSE, UNCLEAR = "better", "worse", "cannot tell"
+COSTLY = "better at a cost"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`mood` is one of the five above, or waiting; `sentence` answers, `cause` explains."""
+
+    mood: str
+    sentence: str
+    cause: str
+
+
+WAITING = Verdict("waiting", "No verdict yet: the times of dense and of this method are still to come.", "")
+
+
+def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
+    """The answer for one method at one batch size."""
+    dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
+    if dense is None or row is None or row.speedup is None or dense.latency is None or row.latency is None:
+        return WAITING
+    mood = _mood(row, row.latency, row.speedup)
+    measured = f"{row.title} is {wording.times(row.speedup.value)} as fast as the best dense at batch {batch}"
+    head = {
+        BETTER: f"Yes: {measured}",
+        COSTLY: f"Faster, at a cost: {measured}",
+        WORSE: f"No, not on this device: {measured}",
+        UNCLEAR: f"Cannot tell: {row.title} and the best dense are too close to call at batch {batch}",
+        NO_CLAIM: f"No speed claim: {row.title} ran on {row.latency.engine}, whose time says nothing about "
+        f"pruning; as it ran, {measured}",
+    }[mood]
+    low, high = row.speedup.interval
+    interval = f" (95 % interval {wording.times(low)} to {wording.times(high)})"
+    return Verdict(mood, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense, mood))
+
+
+def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
+    """What may be said of the speed, and whether it was paid for with accuracy."""
+    if not latency.speed_claim:
+        return NO_CLAIM
+    costs = row.paired is not None and row.paired.verdict == WORSE
+    return COSTLY if speedup.verdict == BETTER and costs else speedup.verdict
+
+
+def _accuracy_clause(row: Finding, dense: Finding) -> str:
+    if row.accuracy is None or dense.accuracy is None:
+        return "; accuracy was not measured"
+    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
+    difference = wording.points(row.accuracy.share - dense.accuracy.share)
+    if row.paired is not None and row.paired.verdict == UNCLEAR:
+        return f", with no clear difference in accuracy ({shares})"
+    return f", with {difference} points of accuracy ({shares})"
+
+
+def _cause(row: Finding, dense: Finding, mood: str) -> str:
+    """What the measured figures themselves say about why; no guess goes beyond them."""
+    assert row.latency is not None and dense.latency is not None
+    pruned, fallbacks = _fallbacks(row)
+    parts = [_work(row.macs / dense.macs if dense.macs else 1.0, row.latency, dense.latency, bool(fallbacks))]
+    if fallbacks:
+        parts.append(wording.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
+    if mood == UNCLEAR:
+        parts.append("More rounds or a quieter machine would narrow the interval.")
+    if row.latency.noisy or dense.latency.noisy:
+        parts.append("The clock was unsteady during this run.")
+    return " ".join(parts)
+
+
+def _fallbacks(row: Finding) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The pruned layers, and those of them that ran dense though they were meant to run sparse."""
+    pruned = [layer for layer in row.layers if layer.get("ratio", 0) > 0]
+    if PATTERNS[row.method].changes_shapes:
+        return pruned, []
+    return pruned, [layer for layer in pruned if layer.get("engine") == DENSE]
+
+
+def _work(left: float, latency: Latency, dense: Latency, fell_back: bool) -> str:
+    """Work left and its rate; no rate where layers ran dense, since those did more than their masks leave."""
+    if fell_back:
+        return f"Its masks leave {wording.percent(left, 0)} of the multiply-adds."
+    rate = left * dense.median / latency.median
+    return (
+        f"It does {wording.percent(left, 0)} of the multiply-adds, "
+        f"at {wording.percent(rate, 0)} of the rate of {dense.engine}."
+    )

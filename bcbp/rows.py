@@ -1,0 +1,25 @@
+"""What names a row of a report: a method at an asked ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bcbp.spec import DENSE, PruneSpec
+
+
+def row_key(method: str, ratio: float) -> str:
+    """
+    >>> row_key("bcbp", 0.5), row_key("dense", 0.0)
+    ('bcbp 0.5', 'dense')
+    """
+    return DENSE if method == DENSE else f"{method} {ratio:g}"
+
+
+def key_of_spec(spec: PruneSpec) -> str:
+    return row_key(spec.pattern, spec.ratio)
+
+
+def key_of(row: Mapping[str, Any]) -> str:
+    """The key of a row of a report, of whatever version: it has always had both."""
+    return row_key(row["method"], row["asked_ratio"])
