@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import streamlit as st
 
@@ -53,4 +54,7 @@ def login_page() -> None:
     """Ask to log in."""
     st.title(wording.QUESTION, anchor=False)
     st.markdown(wording.LOG_IN_FIRST)
+    if find_spec("authlib") is None:
+        st.error(wording.NO_AUTHLIB, icon=":material/error:")
+        return
     st.button(wording.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)

@@ -230,8 +230,8 @@ def scan(name: str, method: str, criterion: str, tile: int) -> Scan | None:
 
 
 def scanning() -> RunView[SensitivityRequest] | None:
-    """The newest sensitivity scan on this machine, whichever session started it."""
-    return next(iter(store().of_kind(SensitivityRequest)), None)
+    """The newest sensitivity scan of who is there, whichever session started it."""
+    return next((run for run in store().of_kind(SensitivityRequest) if is_mine(RUNS, run.id)), None)
 
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
@@ -380,8 +380,8 @@ def run(run_id: str) -> RunView[CompareRequest]:
 
 
 def measurement() -> RunView[DeviceRequest] | None:
-    """The newest measurement of this machine, whichever session started it."""
-    return next(iter(store().of_kind(DeviceRequest)), None)
+    """The newest measurement of this machine by who is there, whichever session started it."""
+    return next((run for run in store().of_kind(DeviceRequest) if is_mine(RUNS, run.id)), None)
 
 
 @st.cache_resource(show_spinner=False)

@@ -59,6 +59,7 @@ NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
 
 LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
+NO_AUTHLIB = 'A login is set up, but Authlib is not installed here: `pip install "Authlib>=1.3.2"`.'
 SOMEBODYS = "A run of somebody else"
 NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."
 OWN_NETWORK = "Use your own network: upload weights, or name an architecture"

@@ -20,10 +20,12 @@ from streamlit.testing.v1 import AppTest
 from app import people, services, wording
 from app.browser_cookie import NAME, BrowserCookie, is_token
 from bcbp.crossover import WINS
+from bcbp.device_request import DeviceRequest
 from bcbp.errors import NotYours
 from bcbp.intake.uploads import UploadStore
 from bcbp.jobs import RunNotFound, RunStore
 from bcbp.request import CompareRequest
+from bcbp.sensitivity_request import SensitivityRequest
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
 from tests.app.test_own_network import saved
@@ -73,6 +75,7 @@ def test_a_run_is_stopped_by_who_started_it_and_by_nobody_else(
     theirs = healthy(open_page("run", run=run.id))
     assert "stop_run" not in keys(theirs)
     assert wording.NOT_YOURS in text(theirs) and wording.SOMEBODYS in text(theirs)
+    assert "start" in keys(theirs)
     with pytest.raises(NotYours):
         services.stop(run.id)
     assert queue.stopped == []
@@ -123,6 +126,20 @@ def test_an_import_is_seen_and_forgotten_by_who_made_it(as_person: Callable[[str
     assert imported.id in {one.id for one in services.other_passports()}
     services.forget_passport(imported)
     assert not imported.path.exists()
+
+
+@pytest.mark.usefixtures("shared")
+def test_somebody_elses_scan_and_measurement_are_in_nobodys_way(
+    open_page: Open, as_person: Callable[[str], None]
+) -> None:
+    as_person("ann")
+    for request in (SensitivityRequest(), DeviceRequest()):
+        services.submit(request)
+    as_person("ben")
+    assert "scan" in keys(healthy(open_page("tune"))) and "measure" in keys(healthy(open_page("device")))
+    as_person("ann")
+    assert "stop_scanning" in keys(healthy(open_page("tune")))
+    assert "stop_measuring" in keys(healthy(open_page("device")))
 
 
 @pytest.mark.usefixtures("shared")
@@ -180,6 +197,9 @@ def test_without_a_cookie_of_ours_a_session_is_a_person(
 
 def test_with_a_login_nothing_is_shown_before_it(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(st, "user", User({"is_logged_in": False}))
+    monkeypatch.setattr(people, "find_spec", lambda _name: None)
+    assert [error.value for error in open_page().error] == [wording.NO_AUTHLIB]
+    monkeypatch.setattr(people, "find_spec", lambda _name: object())
     app = healthy(open_page())
     assert wording.LOG_IN_FIRST in text(app)
     assert [button.label for button in app.button] == [wording.LOG_IN] and not app.selectbox
