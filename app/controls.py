@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import services, state, wording
+from app import people, services, state, wording
 from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
 from app.state import Edits
@@ -294,7 +294,8 @@ def _more_settings() -> dict[str, Any]:
         help=HELP["images"],
     )
     rounds = _rounds("run_rounds")
-    st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
+    if not people.is_shared():  # a visitor must not look through the server's folders
+        st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
     return {
         "recovery": recovery,
         "tuning": tuning,

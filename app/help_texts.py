@@ -152,7 +152,7 @@ HELP = {
         "Only for models whose images are not bundled, CIFAR-10 for instance. "
         "Empty: the usual places are looked through."
     ),
-    "stop": "Stops within a second or two; what has been measured is kept.",
+    "stop": "Stops within a second; what has been measured is kept.",
     "environment": "Times hold for this machine, with this load and these versions.",
     # device
     "passport": (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import doors, wording
+from app import doors, people, wording
 from app.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
@@ -46,7 +46,10 @@ def frame() -> None:
     """One run of the script."""
     st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
     every = pages()
-    page = st.navigation(list(every.values()), position="top")
+    page = st.navigation(list(every.values()), position="hidden" if people.must_log_in() else "top")
+    if people.must_log_in():
+        people.login_page()
+        return
     name = next(name for name, one in every.items() if one == page)
     st.logo(_FOLDER / "icon.png", size="large")
     if name in PAGES:

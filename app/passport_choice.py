@@ -24,7 +24,7 @@ class Shown:
 def choices() -> dict[str, Shown]:
     """Everything that can be looked at, this machine's own first."""
     every = [_live(device) for device in services.live_devices()]
-    every += [_stored(stored) for stored in services.passports().others(services.machine())]
+    every += [_stored(stored) for stored in services.other_passports()]
     return {shown.id: shown for shown in every}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import wording
+from app import people, state, wording
 from app.components.mask_canvas import Magnitude
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
@@ -25,7 +25,7 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError, ModelError
+from bcbp.errors import DataError, ModelError, NotYours
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
@@ -38,10 +38,11 @@ from bcbp.intake.signatures import signatures
 from bcbp.intake.uploads import Upload, UploadStore, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
+from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
 from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
-from bcbp.passport_store import PassportStore
+from bcbp.passport_store import IMPORTED, PassportStore, Stored
 from bcbp.patterns import PATTERNS
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
@@ -66,6 +67,7 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
+RUNS, IMPORTS, UPLOADS = "runs", "imports", "uploads"  # things that can belong to somebody
 
 
 def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
@@ -86,9 +88,11 @@ def _is_stored(name: str) -> bool:
     try:
         check_model(name)
         reference = reference_of(name)
-        return reference is not None and reference.upload in UploadStore().list()
     except ModelError:
         return False
+    if reference is None or reference.upload not in UploadStore().list():
+        return False
+    return is_mine(UPLOADS, reference.upload)
 
 
 def take_in(name: str, content: bytes | memoryview) -> str:
@@ -96,7 +100,9 @@ def take_in(name: str, content: bytes | memoryview) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / (PurePath(name).name or "model")
         path.write_bytes(content)
-        return UploadStore().take_in(path).id
+        upload_id = UploadStore().take_in(path).id
+    keep_owner(UPLOADS, upload_id)
+    return upload_id
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -112,8 +118,9 @@ def matches(upload_id: str) -> list[Match]:
 
 
 def forget_upload(upload_id: str) -> None:
-    """Delete a stored file."""
-    UploadStore().forget(upload_id)
+    """Delete a stored file, unless somebody else uploaded the same. Raises NotYours."""
+    if _drop(UPLOADS, upload_id):
+        UploadStore().forget(upload_id)
 
 
 def missing_weights(name: str) -> Release | None:
@@ -224,8 +231,8 @@ def scan(name: str, method: str, criterion: str, tile: int) -> Scan | None:
 
 
 def scanning() -> RunView[SensitivityRequest] | None:
-    """The newest sensitivity scan on this machine, whichever session started it."""
-    return next(iter(store().of_kind(SensitivityRequest)), None)
+    """The newest sensitivity scan of who is there, whichever session started it."""
+    return next((run for run in store().of_kind(SensitivityRequest) if is_mine(RUNS, run.id)), None)
 
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
@@ -298,14 +305,58 @@ def queue() -> JobQueue:
     return JobQueue(store())
 
 
+def owners(kind: str) -> Owners:
+    """Whose the things of a kind are, on a server that several people share."""
+    return Owners(store().root, kind)
+
+
+def is_mine(kind: str, thing: str) -> bool:
+    """Whether who is there may stop, change and delete a thing, and see it listed."""
+    who = people.person()
+    return who is None or owners(kind).has(thing, who)
+
+
 def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
     """Queue a comparison, a measurement, a scan or an export; gives its run id."""
-    return queue().submit(request)
+    run_id = queue().submit(request)
+    keep_owner(RUNS, run_id)
+    return run_id
+
+
+def keep_owner(kind: str, thing: str) -> None:
+    """Have a thing belong to who is there, where things belong to somebody."""
+    if (who := people.person()) is not None:
+        owners(kind).add(thing, who)
+
+
+def _check_mine(kind: str, thing: str) -> None:
+    if not is_mine(kind, thing):
+        raise NotYours(wording.NOT_YOURS)
+
+
+def _drop(kind: str, thing: str) -> bool:
+    """Take a thing from who is there; whether it can be deleted now. Raises NotYours."""
+    _check_mine(kind, thing)
+    who = people.person()
+    return who is None or owners(kind).drop(thing, who)
+
+
+def stop(run_id: str) -> None:
+    """Stop a run; what it has finished is kept. Raises RunNotFound, NotYours."""
+    _check_mine(RUNS, run_id)
+    queue().stop(run_id)
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
-    """All comparisons on this machine, newest first."""
-    return store().of_kind(CompareRequest)
+    """The comparisons of who is there, newest first, and the one of the link, where it may be read."""
+    every, linked = store().of_kind(CompareRequest), state.run_id()
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id == linked and _is_open(run)))
+
+
+def _is_open(run: RunView[CompareRequest]) -> bool:
+    """Whether a link opens a run: not where it would hand out a network that somebody else uploaded."""
+    reference = reference_of(run.request.model)
+    return reference is None or is_mine(UPLOADS, reference.upload)
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:
@@ -322,18 +373,39 @@ def run(run_id: str) -> RunView[CompareRequest]:
     """One comparison as it stands now. Raises RunNotFound."""
     found = store().read(run_id)
     if not isinstance(found.request, CompareRequest):
-        raise RunNotFound(f"Expected the id of a comparison; {run_id} is: {found.title}.")
+        raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
+    if not (is_mine(RUNS, run_id) or _is_open(found)):
+        raise RunNotFound(f"Run {run_id} is about a network that somebody else uploaded.")
     return found
 
 
 def measurement() -> RunView[DeviceRequest] | None:
-    """The newest measurement of this machine, whichever session started it."""
-    return next(iter(store().of_kind(DeviceRequest)), None)
+    """The newest measurement of this machine by who is there, whichever session started it."""
+    return next((run for run in store().of_kind(DeviceRequest) if is_mine(RUNS, run.id)), None)
 
 
 @st.cache_resource(show_spinner=False)
 def passports() -> PassportStore:
     return PassportStore(store().root)
+
+
+def other_passports() -> tuple[Stored, ...]:
+    """Every passport but the live ones; of those imported, the ones of who is there."""
+    every = passports().others(machine())
+    return tuple(one for one in every if one.origin != IMPORTED or is_mine(IMPORTS, one.path.stem))
+
+
+def import_passport(content: bytes) -> Stored:
+    """Keep an imported passport. Raises PassportError."""
+    stored = passports().take_in(content)
+    keep_owner(IMPORTS, stored.path.stem)
+    return stored
+
+
+def forget_passport(stored: Stored) -> None:
+    """Delete an imported passport, unless somebody else imported the same. Raises NotYours."""
+    if _drop(IMPORTS, stored.path.stem):
+        passports().forget(stored)
 
 
 def live_devices() -> tuple[str, ...]:

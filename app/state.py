@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,7 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 
 # Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
-_UPLOADER = "uploader_version"
+_UPLOADER, _TOKEN = "uploader_version", "session_token"
 _NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH, PERMUTE = "budget", "batch", "permute"
@@ -310,6 +311,11 @@ def uploader_version() -> int:
 
 def empty_uploader() -> None:
     st.session_state[_UPLOADER] = uploader_version() + 1
+
+
+def session_token() -> str:
+    """A secret of this session, gone with it."""
+    return st.session_state.setdefault(_TOKEN, secrets.token_urlsafe(32))
 
 
 def ask_for_run() -> None:

@@ -60,6 +60,10 @@ NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here.
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
 
+LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
+NO_AUTHLIB = 'A login is set up, but Authlib is not installed here: `pip install "Authlib>=1.3.2"`.'
+SOMEBODYS = "A run of somebody else"
+NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."
 OWN_NETWORK = "Use your own network: upload weights, or name an architecture"
 UPLOAD_NOTE = (
     "Nothing in the file is executed: only its tensors are read, in a process of its own, and kept on this "

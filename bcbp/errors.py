@@ -17,3 +17,7 @@ class DataError(BcbpError):
 
 class ModelError(BcbpError):
     """A model name or weights file that is unknown, missing or damaged."""
+
+
+class NotYours(BcbpError):
+    """Something that belongs to somebody else on a shared server."""

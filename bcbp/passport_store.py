@@ -22,6 +22,7 @@ RECORDED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "recorded"
 # What a time depends on beside the layer. With any of these changed, a new passport is begun.
 _CONDITIONS = ("instruction_set", "usable_cores", "threads")
 _VERSIONS = ("torch", "llvmlite", "triton")
+_CACHED = 64  # parsed passports in memory
 
 
 @dataclass(frozen=True)
@@ -122,5 +123,7 @@ class PassportStore:
             found = Stored(stored_id, origin, path, None, str(error))
         except OSError as error:
             return Stored(stored_id, origin, path, None, f"The passport cannot be read: {error.strerror}.")
+        while len(self._read) >= _CACHED:
+            self._read.pop(next(iter(self._read)), None)
         self._read[path] = (version, found)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -11,13 +10,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import IO, Any, Protocol
 
+from bcbp import processes
 from bcbp.errors import BcbpError
 from kernels.measure import Stopped
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "bcbp.timing")
 _LOOK_SECONDS = 0.1  # how often Stop is looked at
 
@@ -57,16 +55,7 @@ def run_timing(
 
 
 def _start(command: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-        env={**os.environ, "PYTHONPATH": paths},
-        start_new_session=True,  # compilers it starts end with it, and Ctrl-C does not reach it
-    )
+    return processes.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
 
 
 def _send(process: subprocess.Popen[str], job: Job) -> None:
@@ -112,12 +101,7 @@ def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> Non
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End the process and what it started, if it still runs."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
+    processes.end(process)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

@@ -23,16 +23,16 @@ _MOST_STEPS = 10
 
 
 def job_status(run: RunView[Any]) -> None:
-    """State, queue position, steps, progress and time left."""
-    progress = run.progress
-    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
+    """State, queue position, steps, progress and time left; of somebody else's job not what it is about."""
+    progress, mine = run.progress, services.is_mine(services.RUNS, run.id)
+    st.markdown(f"**{run.title if mine else wording.SOMEBODYS}**: {wording.run_state(run.state)}")
     if run.state == "queued":
         st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
     elif run.active:
-        st.progress(
-            min(1.0, progress.fraction),
-            text=wording.progress_text(progress.stage, progress.message, progress.seconds_left),
-        )
+        text = wording.progress_text(progress.stage, progress.message, progress.seconds_left)
+        st.progress(min(1.0, progress.fraction), text=text if mine else None)
+    if not mine:
+        return
     if run.error:
         st.error(run.error, icon=":material/error:")
     if progress.steps:
@@ -43,12 +43,15 @@ def job_status(run: RunView[Any]) -> None:
 
 
 def stop_button(run: RunView[Any], *, key: str) -> None:
-    """Stop the job; what it has finished is kept."""
+    """Stop the job, for who started it; what it has finished is kept."""
+    if not services.is_mine(services.RUNS, run.id):
+        st.caption(wording.NOT_YOURS)
+        return
     st.button(
         "Stop",
         icon=":material/stop_circle:",
         key=key,
-        on_click=services.queue().stop,
+        on_click=services.stop,
         args=(run.id,),
         help=HELP["stop"],
     )

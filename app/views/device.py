@@ -192,7 +192,7 @@ def exchange(shown: Shown) -> None:
 
 def forget(stored: Stored) -> None:
     """Delete an import, and show this machine again."""
-    services.passports().forget(stored)
+    services.forget_passport(stored)
     state.set_passport(None)
 
 
@@ -210,7 +210,7 @@ def export(passport: Passport) -> None:
 def take_in(content: bytes) -> None:
     """Keep what was uploaded and show it, or say in a sentence why not."""
     try:
-        stored = services.passports().take_in(content)
+        stored = services.import_passport(content)
     except PassportError as error:
         st.error(wording.literal(str(error)), icon=":material/error:")
         return

@@ -48,10 +48,11 @@ def start(request: CompareRequest) -> None:
 
 
 def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) -> None:
-    """Run, or Stop while the run in focus is active."""
+    """Run, or Stop while the run in focus is active; beside somebody else's, which only they stop, Run."""
     if run is not None and run.active:
         stop_button(run, key="stop_run")
-        return
+        if services.is_mine(services.RUNS, run.id):
+            return
     pressed = st.button(
         compare_words.run_label(
             len(request.pruned_methods) if request else 0, len(request.asked_ratios) if request else 1

@@ -27,7 +27,8 @@ STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
 
 R = TypeVar("R", bound=Request, covariant=True)
 
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_RANDOM_BYTES = 16  # a link to a run opens it, so it must not be guessed
+_ID = re.compile(r"\d{8}-\d{6}-(?:[0-9a-f]{32}|[0-9a-f]{6})")  # the short ones are of earlier versions
 _CACHED_REPORTS = 64
 _LOST = "The worker process was lost before the run ended (killed, or out of memory). Its results are kept."
 
@@ -75,7 +76,7 @@ class RunStore:
     def create(self, request: Request) -> str:
         """A new queued run; gives its id. Raises StoreError when it cannot be written."""
         created = datetime.now(timezone.utc)
-        run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(_RANDOM_BYTES)}"
         record = {
             "id": run_id,
             "created": created.isoformat(),

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlparse
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, sync_playwright
@@ -27,26 +19,20 @@ from kernels.device import environment
 from tests.app.stored_runs import predictions, report, store_run
 from tests.bcbp.measurements import scan_of
 from tests.bcbp.passports import model_passport
+from tools.dashboard import (
+    COLD_START_SECONDS,
+    FLAGS,
+    NAMES,
+    ROOT,
+    SERVER_THREADS,
+    find_chromium,
+    running_server,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "artifacts" / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "phone": (390, 844)}
 LOCAL = {"127.0.0.1", "localhost", ""}
-COLD_START_SECONDS = 60
 SEVERAL = CompareRequest(ratios=(0.3, 0.5, 0.7), batches=(1,))
-SERVER_THREADS = 2  # so that passports made here are those of the server's machine
-
-
-def find_chromium() -> str | None:
-    """A Chromium on PATH, else Playwright's own; None if there is neither."""
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
-    with sync_playwright() as playwright:
-        bundled = playwright.chromium.executable_path
-    return bundled if Path(bundled).exists() else None
 
 
 def launched(kind: BrowserType, executable: str) -> Browser:
@@ -85,37 +71,9 @@ def run_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def server(run_home: Path) -> Iterator[str]:
-    """The address of a running dashboard, started as a person starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = run_home / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
-            cwd=ROOT,
-            env={**os.environ, "BCBP_HOME": str(run_home), "OMP_NUM_THREADS": str(SERVER_THREADS)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(4 * COLD_START_SECONDS):
-        if process.poll() is not None:
-            break
-        try:
-            urlopen(url, timeout=2).close()
-            return
-        except (URLError, OSError):
-            time.sleep(0.25)
-    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
+    """The address of a running dashboard."""
+    with running_server(run_home) as running:
+        yield running.address
 
 
 class Screen:

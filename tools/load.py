@@ -1,0 +1,221 @@
+"""Many people at one dashboard: errors, memory and waiting times under simultaneous browser sessions.
+
+    python tools/load.py --sessions 20 --minutes 10 --json load.json
+
+Starts a shared server of its own on loopback and one Chromium with a context a session; each session moves
+the ratio, changes layers, methods and pages, at random but the same in every run. The exit code is 1 after
+any error (on the screen, on the console, a failed request), or when the server's memory goes on growing: its
+median over the last quarter may exceed that over the second by --growth-mb at most. The first quarter fills
+the caches, which are bounded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.async_api import Browser, Error, Page, Response, async_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from kernels.device import environment
+from tools.dashboard import COLD_START_SECONDS, FLAGS, Server, find_chromium, running_server
+
+MOST_SESSIONS, MOST_MINUTES = 50, 30.0
+PAGES = ("Model", "Tune", "Masks", "Run", "Compare", "Device")
+SAMPLE_SECONDS, ACTION_SECONDS, THINK_SECONDS = 2.0, 60.0, (0.2, 1.5)
+MOST_ERRORS = 20  # of each session; what follows one is seldom news
+SETTLED = """() => document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')
+    && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"""
+BROKEN = "[data-testid=stException], [data-testid=stAlertContentError]"
+
+
+@dataclass
+class Record:
+    """What all sessions saw."""
+
+    errors: list[str] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    rss_mb: list[tuple[float, float]] = field(default_factory=list)  # (seconds since the start, MB)
+
+
+class Session:
+    """One person in a browser of their own."""
+
+    def __init__(self, number: int, page: Page, address: str, record: Record) -> None:
+        self.number, self.page, self.address, self.record = number, page, address, record
+        self.chance = random.Random(number)
+        self.seen: Counter[str] = Counter()
+        page.set_default_timeout(1000 * ACTION_SECONDS)
+        page.on("pageerror", lambda error: self.error(f"page error: {error}"))
+        page.on("console", lambda line: self.error(f"console: {line.text}") if line.type == "error" else None)
+        page.on("requestfailed", lambda request: self.error(f"failed: {request.url} {request.failure}"))
+        page.on("response", self.on_response)
+
+    def error(self, text: str) -> None:
+        """Keep an error, unless the session has had plenty."""
+        if self.seen.total() < MOST_ERRORS:
+            self.record.errors.append(f"session {self.number}: {text}")
+        self.seen[text] += 1
+
+    def on_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.error(f"status {response.status}: {response.url}")
+
+    async def live(self, until: float) -> None:
+        """Open the dashboard, then do one thing after the other until the time is over."""
+        try:
+            await self.timed("open", self.open)
+            while time.monotonic() < until and self.seen.total() < MOST_ERRORS:
+                action = self.chance.choice(
+                    (self.move_ratio, self.move_ratio, self.other_page, self.other_layer)
+                )
+                await self.timed(action.__name__, action)
+                await asyncio.sleep(self.chance.uniform(*THINK_SECONDS))
+        except Error as error:
+            self.error(f"{type(error).__name__}: {error.message.splitlines()[0]}")
+
+    async def timed(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Do it, wait until the screen has settled, and look for errors on it."""
+        begun = time.monotonic()
+        await action()
+        await self.page.wait_for_function(SETTLED)
+        self.record.seconds.setdefault(name, []).append(time.monotonic() - begun)
+        for text in await self.page.locator(BROKEN).all_inner_texts():
+            self.error(f"on the screen after {name}: {text}")
+
+    async def open(self) -> None:
+        await self.page.goto(self.address)
+        await self.page.wait_for_selector(".st-key-scope_bar", timeout=1000 * COLD_START_SECONDS)
+
+    async def move_ratio(self) -> None:
+        key = self.chance.choice(("ArrowLeft", "ArrowRight", "PageUp", "PageDown"))
+        await self.page.locator(".st-key-ratio").get_by_role("slider").first.press(key)
+        await self.page.wait_for_timeout(150)  # the widget waits for the next key before it sends
+
+    async def other_page(self) -> None:
+        name = self.chance.choice(PAGES)
+        await self.page.get_by_role("link", name=name, exact=True).first.click()
+        await self.page.wait_for_timeout(150)
+
+    async def other_layer(self) -> None:
+        """Another layer where the page has a choice, else another method."""
+        layers = self.page.locator(".st-key-layer")
+        field_ = layers if await layers.count() else self.page.locator(".st-key-method")
+        await field_.get_by_role("combobox").click()
+        options = self.page.get_by_role("option")
+        await options.first.wait_for()
+        await options.nth(self.chance.randrange(await options.count())).click()
+        await self.page.wait_for_timeout(150)
+
+
+async def watch_memory(pid: int, record: Record, until: float) -> None:
+    """Sample the server's resident memory."""
+    begun = time.monotonic()
+    while time.monotonic() < until:
+        record.rss_mb.append((round(time.monotonic() - begun, 1), resident_mb(pid)))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+async def load(browser: Browser, server: Server, *, sessions: int, seconds: float) -> Record:
+    """All sessions at once, for so long."""
+    record, until = Record(), time.monotonic() + seconds
+    contexts = [await browser.new_context() for _ in range(sessions)]
+    people = [
+        Session(number, await context.new_page(), server.address, record)
+        for number, context in enumerate(contexts)
+    ]
+    await asyncio.gather(
+        watch_memory(server.process.pid, record, until), *(person.live(until) for person in people)
+    )
+    for context in contexts:
+        await context.close()
+    return record
+
+
+def growth_mb(samples: list[tuple[float, float]]) -> float:
+    """Median of the last quarter minus that of the second."""
+    values, quarter = [mb for _, mb in samples], max(1, len(samples) // 4)
+    return statistics.median(values[-quarter:]) - statistics.median(values[quarter : 2 * quarter] or values)
+
+
+def summary(record: Record, options: argparse.Namespace) -> dict[str, object]:
+    """What is printed and written: figures, errors and conditions."""
+    waits = {
+        name: {
+            "times": len(found),
+            "median_s": round(statistics.median(found), 2),
+            "p95_s": round(sorted(found)[int(0.95 * (len(found) - 1))], 2),
+        }
+        for name, found in sorted(record.seconds.items())
+    }
+    return {
+        "sessions": options.sessions,
+        "minutes": options.minutes,
+        "actions": waits,
+        "errors": record.errors,
+        "peak_rss_mb": round(max(mb for _, mb in record.rss_mb)),
+        "growth_mb": round(growth_mb(record.rss_mb)),
+        "growth_limit_mb": options.growth_mb,
+        "rss_mb": [(at, round(mb)) for at, mb in record.rss_mb],
+        "environment": environment(),
+    }
+
+
+async def measure(options: argparse.Namespace, executable: str) -> dict[str, object]:
+    with TemporaryDirectory() as home, running_server(Path(home), BCBP_SHARED="1") as server:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
+            record = await load(browser, server, sessions=options.sessions, seconds=60 * options.minutes)
+            await browser.close()
+    return summary(record, options)
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sessions", type=int, default=20, help=f"1 to {MOST_SESSIONS}")
+    parser.add_argument("--minutes", type=float, default=10.0, help=f"up to {MOST_MINUTES:g}")
+    parser.add_argument("--growth-mb", type=float, default=150.0, help="bound on the growth of memory")
+    parser.add_argument("--json", type=Path, help="where to write everything")
+    options = parser.parse_args(arguments)
+    if not 1 <= options.sessions <= MOST_SESSIONS or not 0 < options.minutes <= MOST_MINUTES:
+        parser.error(f"expected 1 to {MOST_SESSIONS} sessions for up to {MOST_MINUTES:g} minutes")
+    return options
+
+
+def passed(found: dict[str, object], options: argparse.Namespace) -> bool:
+    return not found["errors"] and float(str(found["growth_mb"])) <= options.growth_mb
+
+
+def main() -> int:
+    options = parsed()
+    executable = find_chromium()
+    if executable is None:
+        print("No Chromium found: install one, or `python -m playwright install chromium`.", file=sys.stderr)
+        return 2
+    found = asyncio.run(measure(options, executable))
+    print(json.dumps({name: value for name, value in found.items() if name != "rss_mb"}, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+    return 0 if passed(found, options) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
