@@ -15,6 +15,8 @@ import streamlit as st
 
 from app import wording
 from app.components.mask_canvas import Magnitude
+from app.titles import METHOD_TITLES as METHOD_TITLES
+from app.titles import PATTERN_TITLES as PATTERN_TITLES
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
 from bcbp.changes import Changes, changes_of
@@ -53,8 +55,6 @@ from kernels.pack import pack
 from kernels.precision import PRECISIONS
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
-PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATTERNS.items()}
-METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
 CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from app import charts, compare_words, controls, findings, services, state, verdict, wording
+from app import compare_words, controls, findings, services, state, verdict, wording
 from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.controls import show_chart
+from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
-from app.trade_off import Point, trade_off
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -118,43 +118,19 @@ def show_trade_off(rows: tuple[Finding, ...], on: Focus) -> None:
     timed = [row for row in rows if row.latency]
     if not timed:
         return
-    points = _points(timed, several=on.ratio is not None)
-    if points:
-        show_chart(trade_off(points, focus=on.method), key="trade_off", alt=compare_words.TRADE_OFF_ALT)
+    figure = trade_off_figure(timed, focus=on.method, several=on.ratio is not None)
+    if figure is not None:
+        show_chart(figure, key="trade_off", alt=compare_words.TRADE_OFF_ALT)
         st.caption(compare_words.TRADE_OFF_NOTE)
         return
-    bars = [
-        (row.method, row.title, row.latency.median, row.latency.quartiles) for row in timed if row.latency
-    ]
-    show_chart(charts.latency_bars(bars), key="latency", alt="Latency of every method")
+    show_chart(latency_figure(timed), key="latency", alt="Latency of every method")
     st.caption(compare_words.NO_ACCURACY)
-
-
-def _points(rows: list[Finding], *, several: bool) -> list[Point]:
-    """A point for each row that is tested and timed, by rising ratio."""
-    return [
-        Point(
-            row.method,
-            services.METHOD_TITLES.get(row.method, row.method),
-            wording.ratio_percent(row.ratio) if several and row.method != DENSE else "",
-            row.latency.median,
-            row.latency.quartiles,
-            row.accuracy.share,
-            row.accuracy.interval,
-        )
-        for row in sorted(rows, key=lambda row: row.ratio)
-        if row.latency and row.accuracy
-    ]
 
 
 def remarks(rows: tuple[Finding, ...]) -> None:
     """Why figures are missing, and other remarks, each said once."""
-    by_remark: dict[str, list[str]] = {}
-    for row in rows:
-        for remark in row.remarks:
-            by_remark.setdefault(remark, []).append(row.title)
-    for remark, titles in by_remark.items():
-        st.caption(f"{', '.join(titles)}: {remark}")
+    for remark in findings.remarks(rows):
+        st.caption(remark)
 
 
 def layers(row: Finding) -> None:
