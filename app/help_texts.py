@@ -181,5 +181,9 @@ HELP = {
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "
         "is good for stands below."
     ),
+    "html_report": (
+        "One file that opens from disk and prints: verdict, figures, how each was measured, versions, and "
+        "sliders over everything that was measured. About 5 MB."
+    ),
     "paired": "McNemar's test on the same images: answers gained and lost against dense.",
 }

@@ -18,6 +18,7 @@ from app.controls import show_chart
 from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
+from app.html_report import page
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -142,8 +143,17 @@ def layers(row: Finding) -> None:
 
 
 def downloads(run: RunView[CompareRequest], row: Finding) -> None:
-    """The report and the plan, as files for other programs."""
+    """The report to read and to pass on, and report and plan as files for other programs."""
     with st.container(horizontal=True):
+        st.download_button(
+            "Report (HTML)",
+            lambda: page(run.report or {}),
+            file_name=f"bcbp-report-{run.id}.html",
+            mime="text/html",
+            icon=":material/description:",
+            help=HELP["html_report"],
+            on_click="ignore",
+        )
         st.download_button(
             "Report (JSON)",
             json.dumps(run.report, indent=1),

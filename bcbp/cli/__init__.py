@@ -39,9 +39,9 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; gives the exit code."""
-    chosen = make_parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, more: Sequence[Command] = ()) -> int:
+    """Run one subcommand, of the table or of `more`; gives the exit code."""
+    chosen = make_parser(more).parse_args(arguments)
     try:
         return int(chosen.run(chosen))
     except DataError as error:
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def make_parser() -> OneLineParser:
+def make_parser(more: Sequence[Command] = ()) -> OneLineParser:
     parser = OneLineParser(
         prog="python -m bcbp",
         description="Prune convolutional networks in balanced column blocks, and measure what it brings.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (*COMMANDS, *more):
         added = commands.add_parser(
             command.name,
             help=command.summary,
