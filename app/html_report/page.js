@@ -7,6 +7,7 @@ const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
 for (const plot of plots) {
   const { data, layout } = read(plot.dataset.figure);
+  plot.replaceChildren(); // what stands there without a script
   Plotly.newPlot(plot, data, layout, { displayModeBar: false, responsive: true });
 }
 addEventListener("beforeprint", () => {

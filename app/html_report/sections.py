@@ -43,8 +43,7 @@ def figure(identity: str, drawn: go.Figure, alt: str) -> Html:
     plain = json.loads(go.Figure(drawn).update_layout(template=None).to_json())
     missing = element("p", "This figure needs JavaScript. The table has its numbers.", class_="note")
     return join(
-        element("div", class_="plot", data_figure=identity, role="img", aria_label=alt),
-        element("noscript", missing),
+        element("div", missing, class_="plot", data_figure=identity, role="img", aria_label=alt),
         data(identity, plain),
     )
 
