@@ -1,7 +1,7 @@
 """The command line: one file and one line of the table per subcommand.
 
-Exit codes: 0 done, 2 input that cannot be carried out, 3 missing data, 130 interrupted. Every
-error is one line on stderr.
+Exit codes: 0 done, 1 a limit of `check` exceeded, 2 input that cannot be carried out, 3 missing data,
+130 interrupted. Every error is one line on stderr.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, export, finetune, models, plan, sensitivity, study, train, tune
+from bcbp.cli import (
+    bench,
+    check,
+    compare,
+    device,
+    export,
+    finetune,
+    models,
+    plan,
+    sensitivity,
+    study,
+    train,
+    tune,
+)
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -22,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     plan.COMMAND,
     bench.COMMAND,
     export.COMMAND,
+    check.COMMAND,
     device.COMMAND,
     sensitivity.COMMAND,
     study.COMMAND,
