@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,18 +28,18 @@ EPOCHS = (1, 2, 3, 5, 10, 20)
 DISTILLATION = 0.5  # its share of the loss where it is switched on
 
 
-def scope_bar() -> None:
-    """Model, tile, ratio, method: on every page, kept in the address bar."""
+def scope_bar(labels: Mapping[str, str]) -> None:
+    """Model, tile, ratio, method: kept in the address bar. `labels` are other words for them, by key."""
     with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
-            "Model",
-            services.MODEL_NAMES,
+            labels.get(state.MODEL, "Model"),
+            tuple(dict.fromkeys((*services.MODEL_NAMES, state.scope().model))),
             key=state.MODEL,
             bind="query-params",
             help=HELP["model"],
         )
         st.selectbox(
-            "Method",
+            labels.get(state.METHOD, "Method"),
             tuple(services.PATTERN_TITLES),
             format_func=services.PATTERN_TITLES.__getitem__,
             key=state.METHOD,
@@ -46,7 +47,7 @@ def scope_bar() -> None:
             help=HELP["method"],
         )
         st.selectbox(
-            "Tile (V filters)",
+            labels.get(state.TILE, "Tile (V filters)"),
             services.TILES,
             key=state.TILE,
             bind="query-params",
@@ -54,7 +55,7 @@ def scope_bar() -> None:
         )
         low, high = state.RATIO_LIMITS
         st.slider(
-            "Ratio removed",
+            labels.get(state.RATIO, "Ratio removed"),
             low,
             high,
             step=0.01,
@@ -117,6 +118,20 @@ def criterion() -> None:
     )
     if chosen != edits.criterion:
         state.set_edits(replace(edits, criterion=chosen))
+        st.rerun()
+
+
+def permutation() -> None:
+    """Whether filters that want the same columns share a tile."""
+    edits = current_edits()
+    chosen = st.toggle(
+        "Permute filters",
+        edits.permute,
+        key=f"permute_{state.scope().model}",
+        help=HELP["permute"],
+    )
+    if chosen != edits.permute:
+        state.set_edits(replace(edits, permute=chosen))
         st.rerun()
 
 

@@ -242,8 +242,10 @@ def _latency(data: Mapping[str, Any]) -> Latency:
 def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
     """Why a figure is missing, and what the planner had to say."""
     reasons = [row.get("accuracy_reason"), (row.get("latency_reason") or {}).get(batch)]
+    kept = row.get("importance")
+    brought = f"{wording.importance_kept(*kept)}." if kept else ""
     notes = [*(row.get("notes") or ()), *(note for rung in row.get("ladder") or () for note in rung["notes"])]
-    return tuple(reason for reason in (*reasons, *notes) if reason)
+    return tuple(reason for reason in (*reasons, brought, *notes) if reason)
 
 
 def remarks(rows: Sequence[Finding]) -> list[str]:
@@ -265,7 +267,8 @@ def dense_of(rows: Sequence[Finding]) -> Finding | None:
 
 
 def layer_lines(row: Finding) -> list[dict[str, object]]:
-    """A line a layer: what is left of it, what ran it, and why."""
+    """A line a layer: what is left of it, what a permutation kept, what ran it, and why."""
+    permuted = any(layer.get("importance") for layer in row.layers)
     return [
         {
             "Layer": layer["name"],
@@ -273,8 +276,14 @@ def layer_lines(row: Finding) -> list[dict[str, object]]:
             "Removed": wording.percent(layer["ratio"]),
             "Tiles": layer["tiles"],
             "Columns kept": wording.span(layer["columns"]),
+            **({"Importance kept": _importance(layer)} if permuted else {}),
             "Engine": layer.get("engine") or "",
             "Why": layer.get("engine_reason") or "",
         }
         for layer in row.layers
     ]
+
+
+def _importance(layer: Mapping[str, Any]) -> str:
+    kept = layer.get("importance")
+    return wording.before_after(*kept) if kept else ""

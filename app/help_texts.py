@@ -5,22 +5,32 @@ from __future__ import annotations
 PAPER = "**Paper** (Park et al., AAAI 2023)"
 OURS = "**Our definition**"
 
+# Above each page, in a sentence; the first page and the Idea speak for themselves.
 PAGES = {
-    "Model": "Choose a network and see which of its layers can be pruned, and why the others cannot.",
-    "Tune": "Set each layer's ratio and see at once what every tile keeps.",
-    "Masks": "The same layer pruned by each method, on the same axes.",
-    "Run": "Prune, recover, test and time every method on this machine.",
-    "Compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
-    "Device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
+    "tune": "Set each layer's ratio and see at once what every tile keeps.",
+    "masks": "The same layer pruned by each method, on the same axes.",
+    "run": "Prune, recover, test and time every method on this machine.",
+    "compare": "What was measured: the verdict, the trade-off, every figure with its interval.",
+    "device": "Where pruning pays on a device: layer by layer, ratio by ratio.",
 }
 
 HELP = {
     # scope
     "model": "The network to prune. Only trained models with images at hand get an accuracy.",
+    "upload": (
+        "A state_dict, training checkpoint, whole module or TorchScript (.pt, .pth), .safetensors or .pt2; "
+        ".onnx is only looked at. Up to 500 MB and 300 million numbers. The architecture is recognised by "
+        "names and shapes of the tensors; the head gets the file's number of classes."
+    ),
+    "architecture": (
+        "What the tensors are taken to be of: the best fit first. From 80 % on it can be built; tensors that "
+        "the file lacks are then random, and accuracy is not measured."
+    ),
+    "torchvision": "Classifiers of torchvision. Without weights on this machine they are random.",
     "tile": (
         "Filters that share one choice of columns (V). "
         f"{PAPER}: weights are removed as column vectors of a tile. "
-        f"{OURS}: a tile is V consecutive filters over the whole layer."
+        f"{OURS}: a tile is V consecutive filters over the whole layer, or V that were permuted together."
     ),
     "ratio": (
         "Share of weights **removed** from the layers that are pruned; 50 % leaves half. "
@@ -42,6 +52,16 @@ HELP = {
     "criterion": (
         "How much a weight matters. *L1* and *L2* look at weights alone. *Activation-aware*, *OBS* and "
         "*Taylor* also run calibration images through the model, once. *FPGM* works for whole filters only."
+    ),
+    "permute": (
+        f"{OURS}: filters that want the same columns share a tile, so that its one choice of columns suits "
+        "them better; found by balanced k-means, then swaps. Ratios stay as they are. Engines put every "
+        "output back in its place, so no other layer notices; on a CPU that costs about a tenth of a layer's "
+        "time, more for 1 × 1 layers. Device times and sensitivity scans are of filters in their own order."
+    ),
+    "importance": (
+        f"{OURS}: the share of the importance of single weights (their squares, for L2) that the masks keep, "
+        "first with filters in their own order, then permuted. Equal ratios, so more is better."
     ),
     "lock": "A locked layer keeps its ratio when the preset or the ratio above change.",
     "exclude": "The layer stays dense.",

@@ -7,50 +7,62 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import wording
+from app import doors, wording
 from app.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
 
 
-def pages() -> list[st.Page]:
-    """One file a page, in the order of work."""
-    icons = {
-        "model": "deployed_code",
-        "tune": "tune",
-        "masks": "grid_on",
-        "run": "play_circle",
-        "compare": "balance",
-        "device": "memory",
-    }
-    return [
-        st.Page(
+ICONS = {
+    "model": "deployed_code",
+    "tune": "tune",
+    "masks": "grid_on",
+    "run": "play_circle",
+    "compare": "balance",
+    "device": "memory",
+    "idea": "lightbulb",
+}
+START = "model"
+OUT_OF_SCOPE = ("idea",)  # always about the sample
+
+
+def pages() -> dict[str, st.Page]:
+    """One file a page, in the order and the words of the door that was taken."""
+    door = doors.current()
+    return {
+        name: st.Page(
             f"views/{name}.py",
-            title=name.capitalize(),
-            icon=f":material/{icon}:",
-            default=name == "model",
+            title=door.title_of(name),
+            icon=f":material/{ICONS[name]}:",
+            url_path="" if name == START else name,
+            default=name == START,
         )
-        for name, icon in icons.items()
-    ]
+        for name in door.pages
+    }
 
 
 def frame() -> None:
     """One run of the script."""
     st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
-    page = st.navigation(pages(), position="top")
+    every = pages()
+    page = st.navigation(list(every.values()), position="top")
+    name = next(name for name, one in every.items() if one == page)
     st.logo(_FOLDER / "icon.png", size="large")
-    if page.title != "Model":
-        st.caption(PAGES[page.title])
+    if name in PAGES:
+        st.caption(PAGES[name])
     with st.spinner(wording.LOADING):
         from app import (
             controls,
             services,
             state,
         )  # PyTorch: seconds on a cold start, so not before the first words
-    state.open_session(services.choices())
+    state.open_session(services.choices(state.asked_model()))
     notices = st.container()
-    controls.scope_bar()
+    if name in OUT_OF_SCOPE:
+        state.keep_scope()
+    else:
+        controls.scope_bar(doors.current().labels)
     _guarded(page)
     with notices:
         _show_notices()

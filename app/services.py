@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import nullcontext
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
@@ -25,13 +27,17 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError
+from bcbp.errors import DataError, ModelError
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
-from bcbp.intake.architectures import MODELS, load_model
+from bcbp.intake.architectures import MODELS, check_model, load_model
+from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.released import Release, fetch, releases
+from bcbp.intake.signatures import signatures
+from bcbp.intake.uploads import Upload, UploadStore, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.latency import Reach
@@ -51,7 +57,6 @@ from bcbp.spec import DENSE, PruneSpec
 from kernels.device import environment
 from kernels.engines import ENGINE_NAMES, decline_reason, engine
 from kernels.layers import LayerShape
-from kernels.pack import pack
 from kernels.precision import PRECISIONS
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
@@ -60,15 +65,67 @@ CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items(
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
+ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
 
 
-def choices() -> dict[str, Mapping[str, str | int]]:
-    """What the scope bar offers: values by key and by the words a link may use, names or labels."""
+def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
+    """What the scope bar offers: values by key and by the words a link may use, names or labels.
+
+    `asked` is the model of the link: a stored file, too, can be one.
+    """
+    names = (*ARCHITECTURES, *((asked,) if asked and _is_stored(asked) else ()))
     return {
-        "model": {name: name for name in MODELS},
+        "model": {name: name for name in names},
         "tile": {str(rows): rows for rows in TILES},
         "method": {name: name for name in PATTERNS} | {label: name for name, label in PATTERN_TITLES.items()},
     }
+
+
+def _is_stored(name: str) -> bool:
+    """Whether a model's name refers to a file that is on this machine."""
+    try:
+        check_model(name)
+        reference = reference_of(name)
+        return reference is not None and reference.upload in UploadStore().list()
+    except ModelError:
+        return False
+
+
+def take_in(name: str, content: bytes | memoryview) -> str:
+    """Read and keep an uploaded file; gives its id. Raises ModelError."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (PurePath(name).name or "model")
+        path.write_bytes(content)
+        return UploadStore().take_in(path).id
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def upload(upload_id: str) -> Upload:
+    """A stored file. Raises ModelError."""
+    return UploadStore().read(upload_id)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def matches(upload_id: str) -> list[Match]:
+    """How a stored file fits every known architecture, the best first."""
+    return ranked(upload(upload_id).reading.shapes)
+
+
+def forget_upload(upload_id: str) -> None:
+    """Delete a stored file."""
+    UploadStore().forget(upload_id)
+
+
+def missing_weights(name: str) -> Release | None:
+    """The newest weights that could be fetched for a model that has none; None if there are no such."""
+    return next(iter(releases(name)), None) if name in signatures() and not model(name).trained else None
+
+
+def fetch_weights(name: str, release: Release) -> None:
+    """Download them, and forget what was known of the model without. Raises ModelError."""
+    fetch(release)
+    for cached in (model, planner, _plan):
+        cached.clear()
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -99,7 +156,8 @@ def _stats(name: str, digest: str, needs: str, folder: str | None) -> ModelStats
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
     known = measured(name, spec)
-    return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
+    with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
+        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
@@ -172,7 +230,12 @@ def scanning() -> RunView[SensitivityRequest] | None:
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
     """The plan that the row of that key of a stored run had, whatever was measured since."""
-    return plan(run.request.model, settled_spec(run.request.spec, row_of(run.report or {}, key)))
+    return plan(run.request.model, stored_spec(run, key))
+
+
+def stored_spec(run: RunView[CompareRequest], key: str) -> PruneSpec:
+    """The spec of that plan."""
+    return settled_spec(run.request.spec, row_of(run.report or {}, key))
 
 
 def changes(run: RunView[CompareRequest], key: str) -> Changes:
@@ -202,9 +265,9 @@ def left_dense(name: str) -> dict[str, str]:
     return dict(default_exclude(model(name)))
 
 
-def magnitude(name: str, tile: int, layer: str) -> Magnitude:
-    """L2 norms of the layer's column vectors, whatever they are ranked by."""
-    return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer))
+def magnitude(name: str, tile: int, layer: LayerPlan) -> Magnitude:
+    """L2 norms of the layer's column vectors, whatever they are ranked by; in tiles of its mask's filters."""
+    return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer.name, layer.mask.order))
 
 
 def macs_left(name: str, planned: PruningPlan) -> float:
@@ -219,8 +282,7 @@ def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:
     """The engine that is expected to run a planned layer, and why. Measuring may still find dense faster."""
     if not layer.ratio:
         return DENSE, "its mask keeps every weight"
-    info, mask = model(name).layer(layer.name), layer.mask
-    packed = pack(model(name).weight(layer.name), mask.keep, mask.rows, mask.tile.rows, info.geometry)
+    packed = layer.mask.pack(model(name).weight(layer.name), model(name).layer(layer.name).geometry)
     sparse = DEVICES[live_devices()[0]].engine
     declined = decline_reason(sparse, packed)
     return (sparse, "takes this layer") if declined is None else (DENSE, f"{sparse} declined: {declined}")

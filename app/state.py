@@ -1,4 +1,4 @@
-"""The only file with session keys, and the only one that reads or writes the link in the address bar."""
+"""The only file with session keys (but for the door), and the only one that writes the address bar's link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from app import wording
+from app import doors, wording
+from app.doors import DOOR
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
 from bcbp.spec import PruneSpec
@@ -19,12 +20,14 @@ DATA = "run_data"  # a widget, too, but no matter of links
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
-# Ours: session keys, and (for the last six) names in the link.
+# Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER = "uploader_version"
+_NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
-BUDGET, BATCH = "budget", "batch"
-_LINK = (ALLOCATION, CRITERION, BUDGET, BATCH, LAYERS, RUN, PASSPORT)
+BUDGET, BATCH, PERMUTE = "budget", "batch", "permute"
+_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
+_YES = "yes"
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
@@ -42,7 +45,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Edits:
-    """How one model is pruned beyond the scope: preset, criterion, locked ratios, layers kept dense.
+    """How one model is pruned beyond the scope: preset, criterion, order, locked ratios, layers kept dense.
 
     `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others.
     """
@@ -51,6 +54,7 @@ class Edits:
     criterion: str = PruneSpec().criterion
     budget_ms: float | None = None
     batch: int = 1
+    permute: bool = False
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
 
@@ -60,6 +64,8 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
 
     `choices` gives the values of the scope's widgets by their key and by the words that a link may use.
     """
+    if _NEXT_MODEL in st.session_state:
+        st.session_state[MODEL] = st.session_state.pop(_NEXT_MODEL)
     if _OPENED in st.session_state:
         return
     st.session_state[_OPENED] = True
@@ -74,6 +80,9 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
+    if (door := st.session_state.get(DOOR, "")) and door not in doors.DOORS:
+        _note(wording.bad_link(DOOR, door, "the usual order of pages"))
+        del st.session_state[DOOR]
 
 
 def _asked_value(
@@ -133,6 +142,10 @@ def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) 
         elif asked is not None:
             _note(wording.bad_link(key, asked, getattr(found, key)))
     found = _with_budget(found)
+    if (asked := st.session_state.pop(PERMUTE, None)) is not None:
+        found = replace(found, permute=asked == _YES)
+        if not found.permute:
+            _note(wording.bad_link(PERMUTE, asked, wording.OWN_ORDER))
     packed = st.session_state.pop(LAYERS, None)
     if packed is None:
         return found
@@ -175,6 +188,43 @@ def use_sample() -> None:
     st.session_state[MODEL] = DEFAULTS[MODEL]
 
 
+def keep_scope() -> None:
+    """On a page without the scope bar: Streamlit forgets what widgets hold that a page does not show."""
+    for key in DEFAULTS:
+        st.session_state[key] = st.session_state[key]
+
+
+def reset_scope() -> None:
+    """Back to where a new session begins. Only from a callback, before the scope bar is shown."""
+    st.session_state.update(DEFAULTS)
+
+
+def show_model(name: str) -> None:
+    """Have the scope bar show this model from the next run on, whether it listed it before or not."""
+    st.session_state[_NEXT_MODEL] = name
+
+
+def asked_model() -> str | None:
+    """The model that the link names."""
+    return st.query_params.get(MODEL)
+
+
+def upload() -> str | None:
+    """The id of the file that was uploaded last, while it is looked at."""
+    return st.session_state.get(_UPLOAD)
+
+
+def refusal() -> str | None:
+    """Why the file that was uploaded last cannot be read."""
+    return st.session_state.get(_REFUSAL)
+
+
+def set_upload(upload: str | None, refused: str | None = None) -> None:
+    """Look at this file from now on, or say why it is refused; the uploader is emptied."""
+    st.session_state[_UPLOAD], st.session_state[_REFUSAL] = upload, refused
+    empty_uploader()
+
+
 def table_version() -> int:
     """Part of the layer table's key: a new number discards what the browser still holds of refused edits."""
     return st.session_state.setdefault(_TABLE, 0)
@@ -199,6 +249,7 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
         exclude=tuple(sorted(edited.exclude & known)),
         budget_ms=edited.budget_ms if timed else None,
         batch=edited.batch if timed else Edits().batch,
+        permute=edited.permute,
     )
 
 
@@ -278,11 +329,13 @@ def write_link(layers: Sequence[str]) -> None:
     wanted = {
         ALLOCATION: None if held.allocation == Edits().allocation else held.allocation,
         CRITERION: None if held.criterion == Edits().criterion else held.criterion,
+        PERMUTE: _YES if held.permute else None,
         BUDGET: None if budget is None else f"{budget:g}",
         BATCH: None if budget is None else str(held.batch),
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),
+        DOOR: doors.current().name or None,
     }
     for key, value in wanted.items():
         if value is None:

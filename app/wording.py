@@ -18,6 +18,8 @@ TUNE_FIRST = "Tune the ratios first"
 USE_SAMPLE = "Back to the sample"
 LOADING = "Loading PyTorch (a few seconds, once)"
 CALIBRATING = "Running calibration images through the model (seconds to a minute, once)"
+PERMUTING = "Looking for filters that want the same columns (seconds, longer for large layers)"
+OWN_ORDER = "filters in their own order"
 LADDER = "Recovery, rung by rung"
 LADDER_NOTE = (
     "Every rung gets the same images for every method, and nothing is trained. "
@@ -57,6 +59,16 @@ EXPORT_SIZES = (
 NO_RUN = "Nothing measured yet. Press **Run** and watch the results arrive here."
 NO_RUN_SELECTED = "This link names a run that is not stored on this machine."
 STALE = "The scope above has changed since this run; the figures below belong to the run."
+
+OWN_NETWORK = "Use your own network: upload weights, or name an architecture"
+UPLOAD_NOTE = (
+    "Nothing in the file is executed: only its tensors are read, in a process of its own, and kept on this "
+    "machine."
+)
+READING = "Reading the file"
+FETCHING = "Downloading the weights"
+HEAD_RANDOM = "without a head that fits"
+TENSORS_ALT = "Tensors of the file"
 
 NOT_MEASURED = "not measured"
 TO_DEVICE = "Measure this machine"
@@ -294,6 +306,25 @@ def balance_note(before: float, after: float) -> str:
     'WIT before balancing 12.0 %, after 0.0 %'
     """
     return f"WIT before balancing {percent(before)}, after {percent(after)}"
+
+
+def before_after(before: float, after: float) -> str:
+    """
+    >>> before_after(0.4477, 0.4744)
+    '44.8 → 47.4 %'
+    """
+    return f"{100 * before:.1f} → {percent(after)}"
+
+
+def importance_kept(before: float, after: float) -> str:
+    """
+    >>> importance_kept(0.4477, 0.4744), importance_kept(0.5, 0.5)
+    ('Importance kept: 44.8 % with filters in their own order, 47.4 % permuted', \
+'Importance kept: 50.0 %; no other order of the filters was found that keeps more')
+    """
+    if after == before:
+        return f"Importance kept: {percent(after)}; no other order of the filters was found that keeps more"
+    return f"Importance kept: {percent(before)} with {OWN_ORDER}, {percent(after)} permuted"
 
 
 def window_label(columns: int) -> str:
@@ -555,3 +586,41 @@ def show_tile(tile: int) -> str:
 
 def cannot_measure(reason: str) -> str:
     return f"Nothing can be measured here: {reason}."
+
+
+def file_line(name: str, kind: str, tensors: int, numbers: int) -> str:
+    """
+    >>> file_line("net.pt", "safetensors", 122, 11_700_000)
+    '**net\\\\.pt** is safetensors: 122 tensors, 11.7 M numbers.'
+    """
+    count = "1 tensor" if tensors == 1 else f"{tensors:,} tensors"
+    return f"**{literal(name)}** is {kind}: {count}, {amount(numbers)} numbers."
+
+
+def recognised(name: str, share: float, classes: int | None) -> str:
+    """
+    >>> recognised("resnet18", 1.0, 10)
+    'Recognised as **resnet18**: 100.0 % of the tensors fit, a head of 10 classes.'
+    """
+    head = f"a head of {classes:,} classes" if classes else HEAD_RANDOM
+    return f"Recognised as **{name}**: {percent(share)} of the tensors fit, {head}."
+
+
+def fit_label(name: str, share: float) -> str:
+    """
+    >>> fit_label("resnet18", 0.977)
+    'resnet18 (97.7 % fit)'
+    """
+    return f"{name} ({percent(share)} fit)"
+
+
+def use_as(name: str) -> str:
+    return f"Use as {name}"
+
+
+def fetch_label(megabytes: float) -> str:
+    """
+    >>> fetch_label(44.66)
+    'Download its ImageNet weights (45 MB)'
+    """
+    return f"Download its ImageNet weights ({megabytes:.0f} MB)"

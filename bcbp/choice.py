@@ -13,7 +13,7 @@ from kernels.engines import Epilogue, Operator, decline_reason
 from kernels.engines import engine as engine_named
 from kernels.layout import ConvGeometry
 from kernels.measure import measure
-from kernels.pack import pack, pack_dense
+from kernels.pack import pack_dense
 
 AUTO = "auto"
 SPARSE, DENSE = "cpu-tiles", "dense"
@@ -66,7 +66,7 @@ def build_layer(job: LayerJob, engine: str) -> tuple[Operator, LayerRun]:
         return _dense(job), LayerRun(job.name, DENSE, "its mask keeps every weight")
     if engine == DENSE:
         return _dense(job), LayerRun(job.name, DENSE, "asked for")
-    packed = pack(job.weight, job.mask.keep, job.mask.rows, job.mask.tile.rows, job.geometry)
+    packed = job.mask.pack(job.weight, job.geometry)
     name = SPARSE if engine == AUTO else engine
     declined = decline_reason(name, packed, packed.tiles[0].values.dtype, job.epilogue.activation)
     if declined is not None:

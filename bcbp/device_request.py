@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bcbp.devices import DEVICES
-from bcbp.errors import ModelError, SpecError
+from bcbp.errors import SpecError
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.architectures import MODELS
+from bcbp.intake.architectures import check_model
 from bcbp.request import MAX_BATCH, MAX_ROUNDS, check_distinct, check_whole, listed
 from kernels.measure import MIN_ROUNDS
 
@@ -32,8 +32,7 @@ class DeviceRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         if self.device not in DEVICES:
             raise SpecError(f"Expected a device out of {listed(DEVICES)}; got {self.device!r}.")
         if self.tile not in TILE_ROWS:

@@ -20,6 +20,7 @@ from bcbp.gathering import gather
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
+from bcbp.label_order import wrong_order
 from bcbp.measured import NOTHING, Measured
 from bcbp.passport_store import PassportStore
 from bcbp.plan import PruningPlan
@@ -159,12 +160,20 @@ class Comparison:
             DENSE, self.model.module, progress=self._tracker.update, should_stop=self._should_stop
         )
         add_accuracy(row_of(self.report, DENSE), dense, None)
+        self._check_order(dense)
         self._keep(DENSE, dense)
         self._publish()
         climber = self._climber(self._exam)
         for key, plan in self._plans.items():
             self._tracker.begin()
             climber.climb(row_of(self.report, key), plan, dense)
+
+    def _check_order(self, dense: Quality) -> None:
+        """Say so where the images' labels are numbered otherwise than the network's classes."""
+        assert self._exam is not None and self.model.dataset is not None
+        labels = self._exam.labels
+        if found := wrong_order(labels, dense.predicted, self.model.dataset.classes):
+            row_of(self.report, DENSE)["notes"].append(found)
 
     def _climber(self, exam: Exam) -> Climber:
         """What every method recovers with; for fine-tuning, the choice of its precision is made here."""

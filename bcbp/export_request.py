@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from bcbp.errors import ModelError, SpecError
+from bcbp.errors import SpecError
 from bcbp.export import EXPORTS
-from bcbp.intake.architectures import MODELS
+from bcbp.intake.architectures import check_model
 from bcbp.planning import check_names
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import check_distinct, listed
@@ -34,8 +34,7 @@ class ExportRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         check_names(self.spec)
         check_distinct("forms", self.forms)
         unknown = [form for form in self.forms if form not in EXPORTS]

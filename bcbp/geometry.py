@@ -66,6 +66,11 @@ class LayerInfo:
         return self.rows * self.columns
 
     @property
+    def own_order(self) -> Tensor:
+        """The filters as they come, int64 [M]."""
+        return torch.arange(self.rows)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates per image of the dense layer."""
         return self.geometry.macs(*self.plane)

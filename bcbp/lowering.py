@@ -21,7 +21,7 @@ from kernels.engines import ACTIVATIONS, Epilogue
 from kernels.gpu.map_layer import MapLayer
 from kernels.gpu.pooling import Pool
 from kernels.gpu.recipe import Flatten, Operation, Recipe, Step, Value
-from kernels.pack import PackedWeight, pack, pack_dense
+from kernels.pack import PackedWeight, pack_dense
 from kernels.precision import Precision
 
 _FLATTENS = (torch.flatten, "flatten", torch.reshape, "reshape")
@@ -107,7 +107,7 @@ class _Lowering:
         mask, geometry = self.masks.get(name), geometry_of(layer)
         if mask is None:
             return pack_dense(weight, geometry)
-        return pack(weight, mask.keep, mask.rows, mask.tile.rows, geometry)
+        return mask.pack(weight, geometry)
 
     def _add(self, node: fx.Node) -> None:
         """A step for a node that no layer took in. Sizes and tuples get none: their readers are refused."""

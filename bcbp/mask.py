@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from bcbp.geometry import TileShape
+from kernels.layout import ConvGeometry
+from kernels.pack import PackedWeight, pack
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,9 @@ class Mask:
 
     The kept set of a tile is rows x columns. Column patterns keep every row; filter pruning keeps
     every column of some rows; block pruning drops both; per-weight patterns have tiles of one row.
+
+    `order` int64 [M] says which filters share a tile: tile t is `order[t V : (t + 1) V]`; given none, filters
+    as they come. Nothing else is in that order: `rows` and dense views are in the layer's own.
 
     >>> keep = torch.tensor([[True, True, False, False], [False, True, True, False]])
     >>> mask = Mask(keep, torch.ones(4, dtype=torch.bool), TileShape(2))
@@ -29,9 +34,14 @@ class Mask:
     keep: Tensor
     rows: Tensor
     tile: TileShape
+    order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
-        tiles = self.tile.count(len(self.rows))
+        tiles, own = self.tile.count(len(self.rows)), torch.arange(len(self.rows))
+        if not len(self.order):
+            object.__setattr__(self, "order", own)
+        if not torch.equal(self.order.sort().values, own):
+            raise ValueError(f"expected an order of all {len(own)} filters, got {self.order.tolist()}")
         if self.keep.dtype != torch.bool or self.rows.dtype != torch.bool:
             raise ValueError(f"expected bool masks, got {self.keep.dtype} and {self.rows.dtype}")
         if self.keep.ndim != 2 or len(self.keep) != tiles:
@@ -41,9 +51,9 @@ class Mask:
             )
 
     @classmethod
-    def of_columns(cls, keep: Tensor, filters: int, tile: TileShape) -> Mask:
+    def of_columns(cls, keep: Tensor, order: Tensor, tile: TileShape) -> Mask:
         """A mask that drops columns only."""
-        return cls(keep, torch.ones(filters, dtype=torch.bool), tile)
+        return cls(keep, torch.ones(len(order), dtype=torch.bool), tile, order)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,7 +70,7 @@ class Mask:
         """Filters kept in each tile, int64 [tiles]."""
         tiles, height = len(self.keep), self.tile.rows
         padded = torch.zeros(tiles * height, dtype=torch.bool)
-        padded[: len(self.rows)] = self.rows
+        padded[: len(self.rows)] = self.rows[self.order]
         return padded.view(tiles, height).sum(1)
 
     @property
@@ -86,18 +96,31 @@ class Mask:
         counts = self.kept_per_tile.double()
         return float(1 - counts.mean() / counts.max()) if counts.max() > 0 else 0.0
 
+    @property
+    def permuted(self) -> bool:
+        """Whether some tile is not made of consecutive filters."""
+        return not torch.equal(self.order, torch.arange(len(self.order)))
+
+    @property
+    def tile_of(self) -> Tensor:
+        """The tile of every filter, int64 [M]."""
+        return self.order.argsort() // self.tile.rows
+
     def dense(self) -> Tensor:
-        """bool [M, K], True where a weight is kept."""
-        filters, _ = self.shape
-        expanded = self.keep.repeat_interleave(self.tile.rows, 0)[:filters]
-        return expanded & self.rows[:, None]
+        """bool [M, K], True where a weight is kept; filters in the layer's own order."""
+        return self.keep[self.tile_of] & self.rows[:, None]
+
+    def pack(self, weight: Tensor, geometry: ConvGeometry) -> PackedWeight:
+        """What the mask keeps of `weight` [M, K], as engines run it."""
+        return pack(weight, self.keep, self.rows, self.tile.rows, geometry, order=self.order)
 
     def __repr__(self) -> str:
         filters, columns = self.shape
         balance = "balanced" if self.balanced else "unbalanced"
+        order = ", permuted" if self.permuted else ""
         return (
             f"Mask({filters} x {columns} in {len(self.keep)} tiles of {self.tile.rows}, "
-            f"{self.sparsity:.1%} removed, {balance})"
+            f"{self.sparsity:.1%} removed, {balance}{order})"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -109,6 +132,7 @@ class Mask:
             "columns": self.shape[1],
             "keep": _pack_bits(self.keep),
             "rows": _pack_bits(self.rows),
+            "order": self.order.tolist() if self.permuted else [],
         }
 
     @classmethod
@@ -120,6 +144,7 @@ class Mask:
             _unpack_bits(data["keep"], (tile.count(filters), columns)),
             _unpack_bits(data["rows"], (filters,)),
             tile,
+            torch.tensor(data.get("order", []), dtype=torch.int64),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from bcbp.mask import Mask
@@ -11,14 +11,37 @@ from bcbp.spec import PruneSpec
 
 
 @dataclass(frozen=True)
+class Importance:
+    """What is kept of an importance `total`, `before` and `after` filters were permuted.
+
+    >>> Importance(10.0, 6.0, 7.0).shares
+    (0.6, 0.7)
+    """
+
+    total: float
+    before: float
+    after: float
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Before and after, of the total; of nothing everything is kept."""
+        total = self.total or 1.0
+        return (self.before / total, self.after / total) if self.total else (1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class LayerPlan:
-    """One layer: GEMM `shape` (M, K), the `target` ratio asked of it, its `mask`, WIT before balancing."""
+    """One layer: GEMM `shape` (M, K), the `target` ratio asked of it, its `mask`, WIT before balancing.
+
+    `importance` is there where a permutation was looked for, found or not.
+    """
 
     name: str
     shape: tuple[int, int]
     target: float
     mask: Mask
     wit_before: float = 0.0
+    importance: Importance | None = None
 
     @property
     def ratio(self) -> float:
@@ -77,6 +100,13 @@ class PruningPlan:
         kept = sum(layer.mask.kept for layer in self.layers)
         return 1 - kept / total if total else 0.0
 
+    @property
+    def importance(self) -> Importance | None:
+        """The sum over the layers that a permutation was looked for in; None if it was in none."""
+        found = [layer.importance for layer in self.layers if layer.importance]
+        sums = [sum(values) for values in zip(*map(astuple, found), strict=True)]
+        return Importance(*sums) if found else None
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
@@ -91,6 +121,7 @@ class PruningPlan:
                     "shape": list(layer.shape),
                     "target": layer.target,
                     "wit_before": layer.wit_before,
+                    "importance": asdict(layer.importance) if layer.importance else None,
                     "mask": layer.mask.to_json(),
                 }
                 for layer in self.layers
@@ -107,6 +138,7 @@ class PruningPlan:
                 entry["target"],
                 Mask.from_json(entry["mask"]),
                 entry["wit_before"],
+                Importance(**entry["importance"]) if entry.get("importance") else None,
             )
             for entry in data["layers"]
         )

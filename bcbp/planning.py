@@ -19,6 +19,7 @@ from bcbp.losses import usable
 from bcbp.measured import NOTHING, SCAN, TIMES, Measured
 from bcbp.passport import PATTERN
 from bcbp.patterns import PATTERNS, Task
+from bcbp.permutation import unmoved
 from bcbp.plan import PruningPlan
 from bcbp.recovery import RECOVERIES
 from bcbp.scores import ScoreBook
@@ -136,6 +137,8 @@ class Planner:
         notes, forecast = outcome.notes, None
         if SCAN in ALLOCATIONS[spec.allocation].reads:
             notes += (note,)
+        if spec.permute:
+            notes += self._unpermuted(spec, layers)
         if spec.budget_ms is not None:
             notes += task.decision.notes
             forecast = task.decision.forecast if spec.pattern == PATTERN else None
@@ -147,9 +150,21 @@ class Planner:
         scan, _ = usable(measured.scan, self.model.layers)
         return reach(self.book, layers, spec=spec, measured=replace(measured, scan=scan))
 
-    def layer_scores(self, name: str) -> Tensor:
-        """Scores of a layer's column vectors, float32 [tiles, K], for pictures."""
-        return self.book.columns(self.tile)[name].values
+    def layer_scores(self, name: str, order: Tensor) -> Tensor:
+        """Scores of a layer's column vectors, float32 [tiles, K], for pictures; filters in that order."""
+        return self.book.in_order(name, self.tile, order).values
+
+    def _unpermuted(self, spec: PruneSpec, layers: tuple[LayerInfo, ...]) -> tuple[str, ...]:
+        """Where filters keep their order although a permutation was asked for, and why."""
+        if reason := PATTERNS[spec.pattern].no_permutation:
+            return (f"Filters are not permuted: {reason}.",)
+        reasons: dict[str, list[str]] = {}
+        for layer in layers:
+            if reason := unmoved(layer, spec.tile):
+                reasons.setdefault(reason, []).append(layer.name)
+        return tuple(
+            f"Filters keep their order in {', '.join(names)}: {why}." for why, names in reasons.items()
+        )
 
     def _check(self, spec: PruneSpec) -> None:
         check_names(spec)

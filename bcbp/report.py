@@ -13,7 +13,8 @@ with "accuracy_reason", "accuracy_vs_dense" {"gained", "lost", "p_value", "verdi
 "latency_ms" {BATCH: {"median", "q1", "q3", "samples", "engine", "noisy", "speed_claim", "limit_ms",
 "limit_share"}} with "latency_reason" {BATCH: reason} where there is none,
 "speedup" {BATCH: {"value", "interval", "verdict"}},
-"wit_before" and "wit_after" (largest of all layers), "notes", "kept_dense" [[layer, reason]], "layers", and
+"wit_before" and "wit_after" (largest of all layers), "importance" (shares kept before and after filters were
+permuted; null where no permutation was looked for), "notes", "kept_dense" [[layer, reason]], "layers", and
 under a latency budget "forecast", the fields of `plan.Forecast`.
 
 A rung: "name", "title", "accuracy" {"correct", "total", "interval"}, "against_below" (paired test against the
@@ -25,8 +26,9 @@ An epoch of fine-tuning: "number" from 1, "loss" and "accuracy" on training imag
 has what was found out: {"images", "part", "precision", "device", "processes"}, null without fine-tuning.
 
 A layer: "name", "shape" [M, K], "kept" weights, "tiles" (how many), "columns" kept by each tile, "rows"
-filters kept, "target" ratio asked for, "ratio" removed, "engine" and "engine_reason" at the first batch size
-timed, and "engines" {BATCH: {"engine", "reason"}}, since the faster engine is found anew for every batch.
+filters kept, "target" ratio asked for, "ratio" removed, "importance" as above, "engine" and "engine_reason"
+at the first batch size timed, and "engines" {BATCH: {"engine", "reason"}}, since the faster engine is found
+anew for every batch.
 
 "limit_ms" is the least time at the device's measured rates, which are the "ceiling" of the report (fields of
 `kernels.roofline.Ceiling`), and "limit_share" that over the median; all null with "ceiling_reason" where the
@@ -118,6 +120,7 @@ def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
         "parameters": kept_parameters(model, plan),
         "wit_before": max((layer.wit_before for layer in plan), default=0.0),
         "wit_after": max((layer.mask.wit for layer in plan), default=0.0),
+        "importance": list(plan.importance.shares) if plan.importance else None,
         "layers": [_layer(layer) for layer in plan],
         "kept_dense": [list(pair) for pair in plan.kept_dense],
         "notes": list(plan.notes),
@@ -144,6 +147,7 @@ def _row(method: str, title: str) -> Json:
         "speedup": {},
         "wit_before": 0.0,
         "wit_after": 0.0,
+        "importance": None,
         "layers": [],
         "kept_dense": [],
         "notes": [],
@@ -161,6 +165,7 @@ def _layer(planned: LayerPlan) -> Json:
         "rows": int(mask.rows.sum()),
         "target": planned.target,
         "ratio": planned.ratio,
+        "importance": list(planned.importance.shares) if planned.importance else None,
         "engine": None,
         "engines": {},
     }

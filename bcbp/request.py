@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from bcbp.allocation import ALLOCATIONS
-from bcbp.errors import ModelError, SpecError
-from bcbp.intake.architectures import MODELS
+from bcbp.errors import SpecError
+from bcbp.intake.architectures import check_model
 from bcbp.patterns import PATTERNS
 from bcbp.planning import METHODS, check_names
 from bcbp.recovery.tuning import Tuning
@@ -49,8 +49,7 @@ class CompareRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         check_distinct("methods", self.methods)
         check_distinct("batches", self.batches)
         unknown = [method for method in self.methods if method not in METHODS]

@@ -182,6 +182,14 @@ class ScoreBook:
             self._columns[tile.rows] = self._pool(tile)
         return self._columns[tile.rows]
 
+    def in_order(self, name: str, tile: TileShape, order: Tensor) -> UnitScores:
+        """A layer's column vectors [tiles, K] with its filters in another order."""
+        return self._units(name, tile, 0, order)
+
+    def weights(self, name: str) -> Tensor:
+        """Importance of a layer's single weights, float32 [M, K], which adds up over the rows of tiles."""
+        return self.criterion.weights(self._evidence(name))
+
     @cached_property
     def inner(self) -> dict[str, tuple[str, ...]]:
         """The layers that may lose filters, each with the layers that read them."""
@@ -195,17 +203,16 @@ class ScoreBook:
     def _pool(self, tile: TileShape | None) -> ScorePool:
         layers, first = [], 0
         for info in self.model.layers:
-            values, weights = self._score(info.name, tile)
-            layers.append(UnitScores(info.name, values.contiguous(), weights, first))
-            first += values.numel()
+            layers.append(self._units(info.name, tile, first))
+            first += layers[-1].values.numel()
         return ScorePool(tuple(layers))
 
-    def _score(self, name: str, tile: TileShape | None) -> tuple[Tensor, Tensor]:
-        """Scores of one layer and the weights that a unit of each group stands for."""
-        assert self._stats is not None
-        weight = self.model.weight(name)
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
-        evidence = Evidence(weight, generator, self._stats.get(name))
+    def _units(
+        self, name: str, tile: TileShape | None, first: int, order: Tensor | None = None
+    ) -> UnitScores:
+        """The units of one layer, of its filters without a tile."""
+        evidence = self._evidence(name) if order is None else self._evidence(name).in_order(order)
+        weight = evidence.weight
         if tile is None:
             values = self.criterion.filters(evidence)[:, None]
             weights = torch.full((len(weight),), weight.shape[1])
@@ -217,4 +224,9 @@ class ScoreBook:
                 f"Expected finite weights; layer {name} holds NaN, infinite or overflowing values. "
                 "Load a sound checkpoint."
             )
-        return values, weights
+        return UnitScores(name, values.contiguous(), weights, first)
+
+    def _evidence(self, name: str) -> Evidence:
+        assert self._stats is not None
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
+        return Evidence(self.model.weight(name), generator, self._stats.get(name))

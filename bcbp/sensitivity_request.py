@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bcbp.device_request import RATIOS
-from bcbp.errors import ModelError, SpecError
-from bcbp.intake.architectures import MODELS
+from bcbp.errors import SpecError
+from bcbp.intake.architectures import check_model
 from bcbp.intake.model import LoadedModel
 from bcbp.planning import check_names
 from bcbp.request import check_distinct, check_whole, listed
@@ -36,8 +36,7 @@ class SensitivityRequest:
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
-        if self.model not in MODELS:
-            raise ModelError(f"Expected a model out of {listed(MODELS)}; got {self.model!r}.")
+        check_model(self.model)
         check_distinct("ratios", self.ratios)
         if not self.ratios or not all(isinstance(one, int | float) and 0 < one < 1 for one in self.ratios):
             given = listed(map(str, self.ratios)) or "none"

@@ -22,7 +22,8 @@ class PruneSpec:
     BCBP's step 2 joins the ratios of a layer's tiles (mean, min, max). `recovery` is the highest rung of the
     ladder that is tried after pruning. `seed` draws the calibration images, and is that of random choices.
     `budget_ms` is the latency budget at `batch` images, for the allocation that asks for one; the ratio then
-    follows.
+    follows. `permute` puts filters that want the same columns into one tile, where the pattern has tiles of
+    filters.
     """
 
     pattern: str = "bcbp"
@@ -38,6 +39,7 @@ class PruneSpec:
     seed: int = 0
     budget_ms: float | None = None
     batch: int = 1
+    permute: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratios", tuple(sorted(dict(self.ratios).items())))
@@ -56,6 +58,8 @@ class PruneSpec:
             raise SpecError(f"Expected a tile of {choices} filters; got {self.tile}.")
         if self.k_step < 1:
             raise SpecError(f"Expected a k_step of at least 1 column; got {self.k_step}.")
+        if not isinstance(self.permute, bool):
+            raise SpecError(f"Expected permute to be true or false; got {self.permute!r}.")
         if self.reduction not in REDUCTIONS:
             raise SpecError(f"Expected a reduction out of {', '.join(REDUCTIONS)}; got {self.reduction!r}.")
 

@@ -26,7 +26,7 @@ import bcbp  # noqa: E402
 from bcbp.costs import network_macs, network_parameters, removed_macs  # noqa: E402
 from bcbp.errors import BcbpError  # noqa: E402
 from bcbp.files import read_json, write_json  # noqa: E402
-from bcbp.intake.architectures import keep_scale  # noqa: E402
+from bcbp.intake.entries import keep_scale  # noqa: E402
 from kernels.device import environment  # noqa: E402
 from kernels.precision import FP32  # noqa: E402
 from kernels.testing import network_tolerance  # noqa: E402

@@ -67,7 +67,7 @@ def _files(run: RunView[ExportRequest], key: str) -> None:
     st.download_button(
         f"Download ({path.stat().st_size / 1e6:.1f} MB)",
         path.read_bytes,
-        file_name=f"bcbp-{run.request.model}-{run.request.id}.zip",
+        file_name=f"bcbp-export-{run.request.id}.zip",
         mime="application/zip",
         icon=":material/download:",
         key=f"download_{key}",

@@ -13,7 +13,7 @@ from app import state, wording
 from app.help_texts import HELP
 from app.state import Edits
 from bcbp.intake.model import LoadedModel
-from bcbp.plan import PruningPlan
+from bcbp.plan import LayerPlan, PruningPlan
 
 _COLUMN = st.column_config
 _EDITABLE = ("ratio", "lock", "keep")
@@ -48,6 +48,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
                 "sensitivity": known.losses.get(info.name, wording.NOT_MEASURED),
                 "break_even": known.break_evens.get(info.name, wording.NOT_MEASURED),
                 "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
+                "importance": _importance(layer),
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
@@ -55,7 +56,12 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
-    return pd.DataFrame(lines)
+    shown = pd.DataFrame(lines)
+    return shown if plan.importance else shown.drop(columns="importance")
+
+
+def _importance(layer: LayerPlan | None) -> str:
+    return wording.before_after(*layer.importance.shares) if layer and layer.importance else ""
 
 
 def _engine(sparse: bool, reason: str | None) -> str:
@@ -102,6 +108,7 @@ def _columns(known: Known) -> dict[str, Any]:
         ),
         "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
         "kept": _COLUMN.TextColumn("Kept / tile", help=words["balance"]),
+        "importance": _COLUMN.TextColumn("Importance kept", help=words["importance"]),
         "macs": _COLUMN.NumberColumn("Work", format="%.1f %%", help=words["work"]),
         "gemm": _COLUMN.TextColumn("Matrix", help=words["axes"]),
         "grid": _COLUMN.TextColumn("Tile grid", help=words["grid"]),

@@ -1,4 +1,5 @@
-// Paints the masks of one layer, one panel a method, on common axes: x = columns of the GEMM view, y = filters.
+// Paints the masks of one layer, one panel a method, on common axes: x = columns of the GEMM view, y = filters,
+// tile by tile; permuted filters lie in the order of their tiles, and `order` says which they are.
 // Every pixel shows the exact kept share of the cells under it (prefix sums), so nothing aliases.
 
 const GUTTER = 74; // CSS pixels at the right edge for the counts per tile
@@ -18,7 +19,6 @@ export default function (component) {
   view.data = data;
   view.colors = themeColors(frame);
   view.panels = data.panels.map((panel) => decodePanel(panel, data));
-  view.magnitude = data.magnitude && decodeGrid(data.magnitude, data.magnitude.tiles, data);
   layOut(view);
   draw(view);
   if (!view.observer) {
@@ -68,7 +68,10 @@ function decodePanel(panel, data) {
     kept = new Int32Array(data.filters + 1);
     for (let f = 0; f < data.filters; f++) kept[f + 1] = kept[f] + ((raw[f >> 3] >> (7 - (f & 7))) & 1);
   }
-  return { ...panel, grid, kept };
+  const raw = panel.order && part(data, panel.order);
+  const order = raw && Array.from({ length: data.filters }, (_, place) => raw[2 * place] | (raw[2 * place + 1] << 8));
+  const strength = panel.magnitude && decodeGrid(panel.magnitude, panel.magnitude.tiles, data);
+  return { ...panel, grid, kept, order, strength };
 }
 
 // ---- the frame ----------------------------------------------------------------------------------------------
@@ -134,7 +137,7 @@ function addPanel(view, index) {
 
 function summary(panel, data) {
   const low = Math.min(...panel.counts), high = Math.max(...panel.counts), { columns, filters } = data;
-  const removed = `${(100 * panel.sparsity).toFixed(1)} % removed`;
+  const removed = `${(100 * panel.sparsity).toFixed(1)} % removed${panel.order ? " · filters permuted" : ""}`;
   if (panel.tile === 1) return `${removed} · each filter chooses its own weights`;
   const across = low === high ? `every tile keeps ${high} of ${columns} columns` : `tiles keep ${low} to ${high} of ${columns} columns`;
   if (!panel.kept) return `${removed} · ${across}`;
@@ -195,7 +198,7 @@ function paint(view, panel, canvas) {
     const rows = panel.kept ? rowShare(panel.kept, from, to) : 1;
     if (key !== (key = `${cells} ${rows}`)) {
       const shares = rowShares(panel.grid, cells, view, width);
-      const weights = view.magnitude && magnitudes(view, from, width);
+      const weights = panel.strength && magnitudes(view, panel, from, width);
       for (let x = 0; x < width; x++) line[x] = shade[Math.round(255 * shares[x] * rows * (weights ? weights[x] : 1))];
     }
     pixels.set(line, y * width);
@@ -241,10 +244,10 @@ function rowShare(kept, from, to) {
 }
 
 /** Brightness from the mean magnitude under each pixel; the weakest stay faintly visible. */
-function magnitudes(view, filter, width) {
-  const tile = filter / view.data.magnitude.tile;
-  const cells = cellRange(tile, tile + 1e-6, view.magnitude.high, view.magnitude.rows);
-  return rowShares(view.magnitude, cells, view, width).map((share) => 0.12 + 0.88 * share);
+function magnitudes(view, panel, place, width) {
+  const tile = place / panel.magnitude.tile;
+  const cells = cellRange(tile, tile + 1e-6, panel.strength.high, panel.strength.rows);
+  return rowShares(panel.strength, cells, view, width).map((share) => 0.12 + 0.88 * share);
 }
 
 /** Bars of equal length at the right edge are the picture of balance: each is the work of a tile. */
@@ -370,13 +373,14 @@ function point(view, canvas, index, event) {
   for (const { cross } of view.nodes) Object.assign(cross.style, { display: "block", left: at.x + "px" });
 }
 
-function describe(view, panel, column, filter) {
-  const { data } = view, tile = Math.floor(filter / panel.tile), grid = panel.grid;
+function describe(view, panel, column, at) {
+  const { data } = view, tile = Math.floor(at / panel.tile), grid = panel.grid, filter = panel.order ? panel.order[at] : at;
   const row = Math.floor(tile / grid.high), cell = Math.floor(column / grid.wide);
   const share = grid.sums[row * (grid.across + 1) + cell + 1] - grid.sums[row * (grid.across + 1) + cell];
-  const removed = panel.kept && panel.kept[filter + 1] === panel.kept[filter];
+  const removed = panel.kept && panel.kept[at + 1] === panel.kept[at];
   const last = Math.min(data.filters, (tile + 1) * panel.tile) - 1;
-  const place = panel.tile > 1 ? `tile ${tile} (filters ${tile * panel.tile}–${last})` : `filter ${filter}`;
+  const members = panel.order ? `permuted, filter ${filter}` : `filters ${tile * panel.tile}–${last}`;
+  const place = panel.tile > 1 ? `tile ${tile} (${members})` : `filter ${filter}`;
   const fate = removed
     ? `filter ${filter} removed`
     : data.exact

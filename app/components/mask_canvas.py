@@ -25,21 +25,25 @@ _FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
+class Magnitude:
+    """Scores of column vectors, float [tiles, K], of tiles of `tile` filters, which lie as in the mask."""
+
+    tile: int
+    scores: Tensor
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One mask of the layer under its method's name and colour (#RRGGBB)."""
+    """One mask of the layer under its method's name and colour (#RRGGBB).
+
+    `magnitude`, if given, sets the strength of the colour of what is kept.
+    """
 
     method: str
     title: str
     color: str
     mask: Mask
-
-
-@dataclass(frozen=True)
-class Magnitude:
-    """Scores of column vectors, float [tiles, K], of tiles of `tile` filters."""
-
-    tile: int
-    scores: Tensor
+    magnitude: Magnitude | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ class Picture:
         self.body = b""
 
     def add(self, array: np.ndarray) -> tuple[int, int]:
-        """Append the array's bytes; gives where they are."""
+        """Put the array's bytes into the body, once; gives where they are."""
         data = np.ascontiguousarray(array).tobytes()
+        if (found := self.body.find(data)) >= 0:
+            return found, len(data)
         self.body += data
         return len(self.body) - len(data), len(data)
 
@@ -83,12 +89,10 @@ def picture(
     info: LayerInfo,
     *,
     window: Window | None = None,
-    magnitude: Magnitude | None = None,
 ) -> Picture:
     """What the canvas needs to paint `panels`, in little more than EXACT_BYTES.
 
     Masks that fit go bit by bit; wider ones as exact counts over equal bins of columns (and tiles).
-    `magnitude`, if given, sets the strength of the colour of what is kept.
     """
     window = window or Window(0, info.columns)
     exact = window.columns <= exact_columns(panels)
@@ -105,8 +109,11 @@ def picture(
         "inputs": info.geometry.in_channels,
         "exact": exact,
         "panels": [_panel(made, panel, window, share) for panel in panels],
-        "magnitude": None if magnitude is None else _magnitude(made, magnitude, window),
     }
+    shaded = len({panel.mask.order.numpy().tobytes() for panel in panels if panel.magnitude})
+    for panel, header in zip(panels, made.header["panels"], strict=True):
+        if panel.magnitude is not None:
+            header["magnitude"] = _magnitude(made, panel.magnitude, window, MAGNITUDE_BINS // shaded)
     return made
 
 
@@ -122,7 +129,9 @@ def _panel(made: Picture, panel: Panel, window: Window, budget: int | None) -> d
         "tiles": len(mask.keep),
         "counts": counts,
         "per_count": per_count,
-        "rows": None if bool(mask.rows.all()) else made.add(np.packbits(mask.rows.numpy())),
+        "rows": None if bool(mask.rows.all()) else made.add(np.packbits(mask.rows[mask.order].numpy())),
+        "order": made.add(mask.order.numpy().astype("<u2")) if mask.permuted else None,
+        "magnitude": None,
         "balanced": mask.balanced,
         "sparsity": mask.sparsity,
     }
@@ -168,12 +177,12 @@ def _edge_counts(mask: Mask) -> tuple[list[int], int]:
     return np.round(means).astype(int).tolist(), group
 
 
-def _magnitude(made: Picture, magnitude: Magnitude, window: Window) -> dict[str, Any]:
+def _magnitude(made: Picture, magnitude: Magnitude, window: Window, budget: int) -> dict[str, Any]:
     """Mean score per bin, as bytes of the largest bin."""
     shown = magnitude.scores[:, window.first : window.last].double().numpy()
     tiles, columns = shown.shape
     high = -(-tiles // 64)
-    wide = -(-columns // max(1, MAGNITUDE_BINS // -(-tiles // high)))
+    wide = -(-columns // max(1, budget // -(-tiles // high)))
     sums = np.add.reduceat(shown, np.arange(0, tiles, high), axis=0)
     sums = np.add.reduceat(sums, np.arange(0, columns, wide), axis=1)
     means = sums / np.outer(_sizes(tiles, high), _sizes(columns, wide))

@@ -12,6 +12,7 @@ from app import compare_words, controls, findings, services, state, verdict, wor
 from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
+from app.components.exports import exports
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.controls import show_chart
@@ -172,6 +173,13 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
         )
 
 
+def take_away(run: RunView[CompareRequest], row: Finding) -> None:
+    """The network of the row itself, in forms that others can use."""
+    asked = run.request
+    spec = services.stored_spec(run, row.key)
+    exports(asked.model, spec, tuning=asked.tuning, data=asked.data, key=f"{run.id}_{row.key}")
+
+
 def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareRequest] | None) -> None:
     """Every run on this machine; a click on a line opens it."""
     st.subheader("Runs on this machine")
@@ -214,6 +222,7 @@ def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus)
             changed(run, row, key=f"changed_{run.id}_{row.key}")
             layers(row)
             downloads(run, row)
+            take_away(run, row)
 
 
 every_run = services.runs()

@@ -14,6 +14,7 @@ from app.components.mask_canvas import (
 )
 from app.help_texts import HELP
 from bcbp.geometry import LayerInfo
+from bcbp.plan import LayerPlan
 
 SIDE_BY_SIDE = ("bcbp", "column", "block", "filter")
 
@@ -57,14 +58,14 @@ def _first(method: str) -> list[str]:
     return [method, *(name for name in SIDE_BY_SIDE if name != method)]
 
 
-def panels(layer: str, methods: tuple[str, ...]) -> tuple[Panel, ...]:
+def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tuple[Panel, ...]:
     """The layer's mask under each method at the scope's ratio; methods that do not touch it are named."""
     found, untouched = [], []
     for method in methods:
         plan = controls.current_plan(method)
         title = services.METHOD_TITLES[method]
         if layer in {entry.name for entry in plan}:
-            found.append(Panel(method, title, charts.method_color(method), plan[layer].mask))
+            found.append(panel(plan[layer], method, title, with_magnitude=with_magnitude))
         else:
             untouched.append(f"{title} ({dict(plan.kept_dense).get(layer, 'left dense')})")
     if untouched:
@@ -72,16 +73,21 @@ def panels(layer: str, methods: tuple[str, ...]) -> tuple[Panel, ...]:
     return tuple(found)
 
 
-def canvas(shown: tuple[Panel, ...], info: LayerInfo, *, with_magnitude: bool) -> None:
+def panel(layer: LayerPlan, method: str, title: str, *, with_magnitude: bool) -> Panel:
+    """One method's mask of the layer."""
+    scope = state.scope()
+    magnitude = services.magnitude(scope.model, scope.tile, layer) if with_magnitude else None
+    return Panel(method, title, charts.method_color(method), layer.mask, magnitude)
+
+
+def canvas(shown: tuple[Panel, ...], info: LayerInfo) -> None:
     """All panels in one canvas; very wide layers offer a window that is exact to the bit."""
     window = Window(0, info.columns)
     widest = exact_columns(shown)
     if info.columns > widest and st.toggle(wording.WINDOW_TOGGLE, key="mask_window", help=HELP["window"]):
         first = st.slider(wording.window_label(widest), 0, info.columns - widest, 0, step=8, key="mask_first")
         window = Window(first, first + widest)
-    scope = state.scope()
-    magnitude = services.magnitude(scope.model, scope.tile, info.name) if with_magnitude else None
-    data = picture(shown, info, window=window, magnitude=magnitude)
+    data = picture(shown, info, window=window)
     mask_canvas(data, key="masks", alt=f"Masks of {info.name}", panel_height=130 if len(shown) > 1 else 320)
 
 
@@ -102,10 +108,10 @@ st.caption(
     wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
     help=HELP["axes"],
 )
-pictures = panels(name, chosen)
+pictures = panels(name, chosen, with_magnitude=show == "Magnitude" and with_viewer == "Canvas")
 if not pictures:
     st.info(wording.NO_METHOD, icon=":material/touch_app:")
 elif with_viewer == "Chart":
     heatmaps(pictures)
 else:
-    canvas(pictures, layer_info, with_magnitude=show == "Magnitude")
+    canvas(pictures, layer_info)

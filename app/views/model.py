@@ -8,7 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, controls, services, state, wording
+from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.components.own_network import download_button, own_network
 from bcbp.intake.model import LoadedModel
 
 
@@ -45,9 +47,10 @@ def facts(model: LoadedModel) -> None:
     """The network in numbers."""
     st.subheader(model.title)
     if model.note:
-        st.caption(model.note)
+        st.caption(wording.literal(model.note))
     if not model.trained:
         st.warning(wording.UNTRAINED, icon=":material/casino:")
+        download_button(model)
     parameters = sum(value.numel() for value in model.module.parameters())
     macs = sum(info.macs for info in model.layers)
     controls.figures(
@@ -101,6 +104,8 @@ def not_prunable(model: LoadedModel) -> None:
 
 network = services.model(state.scope().model)
 hero(network)
+three_doors()
+own_network()
 facts(network)
 prunable(network)
 not_prunable(network)

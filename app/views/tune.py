@@ -20,6 +20,7 @@ def presets() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         controls.preset()
         controls.criterion()
+        controls.permutation()
         edits = controls.current_edits()
         if edits.ratios or edits.exclude:
             st.button(
@@ -33,12 +34,16 @@ def totals(plan: PruningPlan) -> None:
     """What the plan removes, and the most it could gain."""
     left = services.macs_left(state.scope().model, plan)
     idle = max((layer.wit_before for layer in plan), default=0.0)
-    controls.figures(
+    shown = [
         ("Weights removed", wording.percent(plan.sparsity), HELP["ratio"]),
         ("Multiply-adds left", wording.percent(left), None),
         ("○ Speed, at most", wording.times(1 / left), HELP["bound"]),
         ("Idle before balancing", f"≤ {wording.percent(idle)}", HELP["idle"]),
-    )
+    ]
+    if plan.importance is not None:
+        kept = wording.before_after(*plan.importance.shares)
+        shown.insert(1, ("Importance kept", kept, HELP["importance"]))
+    controls.figures(*shown)
     if plan.spec.allocation == "explicit" and not plan.spec.ratios:
         st.info(wording.NOTHING_SET, icon=":material/edit:")
     for note in plan.notes:
@@ -53,6 +58,8 @@ def chosen_layer(plan: PruningPlan) -> None:
     title = services.METHOD_TITLES[scope.method]
     panel = Panel(scope.method, title, charts.method_color(scope.method), layer.mask)
     mask_canvas(picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220)
+    if layer.importance is not None:
+        st.caption(wording.importance_kept(*layer.importance.shares), help=HELP["importance"])
     engine, reason = services.expected_engine(scope.model, layer)
     st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
     layer_losses(name)

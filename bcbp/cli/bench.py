@@ -17,6 +17,7 @@ from bcbp.cli.command import (
     add_device,
     add_json,
     check_json,
+    model_name,
     names,
     numbers,
     precision_of,
@@ -40,7 +41,9 @@ _ON_A_GPU = ("networks", "layers", "ceilings")
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=tuple(BENCHMARKS), help="; ".join(_HELP))
-    parser.add_argument("--model", metavar="NAME", help="or set of layers (resnet18; planning: resnet50)")
+    parser.add_argument(
+        "--model", type=model_name, metavar="NAME", help="or set of layers (resnet18; planning: resnet50)"
+    )
     parser.add_argument("--tile", type=int, default=64, help="filters per tile (%(default)s)")
     parser.add_argument("--ratio", type=shares, default=(0.5, 0.75), metavar="RATIOS", help="(0.5,0.75)")
     parser.add_argument("--batch", type=numbers, default=(1, 8), metavar="SIZES", help="(1,8)")

@@ -12,10 +12,11 @@ from typing import Any
 
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
-from bcbp.errors import SpecError
+from bcbp.errors import ModelError, SpecError
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.architectures import MODELS
+from bcbp.intake.architectures import MODELS, reference_to
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.uploads import UploadStore
 from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
@@ -25,6 +26,7 @@ from bcbp.spec import PruneSpec
 from bcbp.training import OPTIMIZERS, SCHEDULES
 from kernels.precision import FP16, FP32, PRECISIONS
 
+MODEL_FILE = "a file of weights as FILE or FILE@ARCHITECTURE"
 TILED = ("bcbp", "column", "block")  # methods that keep a layer dense when their tile does not fit it
 
 
@@ -41,8 +43,23 @@ class Command:
 
 def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
     parser.add_argument(
-        "--model", default=default, metavar="NAME", help=f"one of {', '.join(MODELS)} (%(default)s)"
+        "--model",
+        default=default,
+        type=model_name,
+        metavar="NAME",
+        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, or {MODEL_FILE} (%(default)s)",
     )
+
+
+def model_name(text: str) -> str:
+    """A model's name as it is; a file of weights is read, kept, and named by its reference."""
+    file, _, architecture = text.rpartition("@") if not Path(text).is_file() else (text, "", "")
+    if not Path(file).is_file():
+        return text
+    try:
+        return str(reference_to(UploadStore().take_in(Path(file)), architecture or None))
+    except ModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +106,9 @@ def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True, several:
     )
     parser.add_argument(
         "--k-step", type=int, default=spec.k_step, help="kept columns are multiples of it (1)"
+    )
+    parser.add_argument(
+        "--permute", action="store_true", help="put filters that want the same columns into one tile"
     )
     parser.add_argument("--seed", type=int, default=spec.seed, help="for random choices (%(default)s)")
     parser.add_argument(
@@ -174,6 +194,7 @@ def spec_of(
         seed=chosen.seed,
         budget_ms=chosen.budget_ms,
         batch=chosen.budget_batch,
+        permute=chosen.permute,
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bcbp.cli.command import Command, add_json, check_json, write_json
+from bcbp.cli.command import MODEL_FILE, Command, add_json, check_json, model_name, write_json
 from bcbp.cli.table import table
 from bcbp.intake.architectures import MODELS, load_model
 from bcbp.intake.model import LoadedModel
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="show only this one, with its layers")
+    parser.add_argument(
+        "--model", type=model_name, metavar="NAME", help=f"only this one, or {MODEL_FILE}, with its layers"
+    )
     add_json(parser)
 
 

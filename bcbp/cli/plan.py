@@ -15,6 +15,7 @@ from bcbp.cli.command import (
     spec_of,
     write_json,
 )
+from bcbp.cli.report_text import importance_text
 from bcbp.cli.table import table
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
 from bcbp.devices import first_device
@@ -22,12 +23,13 @@ from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.store import default_root
 from bcbp.passport_store import PassportStore
-from bcbp.plan import Forecast, LayerPlan
+from bcbp.plan import Forecast, Importance, LayerPlan
 from bcbp.planning import check_names, make_plan
 from bcbp.sensitivity import ScanStore
 from kernels.device import environment
 
-_HEADER = ("layer", "shape", "tiles", "columns per tile", "filters", "asked", "ratio", "WIT before", "after")
+_HEADER = ["layer", "shape", "tiles", "columns per tile", "filters", "asked", "ratio", "WIT before", "after"]
+_KEPT = ["importance kept", "permuted"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +56,17 @@ def _run(chosen: argparse.Namespace) -> int:
         conditions=environment(),
     )
     plan = make_plan(model, spec, measured, folder=chosen.data)
-    print(table(_HEADER, [_row(layer) for layer in plan]))
+    if plan.importance is None:
+        print(table(_HEADER, [_row(layer) for layer in plan]))
+    else:
+        print(table([*_HEADER, *_KEPT], [_row(layer) + _kept(layer.importance) for layer in plan]))
     kept, parameters = kept_parameters(model, plan), network_parameters(model.module)
     macs = network_macs(model)
     left = macs - removed_macs(model, plan)
     print(f"\nremoved {plan.sparsity:.2%} of the weights in scope")
     print(f"network: {kept:,} of {parameters:,} parameters, {left / 1e6:,.1f} of {macs / 1e6:,.1f} M MACs")
+    if plan.importance is not None:
+        print(importance_text(*plan.importance.shares))
     for name, reason in plan.kept_dense:
         print(f"dense: {name}: {reason}")
     for note in plan.notes:
@@ -84,6 +91,11 @@ def _row(layer: LayerPlan) -> list[str]:
         f"{layer.wit_before:.3f}",
         f"{layer.mask.wit:.3f}",
     ]
+
+
+def _kept(importance: Importance | None) -> list[str]:
+    """Shares of the layer's importance, with filters in their own order and permuted."""
+    return [f"{share:.4f}" for share in importance.shares] if importance else ["", ""]
 
 
 def forecast_text(forecast: Forecast) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -21,6 +21,12 @@ class Evidence:
     weight: Tensor
     generator: torch.Generator
     stats: LayerStats | None = None
+
+    def in_order(self, order: Tensor) -> Evidence:
+        """The same layer with its filters in another order, inside their groups."""
+        by_weight = isinstance(self.stats, Tensor)  # gradients; moments are those of a group's inputs
+        stats = self.stats[:, order] if by_weight else self.stats  # type: ignore[index]
+        return replace(self, weight=self.weight[order], stats=stats)
 
 
 class Criterion(Entry, Protocol):
@@ -42,4 +48,8 @@ class Criterion(Entry, Protocol):
 
     def filters(self, evidence: Evidence) -> Tensor:
         """Scores [M] of the filters, the rows of the weight."""
+        ...
+
+    def weights(self, evidence: Evidence) -> Tensor:
+        """Importance [M, K] of single weights, which adds up over the rows of a tile, as far as it can."""
         ...

@@ -28,6 +28,10 @@ class RandomCriterion:
     def filters(self, evidence: Evidence) -> Tensor:
         return torch.rand(len(evidence.weight), generator=evidence.generator)
 
+    def weights(self, evidence: Evidence) -> Tensor:
+        """All alike: chance draws for whole columns."""
+        return torch.ones_like(evidence.weight, dtype=torch.float32)
+
 
 RANDOM = RandomCriterion(
     name="random",

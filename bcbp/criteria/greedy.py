@@ -58,6 +58,10 @@ class GreedyCriterion:
     def filters(self, evidence: Evidence) -> Tensor:
         return OBS.filters(evidence)
 
+    def weights(self, evidence: Evidence) -> Tensor:
+        """Those of OBS: a greedy loss depends on the whole tile."""
+        return OBS.weights(evidence)
+
 
 def _check_work(tiles: int, columns: int) -> None:
     work = 2.0 * tiles * columns**3

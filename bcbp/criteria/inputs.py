@@ -33,11 +33,7 @@ class InputCriterion:
     needs: str = INPUTS
 
     def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
-        moments, weight = evidence.stats, evidence.weight.float()
-        assert isinstance(moments, Moments)
-        factor = self.factor(moments).sqrt()
-        per_row = factor.repeat_interleave(len(weight) // len(factor), 0)
-        return L2.columns(replace(evidence, weight=weight * per_row), tile)
+        return L2.columns(self._weighed(evidence), tile)
 
     def filters(self, evidence: Evidence) -> Tensor:
         moments, weight = evidence.stats, evidence.weight.float()
@@ -45,6 +41,16 @@ class InputCriterion:
         grouped = weight.view(len(moments.gram), -1, weight.shape[1])
         energy = torch.einsum("gmk,gmk->gm", grouped @ moments.gram, grouped).flatten()
         return (energy.clamp_min(0) / weight.shape[1]).sqrt()
+
+    def weights(self, evidence: Evidence) -> Tensor:
+        return L2.weights(self._weighed(evidence))
+
+    def _weighed(self, evidence: Evidence) -> Evidence:
+        moments, weight = evidence.stats, evidence.weight.float()
+        assert isinstance(moments, Moments)
+        factor = self.factor(moments).sqrt()
+        per_row = factor.repeat_interleave(len(weight) // len(factor), 0)
+        return replace(evidence, weight=weight * per_row)
 
 
 ACTIVATION = InputCriterion(

@@ -11,6 +11,11 @@ from bcbp.criteria.base import Evidence
 from bcbp.errors import SpecError
 from bcbp.geometry import TileShape
 
+_NO_COLUMNS = (
+    "Expected a criterion that scores columns (l2, for instance); got fpgm, which scores whole "
+    "filters. Use it with the pattern filter, or choose another criterion."
+)
+
 
 @dataclass(frozen=True)
 class MedianCriterion:
@@ -27,10 +32,10 @@ class MedianCriterion:
     needs: str = ""
 
     def columns(self, evidence: Evidence, tile: TileShape) -> Tensor:
-        raise SpecError(
-            "Expected a criterion that scores columns (l2, for instance); got fpgm, which scores whole "
-            "filters. Use it with the pattern filter, or choose another criterion."
-        )
+        raise SpecError(_NO_COLUMNS)
+
+    def weights(self, evidence: Evidence) -> Tensor:
+        raise SpecError(_NO_COLUMNS)
 
     def filters(self, evidence: Evidence) -> Tensor:
         weight = evidence.weight.float()

@@ -43,6 +43,9 @@ class NormCriterion:
     def filters(self, evidence: Evidence) -> Tensor:
         return torch.from_numpy(self._mean(evidence.weight.float().numpy(), "mk->m"))
 
+    def weights(self, evidence: Evidence) -> Tensor:
+        return evidence.weight.float().abs() ** self.power
+
     def _mean(self, weight: np.ndarray, axes: str) -> np.ndarray:
         """The power mean over axis 1; `axes` says the same in the words of einsum."""
         if self.power == 1:

@@ -33,6 +33,10 @@ class TaylorCriterion:
     def filters(self, evidence: Evidence) -> Tensor:
         return _score(_change(evidence).sum(2), evidence.weight.shape[1])
 
+    def weights(self, evidence: Evidence) -> Tensor:
+        """Each weight for itself: in a tile the changes may also cancel."""
+        return _change(evidence).square().mean(0)
+
 
 def _change(evidence: Evidence) -> Tensor:
     """First-order change of each batch's loss with each weight: float32 [batches, M, K]."""

@@ -17,7 +17,7 @@ from bcbp.mask import Mask
 from bcbp.plan import PruningPlan
 
 FORMAT, VERSION = "bcbp-masks", "1"
-_PARTS = ("keep", "rows")
+_PARTS = ("keep", "rows", "order")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Masks:
     title: str = "Masks"
     description: str = (
         "masks.safetensors: for each layer LAYER.keep, which columns every tile keeps (bool, tiles x K), and "
-        "LAYER.rows, which filters are kept (bool, M). bcbp.read_masks(file, model) gives the plan back; it "
-        "checks that the dense weights are the same."
+        "LAYER.rows, which filters are kept (bool, M), and LAYER.order, which filters share a tile (int64, M). "
+        "bcbp.read_masks(file, model) gives the plan back; it checks that the dense weights are the same."
     )
     needs: tuple[str, ...] = ()
 
@@ -68,9 +68,9 @@ def read_masks(path: Path | str, model: LoadedModel) -> PruningPlan:
     try:
         plan = json.loads(header["plan"])
         for layer in plan["layers"]:
-            keep, rows = (tensors[f"{layer['name']}.{part}"] for part in _PARTS)
+            keep, rows, order = (tensors[f"{layer['name']}.{part}"] for part in _PARTS)
             tile = TileShape(layer["mask"]["tile"], layer["mask"]["k_step"])
-            layer["mask"] = Mask(keep, rows, tile).to_json()
+            layer["mask"] = Mask(keep, rows, tile, order).to_json()
         return PruningPlan.from_json(plan)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"Expected a whole file of masks; {path} is damaged: {error}") from error

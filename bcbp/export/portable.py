@@ -13,7 +13,6 @@ from bcbp.masking import masked_copy
 from bcbp.plan import PruningPlan
 from bcbp.tracing import UntraceableError, trace
 from kernels.engines import ACTIVATIONS, Epilogue
-from kernels.pack import pack
 from kernels.pruned_conv import PrunedConv, PrunedLinear
 
 
@@ -48,7 +47,7 @@ def _graph(traced: fx.GraphModule, masked: nn.Module, masks: dict[str, Mask]) ->
 
 def _packed(layer: Layer, mask: Mask, fused: FusedLayer) -> PrunedConv:
     weight, bias = fold(layer, fused.batch_norm)
-    packed = pack(weight, mask.keep, mask.rows, mask.tile.rows, geometry_of(layer))
+    packed = mask.pack(weight, geometry_of(layer))
     kind = PrunedLinear if isinstance(layer, nn.Linear) else PrunedConv
     return kind.of(packed, Epilogue(bias, fused.activation))
 

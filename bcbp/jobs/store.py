@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
-import sys
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from bcbp.errors import BcbpError
 from bcbp.files import is_disk_full, read_json, write_json
+from bcbp.home import default_root
 from bcbp.jobs.kinds import DEFAULT, KINDS, Request, kind_of
 from bcbp.jobs.lock import is_held
 from bcbp.progress import Progress
@@ -63,17 +62,6 @@ class RunView(Generic[R]):
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
-
-
-def default_root() -> Path:
-    """$BCBP_HOME, else the folder for application data of this user and platform."""
-    if home := os.environ.get("BCBP_HOME"):
-        return Path(home)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "bcbp"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/bcbp"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bcbp"
 
 
 class RunStore:

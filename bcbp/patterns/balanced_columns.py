@@ -10,9 +10,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bcbp.geometry import TileShape
+from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, allocate, imbalance, layer_target, split_scope, whole_layer
+from bcbp.patterns.base import (
+    Outcome,
+    Task,
+    allocate,
+    arrange,
+    imbalance,
+    layer_target,
+    split_scope,
+    whole_layer,
+)
 from bcbp.plan import LayerPlan
 from bcbp.scores import ScorePool, UnitScores
 
@@ -108,6 +117,7 @@ class BalancedColumns:
     )
     changes_shapes: bool = False
     fixed_ratio: float | None = None
+    no_permutation: str = ""
 
     def prune(self, task: Task) -> Outcome:
         tile = TileShape(task.spec.tile, task.spec.k_step)
@@ -121,11 +131,18 @@ class BalancedColumns:
             if layer.name not in columns:
                 plans.append(whole_layer(layer, tile))
                 continue
-            scores = pool[layer.name]
-            mask = Mask.of_columns(scores.best(columns[layer.name]), layer.rows, tile)  # step 3
-            target = layer_target(scores, budgets[layer.name])
-            plans.append(LayerPlan(layer.name, mask.shape, target, mask, imbalance(counts[layer.name])))
+            plans.append(self._layer(task, layer, pool[layer.name], budgets[layer.name], columns[layer.name]))
         return Outcome(tuple(plans), kept_dense)
+
+    def _layer(self, task: Task, layer: LayerInfo, scores: UnitScores, budget: int, k: int) -> LayerPlan:
+        """Step 3. Tiles of permuted filters have counts of their own before balancing."""
+        tile = TileShape(task.spec.tile, task.spec.k_step)
+
+        def keep(scores: UnitScores, order: Tensor) -> Mask:
+            return Mask.of_columns(scores.best(k), order, tile)
+
+        found = arrange(task, layer, scores, tile=tile, k=k, make=keep)
+        return found.plan(layer_target(scores, budget), imbalance(pre_prune(found.scores, budget)))
 
     def _columns(
         self, task: Task, pool: ScorePool, *, budgets: dict[str, int], counts: dict[str, Tensor]

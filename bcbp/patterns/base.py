@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from bcbp.allocation import ALLOCATIONS
 from bcbp.allocation.base import weights_kept
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
-from bcbp.plan import LayerPlan
+from bcbp.permutation import similar_order, unmoved
+from bcbp.plan import Importance, LayerPlan
 from bcbp.scores import ScorePool, UnitScores
 from bcbp.table import Entry
 from bcbp.task import Task
@@ -31,6 +33,7 @@ class Pattern(Entry, Protocol):
     """`label` is for chart legends; patterns that change shapes leave physically smaller layers.
 
     `fixed_ratio` is the ratio of a pattern that has only one, whatever is asked; else None.
+    `no_permutation` says why it makes no difference which filters share a tile; empty where it does.
     """
 
     @property
@@ -41,6 +44,9 @@ class Pattern(Entry, Protocol):
 
     @property
     def fixed_ratio(self) -> float | None: ...
+
+    @property
+    def no_permutation(self) -> str: ...
 
     def prune(self, task: Task) -> Outcome: ...
 
@@ -65,6 +71,44 @@ def split_scope(task: Task, tile: TileShape) -> tuple[tuple[LayerInfo, ...], tup
     return fitting, tuple((name, reason) for name, reason in reasons.items() if reason is not None)
 
 
+MakeMask = Callable[[UnitScores, Tensor], Mask]
+
+
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """A layer's mask, the scores it is made of, and what a permutation brings, if one was looked for."""
+
+    name: str
+    mask: Mask
+    scores: UnitScores
+    importance: Importance | None = None
+
+    def plan(self, target: float, wit_before: float = 0.0) -> LayerPlan:
+        return LayerPlan(self.name, self.mask.shape, target, self.mask, wit_before, self.importance)
+
+
+def arrange(
+    task: Task, layer: LayerInfo, scores: UnitScores, *, tile: TileShape, k: int, make: MakeMask
+) -> Arranged:
+    """The layer's mask; permuted if that was asked for and keeps more importance.
+
+    `make` gives the mask for scores of the columns of tiles and the order that filters are in there; `k` is
+    about how many columns a tile keeps.
+    """
+    plain = make(scores, layer.own_order)
+    if not task.spec.permute or unmoved(layer, tile.rows):
+        return Arranged(layer.name, plain, scores)
+    weights, groups = task.book.weights(layer.name), layer.geometry.groups
+    order = similar_order(weights, tile, k, groups=groups, seed=task.spec.seed)
+    moved_scores = task.book.in_order(layer.name, tile, order)
+    moved = make(moved_scores, order)
+    kept = (weights, weights * plain.dense(), weights * moved.dense())
+    total, before, after = (float(values.sum(dtype=torch.float64)) for values in kept)
+    if after > before:
+        return Arranged(layer.name, moved, moved_scores, Importance(total, before, after))
+    return Arranged(layer.name, plain, scores, Importance(total, before, before))
+
+
 PlanLayer = Callable[[LayerInfo, UnitScores, int], LayerPlan]
 
 
@@ -86,9 +130,11 @@ def prune_unbalanced(task: Task, tile: TileShape) -> Outcome:
     """Every layer keeps its best columns of tiles by one threshold, wherever they lie."""
 
     def plan_layer(layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
-        mask = Mask.of_columns(scores.select(budget), layer.rows, tile)
-        target = layer_target(scores, budget)
-        return LayerPlan(layer.name, (layer.rows, layer.columns), target, mask, mask.wit)
+        def keep(scores: UnitScores, order: Tensor) -> Mask:
+            return Mask.of_columns(scores.select(budget), order, tile)
+
+        found = arrange(task, layer, scores, tile=tile, k=-(-budget // layer.rows), make=keep)
+        return found.plan(layer_target(scores, budget), found.mask.wit)
 
     return prune_layers(task, tile, plan_layer)
 
@@ -96,7 +142,7 @@ def prune_unbalanced(task: Task, tile: TileShape) -> Outcome:
 def whole_layer(info: LayerInfo, tile: TileShape) -> LayerPlan:
     """A layer that keeps everything."""
     keep = torch.ones(tile.count(info.rows), info.columns, dtype=torch.bool)
-    return LayerPlan(info.name, (info.rows, info.columns), 0.0, Mask.of_columns(keep, info.rows, tile))
+    return LayerPlan(info.name, (info.rows, info.columns), 0.0, Mask.of_columns(keep, info.own_order, tile))
 
 
 def layer_target(scores: UnitScores, budget: int) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
-from bcbp.patterns.base import Outcome, Task, layer_target, prune_layers
+from bcbp.patterns.base import Outcome, Task, arrange, layer_target, prune_layers
 from bcbp.plan import LayerPlan
 from bcbp.scores import UnitScores
 
@@ -33,12 +33,13 @@ def block_sides(heights: Tensor, columns: int, keep: int) -> tuple[list[int], in
     return rows, min(columns, max(1, round(keep / sum(rows))))
 
 
-def best_rows(filters: UnitScores, rows: list[int], tile: TileShape) -> Tensor:
-    """The best `rows[t]` >= 1 filters of every tile t: bool [M]."""
+def best_rows(filters: UnitScores, rows: list[int], tile: TileShape, order: Tensor) -> Tensor:
+    """The best `rows[t]` >= 1 filters of every tile t of `order`: bool [M], in the layer's own order."""
     keys = np.full((len(rows), tile.rows), np.iinfo(np.uint64).max, np.uint64)
-    keys.ravel()[: filters.keys.size] = filters.keys[:, 0]
+    keys.ravel()[: filters.keys.size] = filters.keys[order.numpy(), 0]
     last = np.sort(keys, axis=1)[np.arange(len(rows)), np.array(rows) - 1]
-    return torch.from_numpy((keys <= last[:, None]).ravel()[: filters.keys.size])
+    kept = torch.from_numpy((keys <= last[:, None]).ravel()[: filters.keys.size])
+    return kept[order.argsort()]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Blocks:
     )
     changes_shapes: bool = False
     fixed_ratio: float | None = None
+    no_permutation: str = ""
 
     def prune(self, task: Task) -> Outcome:
         return prune_layers(task, TileShape(task.spec.tile), lambda *layer: self._layer(task, *layer))
@@ -61,9 +63,13 @@ class Blocks:
     def _layer(self, task: Task, layer: LayerInfo, scores: UnitScores, budget: int) -> LayerPlan:
         tile = TileShape(task.spec.tile)
         rows, columns = block_sides(scores.weights, layer.columns, budget)
-        kept_rows = best_rows(task.book.filters[layer.name], rows, tile)
-        mask = Mask(scores.best(columns), kept_rows, tile)
-        return LayerPlan(layer.name, (layer.rows, layer.columns), layer_target(scores, budget), mask)
+        filters = task.book.filters[layer.name]
+
+        def keep(scores: UnitScores, order: Tensor) -> Mask:
+            return Mask(scores.best(columns), best_rows(filters, rows, tile, order), tile, order)
+
+        found = arrange(task, layer, scores, tile=tile, k=columns, make=keep)
+        return found.plan(layer_target(scores, budget))
 
 
 BLOCKS = Blocks()

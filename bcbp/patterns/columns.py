@@ -21,6 +21,7 @@ class Columns:
     )
     changes_shapes: bool = False
     fixed_ratio: float | None = None
+    no_permutation: str = ""
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(task.spec.tile))

@@ -21,6 +21,7 @@ class Elementwise:
     )
     changes_shapes: bool = False
     fixed_ratio: float | None = None
+    no_permutation: str = "every filter chooses its own weights"
 
     def prune(self, task: Task) -> Outcome:
         return prune_unbalanced(task, TileShape(1))

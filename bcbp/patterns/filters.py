@@ -90,6 +90,7 @@ class Filters:
     )
     changes_shapes: bool = True
     fixed_ratio: float | None = None
+    no_permutation: str = "whole filters go, in whichever tile they are"
 
     def prune(self, task: Task) -> Outcome:
         flow = Flow.of(task)

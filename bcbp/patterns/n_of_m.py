@@ -43,6 +43,7 @@ class NOfM:
     n: int
     m: int
     changes_shapes: bool = False
+    no_permutation: str = "every filter chooses its own weights"
 
     @property
     def fixed_ratio(self) -> float:
@@ -72,7 +73,7 @@ class NOfM:
     def _layer(self, layer: LayerInfo, values: Tensor) -> LayerPlan:
         kernel = layer.geometry.kernel
         keep = best_of_groups(values, kernel[0] * kernel[1], n=self.n, m=self.m)
-        mask = Mask.of_columns(keep, layer.rows, TileShape(1))
+        mask = Mask.of_columns(keep, layer.own_order, TileShape(1))
         return LayerPlan(layer.name, (layer.rows, layer.columns), self.fixed_ratio, mask)
 
 

@@ -20,11 +20,11 @@ def fit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
     removed set. Removed rows stay zero.
     """
     groups = len(moments.gram)
-    keep, rows = nested_tiles(mask, groups)
+    keep, rows, order = nested_tiles(mask, groups)
     found = [
         _refit_group(weight, keep, rows, moments=(gram, cross, strength))
         for weight, keep, gram, cross, strength in zip(
-            weight.double().chunk(groups),
+            weight[order].double().chunk(groups),
             keep.chunk(groups),
             moments.gram.double(),
             moments.cross.double(),
@@ -32,15 +32,17 @@ def fit(weight: Tensor, mask: Mask, moments: Moments) -> Tensor:
             strict=True,
         )
     ]
-    return (torch.cat(found) * mask.rows[:, None]).to(weight.dtype)
+    return (torch.cat(found)[order.argsort()] * mask.rows[:, None]).to(weight.dtype)
 
 
-def nested_tiles(mask: Mask, groups: int) -> tuple[Tensor, int]:
-    """`keep` [tiles, K] and rows per tile such that no tile straddles two groups of a convolution."""
-    filters, height = len(mask.rows), mask.tile.rows
-    if groups == 1 or (filters // groups) % height == 0:
-        return mask.keep, height
-    return mask.keep.repeat_interleave(height, 0)[:filters], 1
+def nested_tiles(mask: Mask, groups: int) -> tuple[Tensor, int, Tensor]:
+    """`keep` [tiles, K], rows per tile and order [M], such that no tile straddles groups of a convolution."""
+    own, height = torch.arange(len(mask.rows)), mask.tile.rows
+    group = own // (len(own) // groups)
+    whole = groups == 1 or (len(own) // groups) % height == 0
+    if whole and torch.equal(group[mask.order], group):
+        return mask.keep, height, mask.order
+    return mask.keep[mask.tile_of], 1, own
 
 
 def _refit_group(
@@ -67,7 +69,7 @@ def _refit_group(
 
 def factorisation_work(mask: Mask, groups: int) -> float:
     """Multiply-adds of the factorisations that `fit` makes: k³ / 3 each, for every tile and group."""
-    keep, _ = nested_tiles(mask, groups)
+    keep, _, _ = nested_tiles(mask, groups)
     return float((keep.sum(1).double() ** 3).sum() / 3)
 
 

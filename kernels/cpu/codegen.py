@@ -10,10 +10,11 @@ How columns are walked: they are sorted by tap (r, s). A block's groups (see blo
 and the pixels that are inside the plane for them; each such set of pixels has its own loop (a path). Pixels
 outside keep their sums.
 
-Two endings: `full` stores whole vectors to consecutive filters. `rows` puts the sums of a panel's kept
+Three endings: `full` stores whole vectors to consecutive filters. `rows` puts the sums of a panel's kept
 filters back between removed ones (and cuts ragged ends): sums go to a scratch line, each output vector takes
 the next values of it where its `kept` bit is set (an expanding load) and zero elsewhere, and stores the
-lanes of its `valid` bits.
+lanes of its `valid` bits. `scattered` undoes a permutation of filters: lane by lane, sums go from the
+scratch line to the output they belong to.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from kernels.cpu.target import VectorTarget, compiler
 
 # Records shared by the generated code and the tables that feed it; every field is 8 bytes.
 PANEL_FIELDS = ("weight", "offsets", "segments", "bias", "channel", "outputs", "rows", "ending")
-BLOCK_FIELDS = ("full", "rows", "x", "next_x", "y", "groups", "group_count")
+BLOCK_FIELDS = ("full", "rows", "scattered", "x", "next_x", "y", "groups", "group_count")
 # An output vector of a `rows` ending: its kept bits, its valid bits, where its values start in scratch.
 ROW_FIELDS = ("kept", "valid", "position")
-ENDINGS = ("full", "rows")
+ENDINGS = ("full", "rows", "scattered")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class _KernelWriter:
         self.panel, self.blockrec, self.x, self.y, self.residual = function.args
         self.emit = Emitter(function)
         sums = self._walk_groups(self._first_sums())
-        self._end_full(sums) if shape.ending == "full" else self._end_rows(sums)
+        {"full": self._end_full, "rows": self._end_rows, "scattered": self._end_scattered}[shape.ending](sums)
         self.emit.at.ret_void()
 
     # ------------------------------------------------------------------------------------------ small parts
@@ -95,8 +96,10 @@ class _KernelWriter:
         single = at.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
         return at.shuffle_vector(single, undefined, zeros)
 
-    def _constant(self, value: float) -> Any:
-        return self.emit.ir.Constant(self.vector, [value] * self.lanes)
+    def _constant(self, value: float, kind: Any = None) -> Any:
+        """`value` in every lane; as a single float where that is the `kind`."""
+        single = isinstance(kind, self.emit.ir.FloatType)
+        return self.emit.ir.Constant(kind or self.vector, value if single else [value] * self.lanes)
 
     def _vector_at(self, index: int) -> int:
         return index * self.lanes * FLOAT
@@ -201,8 +204,8 @@ class _KernelWriter:
     # ------------------------------------------------------------------------------------------ the endings
     def _activate(self, value: Any) -> Any:
         # maxnum(0, NaN) would hide a NaN that F.relu keeps: compare and select keep it.
-        zero, six = self._constant(0.0), self._constant(6.0)
         at = self.emit.at
+        zero, six = (self._constant(number, value.type) for number in (0.0, 6.0))
         if self.shape.activation in ("relu", "relu6"):
             value = at.select(at.fcmp_ordered("<", value, zero), zero, value)
         if self.shape.activation == "relu6":
@@ -219,16 +222,41 @@ class _KernelWriter:
             target = at.bitcast(emit.address(self.y, offset), self.vector.as_pointer())
             at.store(self._activate(value), target).align = FLOAT
 
-    def _end_rows(self, sums: list[list[Any]]) -> None:
+    def _scratch_lines(self, sums: list[list[Any]]) -> Any:
+        """Sums in memory, a line of lanes per pixel."""
         emit, at = self.emit, self.emit.at
-        width = self.shape.vectors * self.lanes
-        # One line per pixel, and one behind the last: an expanding load never leaves the scratch.
-        scratch = at.alloca(emit.ir.ArrayType(emit.ir.FloatType(), (self.pixels + 1) * width))
+        # One line behind the last: an expanding load never leaves the scratch.
+        size = self._vector_at(self.shape.vectors * (self.pixels + 1)) // FLOAT
+        scratch = at.alloca(emit.ir.ArrayType(emit.ir.FloatType(), size))
         scratch.align = 64
         lines = at.bitcast(scratch, emit.bytes)
         for p, v in self._places():
-            target = emit.address(lines, p * width * FLOAT + self._vector_at(v))
+            target = emit.address(lines, self._vector_at(p * self.shape.vectors + v))
             at.store(sums[p][v], at.bitcast(target, self.vector.as_pointer())).align = FLOAT
+        return lines
+
+    def _end_scattered(self, sums: list[list[Any]]) -> None:
+        emit, at, single = self.emit, self.emit.at, self.emit.ir.FloatType()
+        if not self.shape.residual:
+            sums = self._each(lambda p, v: self._activate(sums[p][v]))
+        lines = self._scratch_lines(sums)
+        places = emit.pointer(emit.field(self.panel, PANEL_FIELDS, "rows"))
+        width = self.shape.vectors * self.lanes
+        with emit.loop(emit.const(0), emit.const(width)) as lane:
+            line, place = emit.address(lines, at.shl(lane, emit.const(2))), emit.int32(places, lane)
+            y = emit.address(self.y, place)
+            for p, offset in enumerate(self.shape.layout.y):
+                value = emit.load(single, line, p * width * FLOAT)
+                if self.shape.residual:
+                    added = emit.load(single, emit.address(self.residual, place), offset)
+                    value = self._activate(at.fadd(value, added))
+                target = at.bitcast(emit.address(y, offset), single.as_pointer())
+                at.store(value, target).align = FLOAT
+
+    def _end_rows(self, sums: list[list[Any]]) -> None:
+        emit, at = self.emit, self.emit.at
+        width = self.shape.vectors * self.lanes
+        lines = self._scratch_lines(sums)
         bias = emit.pointer(emit.field(self.panel, PANEL_FIELDS, "bias"))
         rows = emit.pointer(emit.field(self.panel, PANEL_FIELDS, "rows"))
         outputs = emit.field(self.panel, PANEL_FIELDS, "outputs")

@@ -44,7 +44,8 @@ class TilesEngine:
         if dtype != torch.float32:
             return f"expected float32, got {dtype}; cpu-tiles has no other type yet"
         per_group = packed.geometry.rows // packed.geometry.groups
-        if packed.geometry.groups > 1 and per_group % packed.tile:
+        mixed = (len((tile.rows // per_group).unique()) > 1 for tile in packed.tiles)
+        if packed.geometry.groups > 1 and any(mixed):
             return (
                 f"a tile of {packed.tile} filters spans groups of {per_group}; it needs one group's columns"
             )

@@ -3,10 +3,15 @@
 A panel is `vectors` x `lanes` kept filters of one tile with the tile's kept columns, sorted by tap (r, s,
 channel). Weights lie [column][filter], so that one column's weights are consecutive vectors; missing filters
 are zero lanes.
+
+Where filters were permuted, those of a tile lie anywhere among the outputs. A panel of them is `scattered`:
+its lanes go one by one to where they belong. Filters of which nothing is kept are panels of no columns there,
+and lanes to spare repeat the last filter: they write the same value again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,28 +19,29 @@ from torch import Tensor
 
 from kernels.cpu.target import VectorTarget
 from kernels.layout import ConvGeometry
-from kernels.pack import PackedTile, PackedWeight
+from kernels.pack import PackedTile, PackedWeight, dropped_filters
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: `weight` [k, filters], the taps and channels of its columns, where its outputs go.
+    """One panel: `weight` [k, lanes], the taps and channels of its columns, where its outputs go.
 
-    `taps` int64 [k] ascend; `channels` int64 [k] are absolute. Outputs are filters `first` ... `first +
-    outputs - 1`; `kept` bool [outputs] tells which of them are computed, in order, by the panel's lanes.
+    `taps` int64 [k] ascend; `channels` int64 [k] are absolute. Outputs are the `filters` int64 [outputs],
+    ascending; `kept` bool [outputs] tells which of them are computed, in order, by the panel's lanes.
     """
 
     weight: Tensor
     taps: Tensor
     channels: Tensor
-    first: int
+    filters: Tensor
     kept: Tensor
 
     @property
     def ending(self) -> str:
-        """`full` if lanes and outputs are the same filters, else `rows`."""
-        lanes = self.weight.shape[1]
-        return "full" if len(self.kept) == lanes and bool(self.kept.all()) else "rows"
+        """`scattered` for outputs apart from each other; `full` if lanes and outputs are the same filters."""
+        if int(self.filters[-1] - self.filters[0]) >= len(self.filters):
+            return "scattered"
+        return "full" if len(self.kept) == self.weight.shape[1] and bool(self.kept.all()) else "rows"
 
 
 def choose_height(packed: PackedWeight, target: VectorTarget) -> int:
@@ -50,32 +56,40 @@ def choose_height(packed: PackedWeight, target: VectorTarget) -> int:
 
 def make_panels(packed: PackedWeight, width: int) -> list[Panel]:
     """The panels of a layer, `width` filters each, those with the most columns first."""
-    panels = [
-        panel
-        for index, tile in enumerate(packed.tiles)
-        for panel in _tile_panels(tile, packed, (index * packed.tile, width))
-    ]
-    return sorted(panels, key=lambda panel: -len(panel.taps))
+    cut = _permuted_panels(packed, width) if packed.permuted else _panels_in_place(packed, width)
+    return sorted(cut, key=lambda panel: -len(panel.taps))
 
 
-def _tile_panels(tile: PackedTile, packed: PackedWeight, place: tuple[int, int]) -> list[Panel]:
-    """Cut one tile, whose filters begin at place[0], into panels of place[1] lanes that share its columns."""
-    (start, width), geometry = place, packed.geometry
-    end = min(start + packed.tile, geometry.rows)
-    taps, channels, order = _sort_columns(tile.columns, geometry, start)
-    values = tile.values[:, order].float()
-    panels = []
-    for first in range(0, max(len(tile.rows), 1), width):
-        rows = tile.rows[first : first + width]
-        weight = torch.zeros(len(order), width, dtype=torch.float32, device="cpu")
-        weight[:, : len(rows)] = values[first : first + width].T
-        last = first + width >= len(tile.rows)
-        opens = start if first == 0 else int(rows[0])
-        closes = end if last else int(tile.rows[first + width])
-        kept = torch.zeros(closes - opens, dtype=torch.bool, device="cpu")
-        kept[rows - opens] = True
-        panels.append(Panel(weight, taps, channels, opens, kept))
-    return panels
+def _panels_in_place(packed: PackedWeight, width: int) -> Iterator[Panel]:
+    """Panels of tiles of consecutive filters; those that were removed lie between the others."""
+    extents = torch.arange(packed.geometry.rows).split(packed.tile)
+    for tile, filters in zip(packed.tiles, extents, strict=True):
+        starts = [int(filters[0]), *(int(row) for row in tile.rows[width::width])]
+        ends = [*starts[1:], int(filters[-1]) + 1]
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            part = slice(number * width, (number + 1) * width)
+            outputs = torch.arange(start, end)
+            yield _panel(packed, PackedTile(tile.rows[part], tile.columns, tile.values[part]), outputs, width)
+
+
+def _permuted_panels(packed: PackedWeight, width: int) -> Iterator[Panel]:
+    """Panels of filters that lie anywhere, and of those that no tile keeps."""
+    for tile in (*packed.tiles, dropped_filters(packed)):
+        for first in range(0, len(tile.rows), width):
+            part = slice(first, first + width)
+            rows = tile.rows[part]
+            yield _panel(packed, PackedTile(rows, tile.columns, tile.values[part]), rows, width)
+
+
+def _panel(packed: PackedWeight, part: PackedTile, filters: Tensor, width: int) -> Panel:
+    """At most `width` rows of a tile in lanes, for the outputs `filters`, of which they are some."""
+    taps, channels, order = _sort_columns(part.columns, packed.geometry, int(filters[0]))
+    weight = torch.zeros(len(order), width, dtype=torch.float32, device="cpu")
+    weight[:, : len(part.rows)] = part.values[:, order].float().T
+    panel = Panel(weight, taps, channels, filters, torch.isin(filters, part.rows))
+    if panel.ending == "scattered":
+        weight[:, len(part.rows) :] = weight[:, len(part.rows) - 1 : len(part.rows)]
+    return panel
 
 
 def _sort_columns(columns: Tensor, geometry: ConvGeometry, row: int) -> tuple[Tensor, Tensor, Tensor]:

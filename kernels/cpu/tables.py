@@ -61,9 +61,10 @@ class PanelTable:
             record["offsets"] = self._keep(_offsets(panel, geometry, width))
             record["segments"] = self._keep(_segments(panel, geometry))
             record["bias"] = self._keep(_lane_bias(panel, bias, lanes))
-            record["channel"] = panel.first * FLOAT
+            scattered = panel.ending == "scattered"
+            record["channel"] = 0 if scattered else int(panel.filters[0]) * FLOAT
             record["outputs"] = -(-len(panel.kept) // lanes)
-            record["rows"] = self._keep(_rows(panel.kept, lanes))
+            record["rows"] = self._keep(_lane_places(panel) if scattered else _rows(panel.kept, lanes))
             record["ending"] = ENDINGS.index(panel.ending)
 
     @property
@@ -90,13 +91,21 @@ def _segments(panel: Panel, geometry: ConvGeometry) -> NDArray[np.int32]:
 
 
 def _lane_bias(panel: Panel, bias: Tensor | None, lanes: int) -> Tensor:
-    """The bias of the panel's outputs, padded to whole vectors; zero without a bias."""
-    outputs = len(panel.kept)
-    width = max(-(-outputs // lanes) * lanes, panel.weight.shape[1])
-    padded = torch.zeros(width, dtype=torch.float32, device="cpu")
-    if bias is not None:
-        padded[:outputs] = bias[panel.first : panel.first + outputs].detach().float()
-    return padded
+    """The bias of the panel's outputs, the last one's to whole vectors; zero without a bias."""
+    width = max(-(-len(panel.filters) // lanes) * lanes, panel.weight.shape[1])
+    if bias is None:
+        return torch.zeros(width, dtype=torch.float32, device="cpu")
+    return bias.detach().float()[_stretched(panel.filters, width)]
+
+
+def _lane_places(panel: Panel) -> NDArray[np.int32]:
+    """Byte distance of each lane's output from the pixel's first one; spare lanes go where the last goes."""
+    return (_stretched(panel.filters, panel.weight.shape[1]) * FLOAT).numpy().astype(np.int32)
+
+
+def _stretched(filters: Tensor, width: int) -> Tensor:
+    """The last filter is repeated up to `width`."""
+    return filters[torch.arange(width).clamp_max(len(filters) - 1)]
 
 
 def _rows(kept: Tensor, lanes: int) -> NDArray[np.int32]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.pack import PackedTile, PackedWeight
+from kernels.pack import PackedTile, PackedWeight, dropped_filters
 
 ORDERS = ("given", "longest")
 NO_FILTER = -1
@@ -147,11 +147,6 @@ def _union(tiles: list[PackedTile]) -> PackedTile:
 
 def _empty(packed: PackedWeight, width: int) -> Iterator[PackedTile]:
     """Tiles without columns, for the filters of which nothing is kept."""
-    dropped = torch.ones(packed.geometry.rows, dtype=torch.bool)
-    for tile in packed.tiles:
-        if tile.values.numel():
-            dropped[tile.rows] = False
-    nothing = torch.zeros(0, dtype=torch.int64)
-    for rows in dropped.nonzero()[:, 0].split(width):
-        if len(rows):
-            yield PackedTile(rows, nothing, packed.tiles[0].values.new_zeros(len(rows), 0))
+    dropped = dropped_filters(packed)
+    if len(dropped.rows):
+        yield from _cut(dropped, width)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import services
 from bcbp.jobs import RunStore
-from bcbp.request import CompareRequest
 
 ENTRY = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
@@ -20,10 +20,10 @@ class RecordedQueue:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.submitted: list[CompareRequest] = []
+        self.submitted: list[Any] = []
         self.stopped: list[str] = []
 
-    def submit(self, request: CompareRequest) -> str:
+    def submit(self, request: Any) -> str:
         self.submitted.append(request)
         return self.store.create(request)
 

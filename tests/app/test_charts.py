@@ -87,7 +87,7 @@ def test_every_method_has_its_own_marker() -> None:
 
 def wide_mask(tiles: int = 128, columns: int = 25088) -> Mask:
     keep = torch.rand(tiles, columns, generator=torch.Generator().manual_seed(0)) < 0.5
-    return Mask.of_columns(keep, 32 * tiles, TileShape(32))
+    return Mask.of_columns(keep, torch.arange(32 * tiles), TileShape(32))
 
 
 def test_a_heatmap_of_the_widest_layer_stays_small() -> None:

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services
+from app import compare_words, services, wording
 from bcbp.errors import DataError
+from bcbp.export_request import USUAL, ExportRequest
+from bcbp.files import write_json
+from bcbp.jobs.store import REPORT_FILE, STATE_FILE
+from bcbp.progress import Progress
 from bcbp.request import CompareRequest
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import predictions, report, store_run
@@ -120,3 +124,27 @@ def test_run_shows_all_rows_and_the_recovery_of_the_newest_ratio(
     assert compare_words.other_results("1", 1, 0.5) in text(app)
     rows, ladder = (one.value for one in app.dataframe[:2])
     assert len(rows) == 7 and set(ladder["Method"]) == {"Filter at 50 %", "BCBP at 50 %"}
+
+
+def test_the_network_of_a_row_is_exported_by_a_job_and_offered(
+    open_page: Open, run: str, queue: RecordedQueue, home: Path
+) -> None:
+    app = healthy(open_page("compare"))
+    healthy(next(one for one in app.button if one.label == "Prepare files").click().run())
+    request = queue.submitted[-1]
+    assert isinstance(request, ExportRequest) and request.forms == USUAL
+    assert (request.spec.pattern, request.spec.ratio) == ("bcbp", 0.5)
+    (job,) = services.export_runs()
+    done = {"state": "done", "pid": 1, "progress": Progress(1.0).to_json(), "error": None}
+    write_json(services.store().folder(job.id) / STATE_FILE, done)
+    size = {"form": "dense", "bytes": 2_000_000, "compressed": 1_500_000}
+    made = {"files": {"masks": ["masks.safetensors"]}, "missing": {"packed": "No graph."}, "sizes": [size]}
+    write_json(services.store().folder(job.id) / REPORT_FILE, made)
+    app = healthy(app.run())
+    assert wording.EXPORT_GONE in [one.value for one in app.warning]
+    archive = services.export_archive(request)
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"0" * 1_500_000)
+    app = healthy(app.run())
+    assert "Packed network: No graph." in [one.value for one in app.warning]
+    assert any("Compressed, MB" in one.value for one in app.dataframe)

@@ -160,6 +160,16 @@ def test_what_a_recovery_left_out_is_a_remark() -> None:
     assert "fc is not refitted: it is too wide." in rows_of(made)[1].remarks
 
 
+def test_what_a_permutation_kept_is_a_remark_and_a_column() -> None:
+    made = report(CompareRequest(methods=("dense", "bcbp")))
+    row = made["rows"][1]
+    assert "Importance kept" not in findings.layer_lines(rows_of(made)[1])[0]
+    row["importance"], row["layers"][0]["importance"] = [0.4, 0.45], [0.3, 0.36]
+    told = "Importance kept: 40.0 % with filters in their own order, 45.0 % permuted."
+    assert told in rows_of(made)[1].remarks
+    assert findings.layer_lines(rows_of(made)[1])[0]["Importance kept"] == "30.0 → 36.0 %"
+
+
 def test_batches_are_in_order_of_size(full: dict[str, object]) -> None:
     assert findings.batches(full) == ("1", "32")
     assert findings.batches({}) == ()

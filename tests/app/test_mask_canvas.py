@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def random_mask(info: LayerInfo, tile: int, density: float = 0.5) -> Mask:
     shape = TileShape(tile)
     generator = torch.Generator().manual_seed(0)
     keep = torch.rand(shape.count(info.rows), info.columns, generator=generator) < density
-    return Mask.of_columns(keep, info.rows, shape)
+    return Mask.of_columns(keep, info.own_order, shape)
 
 
 def panels(info: LayerInfo, tile: int, count: int = 1) -> tuple[Panel, ...]:
@@ -95,7 +96,12 @@ def test_bins_count_every_cell_once(tiles: int, columns: int, high: int, wide: i
 )
 def test_four_masks_of_any_layer_stay_below_the_budget(info: LayerInfo, tile: int) -> None:
     scores = torch.rand(-(-info.rows // 32), info.columns)
-    made = picture(panels(info, tile, 4), info, magnitude=Magnitude(32, scores))
+    shown = []
+    for seed, panel in enumerate(panels(info, tile, 4)):
+        order = torch.randperm(info.rows, generator=torch.Generator().manual_seed(seed))
+        mask = replace(panel.mask, order=order)
+        shown.append(replace(panel, mask=mask, magnitude=Magnitude(32, scores + seed)))
+    made = picture(tuple(shown), info)
     assert len(made.message()) < LIMIT
     assert made.header["exact"] is (info.columns <= exact_columns(panels(info, tile, 4)))
 
@@ -121,6 +127,17 @@ def test_the_window_offered_for_a_wide_layer_is_exact() -> None:
 def test_the_largest_layer_of_a_resnet_is_exact_in_all_four_methods() -> None:
     info = layer(512, 512)
     assert picture(panels(info, 32, 4), info).header["exact"]
+
+
+def test_permuted_filters_are_sent_tile_by_tile() -> None:
+    info = layer(40, 4)
+    order, rows = torch.arange(40).flip(0), torch.arange(40) < 10
+    mask = replace(random_mask(info, 32), order=order, rows=rows)
+    made = picture((Panel("block", "Block", "#067068", mask), *panels(info, 32)), info)
+    first, second = sent(made)
+    assert raw(made, first["order"]).view("<u2").tolist() == order.tolist()
+    assert np.array_equal(np.unpackbits(raw(made, first["rows"]), count=40), rows.flip(0).numpy())
+    assert second["order"] is None
 
 
 def test_removed_filters_are_sent_and_whole_ones_are_not() -> None:

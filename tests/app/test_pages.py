@@ -132,6 +132,27 @@ def test_a_link_to_a_run_that_is_not_here_says_so(open_page: Open, page: str) ->
     assert wording.NO_RUN_SELECTED in [warning.value for warning in app.warning]
 
 
+def test_filters_are_permuted_where_that_is_asked_for_and_the_link_says_so(open_page: Open) -> None:
+    app = healthy(open_page("tune"))
+    assert "Importance kept" not in [one.label for one in app.metric]
+    app.toggle(key="permute_sample").set_value(True).run()
+    (kept,) = (one.value for one in healthy(app).metric if one.label == "Importance kept")
+    before, after = kept.split(" → ")
+    assert float(after.split()[0]) > float(before)
+    assert "permuted" in text(app) and (edited_table(app)["importance"] != "").any()
+    assert app.query_params["permute"] in ("yes", ["yes"])
+    other = healthy(open_page("tune", permute="yes", method="filter"))
+    assert other.toggle(key="permute_sample").value
+    assert any(note.value.startswith("Filters are not permuted: whole filters go") for note in other.info)
+
+
+def test_permuted_masks_are_shown_by_both_viewers(open_page: Open) -> None:
+    app = healthy(open_page("masks", permute="yes"))
+    app.segmented_control(key="mask_show").set_value("Magnitude").run()
+    healthy(app).segmented_control(key="mask_viewer").set_value("Chart").run()
+    healthy(app)
+
+
 def test_edited_ratios_travel_in_the_link(open_page: Open) -> None:
     names = [layer.name for layer in services.model("sample").layers]
     packed = state.encode_layers(state.Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)

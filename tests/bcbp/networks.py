@@ -136,7 +136,12 @@ def build(name: str) -> tuple[nn.Module, Shape]:
 
 
 def column_plan(
-    module: nn.Module, *, ratio: float = 0.5, tile: int = 32, balanced: bool = True
+    module: nn.Module,
+    *,
+    ratio: float = 0.5,
+    tile: int = 32,
+    balanced: bool = True,
+    permuted: bool = False,
 ) -> PruningPlan:
     """Random columns out of every tile of every Conv2d and Linear layer."""
     generator = torch.Generator().manual_seed(0)
@@ -148,9 +153,9 @@ def column_plan(
             keep = order > ratio
             if balanced:
                 keep = order.argsort(1) >= int(ratio * columns)
-            layers.append(
-                LayerPlan(name, (rows, columns), ratio, Mask.of_columns(keep, rows, TileShape(tile)))
-            )
+            filters = torch.randperm(rows, generator=generator) if permuted else torch.arange(rows)
+            mask = Mask.of_columns(keep, filters, TileShape(tile))
+            layers.append(LayerPlan(name, mask.shape, ratio, mask))
     return PruningPlan(PruneSpec(ratio=ratio, tile=tile), "", tuple(layers))
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from bcbp.errors import ModelError
-from bcbp.intake import architectures
-from bcbp.intake.architectures import MODELS, load_model
-from bcbp.intake.residual import ResidualNet
+from bcbp.intake import entries
+from bcbp.intake.architectures import MODELS, check_model, load_file, load_model
 
 SMALL = ("sample", "cifar-resnet20", "resnet18", "mobilenet_v2")
 
 
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(architectures, "ASSETS", tmp_path)
+    monkeypatch.setattr(entries, "ASSETS", tmp_path)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 
 
@@ -52,15 +51,6 @@ def test_separable_networks_carry_a_warning(no_weights: None) -> None:
     assert reasons["features.1.conv.0.0"].startswith("depth-wise convolution")
 
 
-def test_weights_from_a_file_are_taken_as_trained(tmp_path: Path) -> None:
-    path = tmp_path / "mine.safetensors"
-    save_file(weights_of("sample"), path)
-    model = load_model("sample", weights=path)
-    assert model.trained and model.dataset is not None and model.note == "Weights from mine.safetensors."
-    torch.save(weights_of("sample"), tmp_path / "mine.pt")
-    assert load_model("sample", weights=tmp_path / "mine.pt").trained
-
-
 def test_weights_in_the_local_cache_of_torchvision_are_found(tmp_path: Path, no_weights: None) -> None:
     (tmp_path / "checkpoints").mkdir()
     torch.save(weights_of("resnet18"), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
@@ -69,30 +59,62 @@ def test_weights_in_the_local_cache_of_torchvision_are_found(tmp_path: Path, no_
     assert "resnet18-f37072fd.pth" in model.note and "no accuracy" in model.note
 
 
+def test_damaged_weights_in_the_cache_are_named(tmp_path: Path, no_weights: None) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    cached = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+    cached.write_bytes(b"half of it")
+    with pytest.raises(ModelError, match=r"resnet18-f37072fd.pth; it cannot be read .*fetch it again"):
+        load_model("resnet18")
+    torch.save(weights_of("sample"), cached)
+    with pytest.raises(
+        ModelError, match=r"Expected the tensors of resnet18 in resnet18-f37072fd.pth; .*missing"
+    ):
+        load_model("resnet18")
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"Expected a model out of sample, cifar-resnet20.*got 'alexnet'"):
-        load_model("alexnet")
+    with pytest.raises(
+        ModelError, match=r"Expected a model out of sample, cifar-resnet20.*got 'resnet-9000'"
+    ):
+        load_model("resnet-9000")
 
 
-def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path: Path) -> None:
-    cases = {
-        "missing.safetensors": "there is none",
-        "empty.safetensors": "cannot be read",
-        "page.pt": "cannot be read",
-        "code.pt": "cannot be read",
-        "number.pt": "holds something else",
-        "other.safetensors": "tensors of this architecture; other.safetensors differs in",
-        "nan.safetensors": "holds others in fc.bias",
-    }
-    (tmp_path / "empty.safetensors").write_bytes(b"")
-    (tmp_path / "page.pt").write_text("<html>")
-    torch.save(ResidualNet(in_channels=1, widths=(8,), blocks=(1,), classes=2), tmp_path / "code.pt")
-    torch.save({"epoch": 3}, tmp_path / "number.pt")
-    save_file(weights_of("cifar-resnet20"), tmp_path / "other.safetensors")
-    broken = weights_of("sample")
-    broken["fc.bias"][0] = torch.nan
-    save_file(broken, tmp_path / "nan.safetensors")
-    for name, message in cases.items():
-        with pytest.raises(ModelError, match=message) as caught:
-            load_model("sample", weights=tmp_path / name)
-        assert "\n" not in str(caught.value)
+def test_other_classifiers_of_torchvision_have_names_too(no_weights: None) -> None:
+    model = load_model("squeezenet1_1")
+    assert model.name == "squeezenet1_1" and model.input_shape == (3, 224, 224) and not model.trained
+
+
+@pytest.mark.parametrize(
+    "name", ["file:", "file:../../etc@resnet18", "file:a-0123456789ab", "file:a@resnet18"]
+)
+def test_a_broken_reference_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="Expected a stored file as file:NAME-DIGEST@ARCHITECTURE"):
+        check_model(name)
+
+
+def test_a_reference_to_a_file_that_is_not_here_is_well_formed_and_cannot_be_loaded() -> None:
+    name = "file:net-0123456789ab@resnet18"
+    check_model(name)
+    with pytest.raises(ModelError, match=r"net-0123456789ab is not on this machine. Upload it again"):
+        load_model(name)
+    with pytest.raises(ModelError, match="got 'resnet-9000'"):
+        check_model("file:net-0123456789ab@resnet-9000")
+
+
+@pytest.mark.skipif(find_spec("timm") is None, reason="timm is an optional extra and not installed")
+def test_models_of_timm_are_built_and_recognised_when_named(tmp_path: Path) -> None:
+    import timm
+
+    made = timm.create_model("resnet26", num_classes=3)
+    torch.save(made.state_dict(), tmp_path / "mine.pt")
+    model = load_file(tmp_path / "mine.pt", "timm:resnet26")
+    assert model.trained and model.name.endswith("@timm:resnet26")
+    with pytest.raises(ModelError, match="Expected a model that timm knows"):
+        load_model("timm:resnet-9000")
+
+
+def test_without_timm_its_names_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "find_spec", lambda _name: None)
+    check_model("timm:resnet26")  # a stored run stays readable
+    with pytest.raises(ModelError, match="pip install timm"):
+        load_model("timm:resnet26")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -184,7 +185,7 @@ def test_words_of_the_command_line_become_the_request():
     line = (
         "compare --model resnet18 --methods bcbp,filter --tile 64 --ratio 0.7 --criterion l1 "
         "--allocation global --recovery none --layer-ratio layer1.0.conv1=0.2 "
-        "--exclude layer1.0.conv2 --k-step 16 --seed 3 "
+        "--exclude layer1.0.conv2 --k-step 16 --permute --seed 3 "
         "--batch 1,8 --images 100 --rounds 9 --threads 1 --data here"
     )
     request = compare.request_of(make_parser().parse_args(line.split()))
@@ -208,6 +209,7 @@ def test_words_of_the_command_line_become_the_request():
         "ratios": {"layer1.0.conv1": 0.2},
         "exclude": ["layer1.0.conv2"],
         "k_step": 16,
+        "permute": True,
         "seed": 3,
     }
 
@@ -240,6 +242,14 @@ def test_plan_prints_every_layer_and_writes_a_plan_that_reads_back(capsys, tmp_p
     out = capsys.readouterr().out
     assert plan.sparsity == pytest.approx(0.5, abs=0.01)
     assert all(layer.name in out for layer in plan) and "dense: conv1" in out
+
+
+def test_plan_shows_what_a_permutation_keeps(capsys):
+    assert main(["plan", "--ratio", "0.7", "--permute"]) == 0
+    out = capsys.readouterr().out
+    before, after = re.search(r"importance kept: (\S+)% .*, (\S+)% permuted", out).groups()
+    assert float(after) > float(before)
+    assert "importance kept" in out.splitlines()[0]
 
 
 def test_models_lists_all_and_explains_one(capsys, tmp_path: Path):

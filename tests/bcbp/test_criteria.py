@@ -35,6 +35,24 @@ STATS = {
 }
 
 
+@pytest.mark.parametrize("name", ["l1", "l2", "activation", "obs"])
+def test_the_importance_of_weights_adds_up_to_that_of_columns(name: str) -> None:
+    criterion = CRITERIA[name]
+    given, tile = evidence(criterion.needs), TileShape(32)
+    sums = torch.stack([part.sum(0) for part in criterion.weights(given).split(32)])
+    scores = criterion.columns(given, tile) ** (1 if name == "l1" else 2) * tile.heights(70)[:, None]
+    torch.testing.assert_close(sums, scores)
+
+
+@pytest.mark.parametrize("criterion", BY_COLUMN, ids=lambda criterion: criterion.name)
+def test_filters_in_another_order_keep_their_importance(criterion: Criterion) -> None:
+    order = torch.randperm(70, generator=torch.Generator().manual_seed(4))
+    given = evidence(criterion.needs)
+    moved = criterion.weights(given.in_order(order))
+    assert moved.shape == WEIGHT.shape and moved.min() >= 0
+    torch.testing.assert_close(moved, criterion.weights(given)[order])
+
+
 def evidence(needs: str = "", weight: Tensor = WEIGHT) -> Evidence:
     return Evidence(weight, torch.Generator().manual_seed(7), STATS[needs])
 

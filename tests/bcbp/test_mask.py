@@ -13,6 +13,7 @@ from bcbp.errors import SpecError
 from bcbp.geometry import LayerInfo, TileShape
 from bcbp.mask import Mask
 from kernels.layout import ConvGeometry
+from kernels.pack import unpack
 
 
 @st.composite
@@ -22,7 +23,8 @@ def masks(draw: st.DrawFn) -> Mask:
     generator = torch.Generator().manual_seed(draw(st.integers(0, 1000)))
     keep = torch.rand(tile.count(filters), columns, generator=generator) < draw(st.floats(0, 1))
     rows = torch.rand(filters, generator=generator) < draw(st.floats(0, 1))
-    return Mask(keep, rows, tile)
+    order = torch.randperm(filters, generator=generator) if draw(st.booleans()) else torch.arange(filters)
+    return Mask(keep, rows, tile, order)
 
 
 @given(masks())
@@ -32,12 +34,23 @@ def test_the_dense_view_and_the_counts_tell_the_same(mask: Mask) -> None:
     assert int(dense.sum()) == mask.kept
     assert mask.sparsity == pytest.approx(1 - dense.double().mean())
     assert int(mask.rows_per_tile.sum()) == int(mask.rows.sum())
+    for tile, filters in enumerate(mask.order.split(mask.tile.rows)):
+        assert dense[filters].equal(mask.keep[tile] & mask.rows[filters][:, None])
+        assert int(mask.rows_per_tile[tile]) == int(mask.rows[filters].sum())
+
+
+@given(masks())
+def test_packing_and_unpacking_gives_the_masked_weight(mask: Mask) -> None:
+    filters, columns = mask.shape
+    weight = torch.rand(filters, columns) + 1
+    assert unpack(mask.pack(weight, ConvGeometry(columns, filters))).equal(weight * mask.dense())
 
 
 @given(masks())
 def test_a_mask_survives_json(mask: Mask) -> None:
     again = Mask.from_json(json.loads(json.dumps(mask.to_json())))
     assert again.keep.equal(mask.keep) and again.rows.equal(mask.rows) and again.tile == mask.tile
+    assert again.order.equal(mask.order)
 
 
 @given(masks())
@@ -61,6 +74,8 @@ def test_a_mask_that_does_not_fit_its_tiles_is_refused() -> None:
         Mask(torch.ones(3, 4, dtype=torch.bool), torch.ones(9, dtype=torch.bool), TileShape(8))
     with pytest.raises(ValueError, match="expected bool masks"):
         Mask(torch.ones(1, 4), torch.ones(8, dtype=torch.bool), TileShape(8))
+    with pytest.raises(ValueError, match="expected an order of all 3 filters, got"):
+        Mask.of_columns(torch.ones(1, 4, dtype=torch.bool), torch.tensor([0, 0, 2]), TileShape(8))
     with pytest.raises(SpecError, match="at least 1 x 1"):
         TileShape(0)
 
@@ -74,5 +89,7 @@ def test_a_tile_may_not_straddle_groups() -> None:
 
 def test_a_mask_describes_itself_in_one_line() -> None:
     keep = torch.tensor([[True, False, True], [True, False, False]])
-    mask = Mask.of_columns(keep, 4, TileShape(2))
+    mask = Mask.of_columns(keep, torch.arange(4), TileShape(2))
     assert repr(mask) == "Mask(4 x 3 in 2 tiles of 2, 50.0% removed, unbalanced)"
+    apart = Mask(keep, mask.rows, TileShape(2), torch.tensor([0, 2, 1, 3]))
+    assert repr(apart) == "Mask(4 x 3 in 2 tiles of 2, 50.0% removed, unbalanced, permuted)"

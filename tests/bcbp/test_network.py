@@ -16,6 +16,8 @@ from bcbp.intake.model import adopt, state_digest
 from bcbp.intake.residual import ResidualNet
 from bcbp.network import ENGINES, PackedLayer, apply_plan, convert
 from bcbp.plan import PruningPlan
+from bcbp.planning import make_plan
+from bcbp.spec import PruneSpec
 from bcbp.surgery import inner_layers
 from kernels.engines import decline_reason
 from kernels.pack import PackedWeight
@@ -58,6 +60,17 @@ def test_a_pruned_network_equals_the_masked_one(name: str, engine: str) -> None:
     plan = column_plan(module, tile=8)
     network = convert(module, plan, input_shape=shape, engine=engine)
     x = example(shape, images=3)
+    assert_same_function(network(x), masked(module, plan), x)
+
+
+def test_other_layers_see_nothing_of_permuted_filters() -> None:
+    """Residual sums and the layers behind read every channel where it always was."""
+    module, shape = build("sample")
+    model = adopt(module, name="sample", input_shape=shape)
+    plan = make_plan(model, PruneSpec(tile=16, ratio=0.6, permute=True))
+    assert any(layer.mask.permuted for layer in plan)
+    network = convert(module, plan, input_shape=shape, engine="cpu-tiles")
+    x = example(shape, images=2)
     assert_same_function(network(x), masked(module, plan), x)
 
 

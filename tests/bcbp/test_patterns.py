@@ -173,7 +173,7 @@ def test_bcbp_tiles_of_a_layer_all_keep_their_own_true_top_k(
         assert layer.mask.balanced and layer.mask.wit == 0
         count, columns = int(layer.mask.kept_per_tile[0]), layer.shape[1]
         assert count >= 1 and (count % k_step == 0 or count == columns)
-        scores = planner("mixed", criterion, tile).layer_scores(layer.name)
+        scores = planner("mixed", criterion, tile).layer_scores(layer.name, layer.mask.order)
         worst_kept = scores.masked_fill(~layer.mask.keep, torch.inf).amin(1)
         best_lost = scores.masked_fill(layer.mask.keep, -torch.inf).amax(1)
         assert (worst_kept >= best_lost).all()
@@ -255,13 +255,73 @@ def test_a_single_layer_keeps_k_minus_the_floor_of_rho_k() -> None:
     assert layer.mask.kept_per_tile.tolist() == [289, 289]
 
 
+# Filters permuted.
+
+
+PERMUTED = [name for name, pattern in PATTERNS.items() if not pattern.no_permutation]
+
+
+@pytest.mark.parametrize("criterion", [name for name, one in CRITERIA.items() if not one.filters_only])
+@pytest.mark.parametrize("pattern", PERMUTED)
+@pytest.mark.parametrize("allocation", ["uniform", "global", "sensitivity"])
+def test_permuting_keeps_as_many_weights_and_more_importance(
+    pattern: str, criterion: str, allocation: str
+) -> None:
+    fields = {"pattern": pattern, "criterion": criterion, "allocation": allocation, "tile": 8, "ratio": 0.7}
+    plain, moved = plan("residual", **fields), plan("residual", permute=True, **fields)
+    assert plain.importance is None
+    for before, after in zip(plain, moved, strict=True):
+        if pattern == "bcbp":
+            assert after.mask.kept_per_tile.equal(before.mask.kept_per_tile)
+        assert after.target == before.target
+        assert after.importance is not None and after.importance.after >= after.importance.before
+        weights = planner("residual", criterion, 8).book.weights(after.name).double()
+        for mask, share in zip((before.mask, after.mask), after.importance.shares, strict=True):
+            assert float((weights * mask.dense()).sum() / weights.sum()) == pytest.approx(share)
+    assert moved.importance is not None
+    if criterion == "random":
+        assert not any(layer.mask.permuted for layer in moved)
+    else:
+        assert moved.importance.after > moved.importance.before
+
+
+@pytest.mark.parametrize("pattern", PERMUTED)
+def test_permuting_leaves_other_choices_alone(pattern: str) -> None:
+    fields = {"pattern": pattern, "tile": 8, "k_step": 4, "ratios": (("stages.1.0.conv1", 0.25),)}
+    moved = plan("residual", permute=True, **fields)
+    assert [layer.target for layer in moved] == [layer.target for layer in plan("residual", **fields)]
+    assert any(layer.mask.permuted for layer in moved)
+    if pattern == "bcbp":
+        assert all((layer.mask.kept_per_tile % 4 == 0).all() for layer in moved)
+
+
+def test_filters_are_permuted_inside_their_groups() -> None:
+    mask = plan(tile=8, permute=True)["3"].mask
+    assert mask.permuted and (mask.order // 16).equal(torch.arange(64) // 16)
+
+
+@pytest.mark.parametrize("pattern", [name for name in PATTERNS if name not in PERMUTED])
+def test_patterns_that_no_order_helps_say_so(pattern: str) -> None:
+    result = plan("residual", pattern=pattern, tile=8, permute=True)
+    assert any("Filters are not permuted: " in note for note in result.notes)
+    assert result.importance is None and not any(layer.mask.permuted for layer in result)
+
+
+def test_layers_of_one_tile_are_named() -> None:
+    result = plan("residual", tile=16, permute=True)
+    one_tile = [layer.name for layer in result if layer.shape[0] == 16]
+    (note,) = result.notes
+    assert f"keep their order in {', '.join(one_tile)}: one tile has all filters" in note
+    assert all(result[name].importance is None for name in one_tile)
+
+
 # The other patterns.
 
 
 @given(ratio=ANY_RATIO, tile=st.sampled_from([8, 16, 32]))
 def test_unbalanced_columns_are_the_top_of_the_layer(ratio: float, tile: int) -> None:
     for layer in plan(pattern="column", ratio=ratio, tile=tile):
-        scores = planner("mixed", "l2", tile).layer_scores(layer.name)
+        scores = planner("mixed", "l2", tile).layer_scores(layer.name, layer.mask.order)
         kept, lost = scores[layer.mask.keep], scores[~layer.mask.keep]
         assert not len(lost) or kept.min() >= lost.max()
 

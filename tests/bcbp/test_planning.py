@@ -136,18 +136,19 @@ def test_the_source_model_is_never_changed(model: LoadedModel) -> None:
 
 
 def test_layer_scores_are_one_number_per_tile_and_column(model: LoadedModel) -> None:
-    scores = Planner(model, tile=8).layer_scores("stages.0.0.conv1")
+    scores = Planner(model, tile=8).layer_scores("stages.0.0.conv1", torch.arange(16))
     assert scores.shape == (2, 144)
 
 
 @pytest.mark.parametrize("pattern", METHODS[1:])
 def test_a_plan_survives_json(model: LoadedModel, pattern: str) -> None:
-    plan = make_plan(model, PruneSpec(pattern=pattern, tile=8, ratios=(("fc", 0.5),)))
+    plan = make_plan(model, PruneSpec(pattern=pattern, tile=8, ratios=(("fc", 0.5),), permute=True))
     again = PruningPlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again.to_json() == plan.to_json()
     assert (again.spec, again.kept_dense, again.notes) == (plan.spec, plan.kept_dense, plan.notes)
     for before, after in zip(plan, again, strict=True):
         assert after.mask.dense().equal(before.mask.dense())
+        assert after.mask.order.equal(before.mask.order) and after.importance == before.importance
 
 
 def test_every_line_of_a_table_goes_by_its_own_name() -> None:

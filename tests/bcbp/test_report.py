@@ -13,6 +13,7 @@ from bcbp.planning import make_plan
 from bcbp.recovery.ladder import Rung
 from bcbp.report import add_accuracy, add_rung, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
+from bcbp.rows import key_of
 from bcbp.spec import PruneSpec
 from bcbp.surgery import shrink
 from kernels.device import environment
@@ -206,3 +207,18 @@ def test_reports_of_old_have_no_limit_and_are_told_all_the_same():
 
 def test_a_report_without_rows_is_still_told():
     assert "Not finished" in report_text(new_report(CompareRequest(), MODEL, environment()))
+
+
+def test_what_a_permutation_kept_is_told_for_the_network_and_every_layer() -> None:
+    plan = make_plan(MODEL, PruneSpec(tile=8, ratio=0.7, permute=True))
+    row = plan_row(MODEL, plan)
+    before, after = row["importance"]
+    assert 0 < before < after < 1
+    kept = [layer["importance"] for layer in row["layers"]]
+    assert all(one is None or one[0] <= one[1] for one in kept) and any(kept)
+    report = new_report(CompareRequest(spec=plan.spec), MODEL, environment()) | {"rows": [row]}
+    told = (
+        f"{key_of(row)}: importance kept: {before:.2%} with filters in their own order, {after:.2%} permuted"
+    )
+    assert told in report_text(report)
+    assert "importance kept" not in report_text(filled())

@@ -38,10 +38,11 @@ def mask(kind: str, tile: int = 8) -> Mask:
         rows[::3] = False
     if kind == "an empty tile":
         keep[1] = False
-    return Mask(keep, rows, shape)
+    order = torch.randperm(FILTERS, generator=generator) if "permuted" in kind else torch.arange(FILTERS)
+    return Mask(keep, rows, shape, order)
 
 
-KINDS = ("balanced", "unbalanced", "single weights", "blocks", "an empty tile")
+KINDS = ("balanced", "unbalanced", "single weights", "blocks", "permuted", "an empty tile")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,7 +75,7 @@ def test_with_unchanged_inputs_a_fit_is_the_closed_form_of_the_removed_columns()
     torch.testing.assert_close(lost, (old[:, ~kept] @ inner * old[:, ~kept]).sum())
 
 
-@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize("kind", KINDS[:5])
 def test_no_other_weights_on_the_same_mask_come_nearer(kind: str) -> None:
     chosen, given, old = mask(kind), moments(), weight().double()
     strength = DAMPING * given.gram[0].double().diagonal().mean()
@@ -97,6 +98,14 @@ def test_tiles_that_straddle_groups_are_taken_row_by_row() -> None:
     assert nested_tiles(mask("balanced"), 1)[1] == 8
     assert nested_tiles(mask("balanced"), 2)[1] == 1
     assert nested_tiles(mask("balanced", 1), 5)[1] == 1
+
+
+def test_permuted_tiles_stay_whole_unless_they_mix_groups() -> None:
+    keep, rows = torch.ones(4, COLUMNS, dtype=torch.bool), torch.ones(FILTERS, dtype=torch.bool)
+    within = Mask(keep, rows, TileShape(5), torch.arange(FILTERS).view(2, 10).flip(1).flatten())
+    across = Mask(keep, rows, TileShape(5), torch.arange(FILTERS).flip(0))
+    assert nested_tiles(within, 2)[1] == 5 and nested_tiles(across, 2)[1] == 1
+    assert nested_tiles(across, 1)[1] == 5
 
 
 def test_work_counts_a_factorisation_per_tile() -> None:

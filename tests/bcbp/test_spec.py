@@ -27,6 +27,7 @@ SHARES = st.floats(0, 1, exclude_max=True)
         seed=st.integers(0, 9),
         budget_ms=st.none() | st.floats(1e-3, 1e6),
         batch=st.integers(1, 64),
+        permute=st.booleans(),
     )
 )
 def test_a_spec_survives_json(spec: PruneSpec) -> None:
@@ -37,6 +38,7 @@ def test_a_spec_survives_json(spec: PruneSpec) -> None:
     ("fields", "message"),
     [
         ({"ratio": 1.0}, r"Expected a ratio in \[0, 1\).*got 1.0"),
+        ({"permute": "yes"}, "Expected permute to be true or false; got 'yes'"),
         ({"ratio": -0.1}, r"got -0.1"),
         ({"ratio": float("nan")}, r"got nan"),
         ({"ratio": "half"}, r"got 'half'"),

@@ -19,7 +19,7 @@ from tests.browser.conftest import SEVERAL, SIZES, Screen, launched
 pytestmark = pytest.mark.browser
 Make = Callable[..., Screen]
 
-PAGES = ("model", "tune", "masks", "run", "compare", "device")
+PAGES = ("model", "tune", "masks", "run", "compare", "device", "idea")
 # A rerun sends at most this much; steady where milliseconds are not.
 RERUN_BYTES = 64 * 1024
 

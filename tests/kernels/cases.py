@@ -27,6 +27,7 @@ class Case:
     activation: str = "relu"
     bias: bool = True
     residual: bool = False
+    permuted: bool = False
 
 
 def conv(channels: int, filters: int, kernel: Pair = (3, 3), **options: Pair | int) -> ConvGeometry:
@@ -65,6 +66,14 @@ CASES = {
     "rows removed": Case(conv(16, 128), tile=64, rows=0.3, residual=True),
     "rows removed, ragged": Case(conv(16, 75), tile=32, rows=0.6),
     "all rows removed": Case(conv(16, 40), tile=16, rows=1.0, residual=True),
+    "permuted": Case(conv(16, 128), permuted=True),
+    "permuted, tiles of 64, residual": Case(conv(16, 192), tile=64, permuted=True, residual=True),
+    "permuted, ragged": Case(conv(16, 75), permuted=True, residual=True, activation="relu6", bias=False),
+    "permuted, tile of 8": Case(conv(16, 44), tile=8, permuted=True, balanced=False),
+    "permuted 1x1": Case(conv(40, 96, (1, 1)), images=3, permuted=True, activation="none", residual=True),
+    "permuted, rows removed": Case(conv(16, 75), permuted=True, rows=0.4, residual=True),
+    "permuted, nothing kept": Case(conv(16, 40), tile=16, permuted=True, ratio=1.0, residual=True),
+    "permuted in groups": Case(conv(32, 128, groups=4), tile=16, permuted=True, images=2),
     "relu6 and residual": Case(conv(16, 32), activation="relu6", residual=True),
     "residual alone": Case(conv(16, 32), activation="none", bias=False, residual=True),
     "relu and residual": Case(conv(64, 64), plane=(8, 8), residual=True, images=2),
@@ -84,7 +93,15 @@ def make(case: Case, seed: int = 0) -> tuple[PackedWeight, Epilogue, Tensor, Ten
     if case.residual:
         shape = (case.images, geometry.rows, *geometry.output_size(*case.plane))
         residual = channels_last(torch.randn(shape, generator=random))
-    return pack(weight, keep, rows, case.tile, geometry), Epilogue(bias, case.activation), x, residual
+    order = order_in_groups(geometry, random) if case.permuted else None
+    packed = pack(weight, keep, rows, case.tile, geometry, order=order)
+    return packed, Epilogue(bias, case.activation), x, residual
+
+
+def order_in_groups(geometry: ConvGeometry, random: torch.Generator) -> Tensor:
+    """The filters of each group in a random order, int64 [M]."""
+    groups = torch.arange(geometry.rows).chunk(geometry.groups)
+    return torch.cat([group[torch.randperm(len(group), generator=random)] for group in groups])
 
 
 def keep_columns(case: Case, random: torch.Generator) -> Tensor:
@@ -129,4 +146,5 @@ def layers(draw: st.DrawFn) -> Case:
         activation=draw(st.sampled_from(ACTIVATIONS)),
         bias=draw(st.booleans()),
         residual=draw(st.booleans()),
+        permuted=draw(st.booleans()),
     )

@@ -15,15 +15,20 @@ from kernels.pack import pack, pack_dense, unpack
     filters=st.integers(1, 70),
     columns=st.integers(1, 40),
     tile=st.sampled_from((1, 8, 16, 32, 64, 128)),
+    permute=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-def test_unpacking_gives_the_masked_weight(filters: int, columns: int, tile: int, seed: int) -> None:
+def test_unpacking_gives_the_masked_weight(
+    filters: int, columns: int, tile: int, permute: bool, seed: int
+) -> None:
     random = torch.Generator().manual_seed(seed)
     weight = torch.randn(filters, columns, generator=random)
     keep = torch.rand(-(-filters // tile), columns, generator=random) < torch.rand(1, generator=random)
     rows = torch.rand(filters, generator=random) < 0.8
-    packed = pack(weight, keep, rows, tile, ConvGeometry(columns, filters))
-    mask = keep.repeat_interleave(tile, 0)[:filters] & rows[:, None]
+    order = torch.randperm(filters, generator=random) if permute else None
+    packed = pack(weight, keep, rows, tile, ConvGeometry(columns, filters), order=order)
+    tile_of = torch.arange(filters) // tile if order is None else order.argsort() // tile
+    mask = keep[tile_of] & rows[:, None]
     assert torch.equal(unpack(packed), weight * mask)
     assert packed.kept == int(mask.sum())
 

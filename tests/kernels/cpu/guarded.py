@@ -27,6 +27,7 @@ CHOSEN = (
     "dilated",
     "ragged last tile",
     "rows removed",
+    "permuted, ragged",
 )
 
 

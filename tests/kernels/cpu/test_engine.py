@@ -17,6 +17,7 @@ from kernels.cpu.panels import choose_height, make_panels
 from kernels.cpu.schedule import choose_schedule, fetch_distance
 from kernels.cpu.target import OVERRIDES, VectorTarget, choose_target
 from kernels.layout import ConvGeometry
+from kernels.pack import pack
 from tests.kernels.cases import CASES, conv, make
 
 AVX512 = VectorTarget("avx512", lanes=16, registers=32)
@@ -79,6 +80,15 @@ def test_eight_filters_run_in_half_vectors() -> None:
 def test_the_longest_panels_come_first() -> None:
     columns = [len(panel.taps) for panel in make_panels(make(CASES["unbalanced tiles"])[0], 32)]
     assert columns == sorted(columns, reverse=True) and len(set(columns)) > 1
+
+
+def test_a_permuted_tile_that_mixes_groups_is_declined() -> None:
+    geometry, everyone = conv(8, 32, groups=2), torch.ones(32, dtype=torch.bool)
+    keep, weight = torch.ones(2, geometry.columns, dtype=torch.bool), torch.zeros(32, geometry.columns)
+    mixed = pack(weight, keep, everyone, 16, geometry, order=torch.arange(32).view(2, 16).T.flatten())
+    inside = pack(weight, keep, everyone, 16, geometry, order=torch.arange(32).flip(0))
+    assert "spans groups" in str(cpu.ENGINE.supports(mixed, torch.float32))
+    assert cpu.ENGINE.supports(inside, torch.float32) is None
 
 
 @pytest.mark.parametrize("name", CASES)

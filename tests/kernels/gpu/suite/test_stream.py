@@ -25,6 +25,7 @@ LAYERS = {
     "ragged filters": Case(conv(64, 70, (1, 1)), plane=(5, 5), images=8, residual=True, activation="silu"),
     "tiles of 16": Case(conv(24, 48, (1, 1)), plane=(5, 5), images=8, tile=16, ratio=0.75, bias=False),
     "unbalanced": Case(conv(40, 96, (1, 1)), plane=(4, 4), images=8, balanced=False, activation="gelu"),
+    "permuted": Case(conv(64, 70, (1, 1)), plane=(5, 5), images=8, permuted=True, residual=True),
     "rows removed": Case(conv(24, 64, (1, 1)), plane=(4, 4), images=8, ratio=0.0, residual=True),
 }
 

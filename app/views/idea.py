@@ -1,0 +1,94 @@
+"""Idea: for people outside the field. A real layer cut in tiles, blocks side by side, what was measured."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import charts, controls, idea_charts, idea_words, services, state, wording
+from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.recorded import Recording, sample_recording
+from bcbp.plan import LayerPlan
+from bcbp.spec import PruneSpec
+
+SAMPLE, LAYER = str(state.DEFAULTS[state.MODEL]), "stages.2.0.conv2"
+PATTERNS = ("bcbp", "column")
+
+
+def share_removed(recording: Recording) -> float:
+    """One slider, over what was measured and nothing between."""
+    ratios = [point.ratio for point in recording.points]
+    return float(
+        st.select_slider(
+            idea_words.REMOVED,
+            ratios,
+            value=min(ratios, key=lambda ratio: abs(ratio - 0.5)),
+            format_func=lambda ratio: wording.ratio_percent(ratio) if ratio else idea_words.NONE_REMOVED,
+            key="idea_ratio",
+        )
+    )
+
+
+def planned(method: str, ratio: float, tile: int) -> LayerPlan:
+    return services.plan(SAMPLE, PruneSpec(method, ratio=ratio, tile=tile))[LAYER]
+
+
+def cut(plans: dict[str, LayerPlan], tile: int) -> None:
+    """The layer under both patterns, on the same axes."""
+    st.subheader(idea_words.CUT, anchor=False)
+    info = services.model(SAMPLE).layer(LAYER)
+    panels = tuple(
+        Panel(name, services.METHOD_TITLES[name], charts.method_color(name), plan.mask)
+        for name, plan in plans.items()
+    )
+    mask_canvas(
+        picture(panels, info), key="idea_masks", alt=idea_words.MASKS_ALT, panel_height=150, tools=False
+    )
+    st.markdown(idea_words.CUT_NOTE.format(tile=tile))
+
+
+def side_by_side(plans: dict[str, LayerPlan]) -> None:
+    """How long each block works, and how long it waits for the slowest."""
+    st.subheader(idea_words.RUN, anchor=False)
+    counts = {name: plan.mask.kept_per_tile.tolist() for name, plan in plans.items()}
+    longest = max(max(kept) for kept in counts.values())
+    words = {
+        "bcbp": idea_words.BALANCED.format(tiles=len(counts["bcbp"])),
+        "column": idea_words.UNBALANCED.format(idle=plans["column"].mask.wit),
+    }
+    for place, (name, kept) in zip(st.columns(len(counts), gap="medium"), counts.items(), strict=True):
+        with place:
+            st.markdown(f"**{words[name]}**")
+            figure = idea_charts.blocks(kept, color=charts.method_color(name), longest=longest)
+            controls.show_chart(figure, key=f"blocks_{name}", alt=idea_words.BLOCKS_ALT)
+    st.markdown(idea_words.RUN_NOTE)
+
+
+def measured(recording: Recording, ratio: float) -> None:
+    """Speed, accuracy, size: three recorded numbers against the dense network."""
+    st.subheader(idea_words.MEASURED, anchor=False)
+    dense, point = recording.points[0], next(one for one in recording.points if one.ratio == ratio)
+    low, high = point.speedup_interval
+    controls.figures(
+        (idea_words.SPEED, wording.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
+        (idea_words.accuracy(wording.percent(dense.accuracy)), wording.percent(point.accuracy), None),
+        (idea_words.SIZE, wording.percent(point.size, 0), "Numbers that are left of the whole network"),
+    )
+    st.caption(
+        idea_words.recorded(
+            recording.environment,
+            batch=recording.batch,
+            tested_on=f"{recording.images:,} test images of {recording.dataset}",
+        )
+    )
+
+
+found = sample_recording()
+st.title(idea_words.TITLE, anchor=False)
+st.markdown(idea_words.LEAD)
+removed = share_removed(found)
+plans_of = {name: planned(name, removed, found.tile) for name in PATTERNS}
+measured(found, removed)
+cut(plans_of, found.tile)
+side_by_side(plans_of)
+if st.button(idea_words.TRY, type="primary", icon=":material/play_arrow:", key="idea_try"):
+    controls.go_to("run")

@@ -1,0 +1,109 @@
+"""Files that were read, kept as checked tensors under their content's digest; and what requests call them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcbp.errors import ModelError
+from bcbp.files import read_json, write_json
+from bcbp.home import default_root
+from bcbp.intake.child import ANSWER
+from bcbp.intake.reading import Reading, read_file, reading_of
+
+_FILE = "file:"
+_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
+_ORIGIN = "origin.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A stored file as one architecture: `file:mynet-0123456789ab@resnet18` in requests and links."""
+
+    upload: str
+    architecture: str
+
+    def __str__(self) -> str:
+        return f"{_FILE}{self.upload}@{self.architecture}"
+
+
+def reference_of(name: str) -> Reference | None:
+    """The reference that a model's name is; None for other names. Raises ModelError for a broken one."""
+    if not name.startswith(_FILE):
+        return None
+    upload, _, architecture = name.removeprefix(_FILE).partition("@")
+    if not _ID.fullmatch(upload) or not architecture:
+        raise ModelError(f"Expected a stored file as {_FILE}NAME-DIGEST@ARCHITECTURE; got {name[:80]!r}.")
+    return Reference(upload, architecture)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A stored file: its id, the name it came under, and what it holds."""
+
+    id: str
+    name: str
+    reading: Reading
+
+
+class UploadStore:
+    """Files under `root`/models, one folder each: tensors as safetensors, the rest as JSON."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self._folder = (root or default_root()) / "models"
+
+    def take_in(self, path: Path) -> Upload:
+        """Read a file (see `read_file`) and keep what it holds, once per content. Raises ModelError."""
+        if not path.is_file():
+            raise ModelError(f"Expected a file of weights at {path}; there is none. Check the path.")
+        known = f"{_slug(path.stem)}-{_digest(path)}"
+        if (self._folder / known / _ORIGIN).exists():
+            return self.read(known)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
+            made = Path(incoming) / known
+            made.mkdir()
+            read_file(path, made)
+            write_json(made / _ORIGIN, {"name": path.name})
+            shutil.rmtree(self._folder / known, ignore_errors=True)  # what a killed process left
+            made.replace(self._folder / known)
+        return self.read(known)
+
+    def read(self, upload: str) -> Upload:
+        """One stored file. Raises ModelError."""
+        folder = self._folder / upload
+        answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
+        if answer is None or origin is None:
+            raise ModelError(f"Expected a stored file; {upload} is not on this machine. Upload it again.")
+        return Upload(upload, origin["name"], reading_of(answer, folder))
+
+    def list(self) -> tuple[str, ...]:
+        """The ids of all stored files, the newest first."""
+        folders = self._folder.iterdir() if self._folder.is_dir() else ()
+        known = [folder for folder in folders if _ID.fullmatch(folder.name)]
+        return tuple(one.name for one in sorted(known, key=lambda one: one.stat().st_mtime, reverse=True))
+
+    def forget(self, upload: str) -> None:
+        """Delete a stored file; runs that used it keep their results."""
+        if _ID.fullmatch(upload):
+            shutil.rmtree(self._folder / upload, ignore_errors=True)
+
+
+def _slug(stem: str) -> str:
+    """
+    >>> _slug("My Net (v2)"), _slug("тест")
+    ('my-net-v2', 'model')
+    """
+    return re.sub(r"[^a-z0-9_.]+", "-", stem.lower()).strip("-.")[:40].rstrip("-.") or "model"
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:12]
