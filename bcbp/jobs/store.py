@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bcbp.errors import BcbpError
-from bcbp.files import is_disk_full, read_json, write_json
+from bcbp.files import is_disk_full, read_json, replace_file, write_json
 from bcbp.home import default_root
 from bcbp.jobs.index import RunIndex
 from bcbp.jobs.kinds import DEFAULT, KINDS, Request, kind_of
@@ -26,7 +26,7 @@ from bcbp.progress import Progress
 QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
     "queued", "running", "done", "stopped", "failed", "interrupted",
 )  # fmt: skip
-ACTIVE = (QUEUED, RUNNING)
+ACTIVE, ENDED = (QUEUED, RUNNING), (DONE, STOPPED, FAILED, INTERRUPTED)
 REQUEST_FILE, STATE_FILE, REPORT_FILE, NAME_FILE = "request.json", "state.json", "report.json", "name.json"
 STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
 
@@ -48,7 +48,8 @@ class StoreError(BcbpError):
 
 @dataclass(frozen=True)
 class RunView(Generic[R]):
-    """One run as it stands now; `request` says by its type of what kind it is, `name` is what people call it.
+    """One run as it stands now; `request` says by its type of what kind it is, `name` is what people call it,
+    `imported` whether it ran elsewhere.
 
     `report` grows row by row while the run is active; it is read when it is first looked at, and then stays.
     Treat it as read-only.
@@ -61,6 +62,7 @@ class RunView(Generic[R]):
     progress: Progress
     error: str | None
     name: str = ""
+    imported: bool = False
     load: Callable[[], dict[str, Any] | None] = field(default=lambda: None, repr=False, compare=False)
 
     @cached_property
@@ -85,19 +87,27 @@ class RunStore:
         self._guard = threading.Lock()
         self._index = RunIndex(self.root)
 
-    def create(self, request: Request) -> str:
-        """A new queued run; gives its id. Raises StoreError when it cannot be written."""
-        created = datetime.now(timezone.utc)
-        run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    def create(
+        self, request: Request, *, created: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> str:
+        """A new queued run; gives its id. Raises StoreError when it cannot be written.
+
+        One that was `created` and has ended elsewhere comes with its `files`.
+        """
+        now = datetime.now(timezone.utc)
+        run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         record = {
             "id": run_id,
-            "created": created.isoformat(),
+            "created": created or now.isoformat(),
             "kind": kind_of(request),
             "request": request.to_json(),
+            "imported": files is not None,
         }
         try:
             self.folder(run_id).mkdir(parents=True)
-            write_json(self.folder(run_id) / REQUEST_FILE, record)
+            for name, content in (files or {}).items():
+                replace_file(self.folder(run_id) / name, content)
+            write_json(self.folder(run_id) / REQUEST_FILE, record)  # the last: it makes the folder a run
         except OSError as error:
             shutil.rmtree(self.folder(run_id), ignore_errors=True)
             cause = "the disk is full" if is_disk_full(error) else str(error.strerror)
@@ -172,6 +182,7 @@ class RunStore:
                 progress=Progress.from_json(read["progress"]),
                 error=read["error"],
                 name=str(read["name"]),
+                imported=bool(read["imported"]),
                 load=partial(self._report, self.folder(run_id) / REPORT_FILE),
             )
         except (KeyError, TypeError, ValueError):
@@ -221,6 +232,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
             "progress": progress.to_json(),
             "error": error,
             "name": (read_json(folder / NAME_FILE) or {}).get("name", ""),
+            "imported": record.get("imported", False),
         }
     except (KeyError, TypeError, ValueError):
         return None
