@@ -17,6 +17,7 @@ import streamlit as st
 
 from app import wording
 from app.components.mask_canvas import Magnitude
+from app.html_report import page
 from app.titles import METHOD_TITLES as METHOD_TITLES
 from app.titles import PATTERN_TITLES as PATTERN_TITLES
 from bcbp.allocation import ALLOCATIONS
@@ -38,7 +39,7 @@ from bcbp.intake.model import LoadedModel
 from bcbp.intake.released import Release, fetch, releases
 from bcbp.intake.signatures import signatures
 from bcbp.intake.uploads import Upload, UploadStore, reference_of
-from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
+from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView, archive
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.latency import Reach
 from bcbp.measured import Measured
@@ -306,6 +307,31 @@ def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | Export
 def runs() -> tuple[RunView[CompareRequest], ...]:
     """All comparisons on this machine, newest first."""
     return store().of_kind(CompareRequest)
+
+
+def rename_run(run_id: str, name: str) -> None:
+    """Have people's name for a run. Raises RunNotFound, StoreError."""
+    store().rename(run_id, name)
+
+
+def delete_run(run_id: str) -> None:
+    """Remove a run that has ended, for good. Raises RunNotFound, StoreError."""
+    store().delete(run_id)
+
+
+def export_run(run_id: str) -> bytes:
+    """A run as one file. Raises RunNotFound, StoreError."""
+    return archive.pack(store(), run_id)
+
+
+def import_run(content: bytes) -> str:
+    """Keep what `export_run` wrote, if it can be shown; gives its id.
+
+    Raises StoreError, SpecError, ModelError.
+    """
+    packed = archive.unpack(content)
+    page(packed.report)
+    return archive.take_in(store(), packed)
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:

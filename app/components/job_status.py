@@ -25,7 +25,7 @@ _MOST_STEPS = 10
 def job_status(run: RunView[Any]) -> None:
     """State, queue position, steps, progress and time left."""
     progress = run.progress
-    st.markdown(f"**{run.title}**: {wording.run_state(run.state)}")
+    st.markdown(f"**{wording.literal(run.title)}**: {wording.run_state(run.state)}")
     if run.state == "queued":
         st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
     elif run.active:

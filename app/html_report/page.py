@@ -13,6 +13,7 @@ from app.html_report.html import Html, element, join
 from app.html_report.manifest import manifest
 from app.html_report.replay import replay
 from app.html_report.subject import Subject
+from bcbp.errors import SpecError
 
 _FOLDER = Path(__file__).parent
 # The browser itself is to refuse whatever would leave the file.
@@ -23,9 +24,18 @@ _POLICY = (
 
 
 def page(report: Mapping[str, Any]) -> bytes:
-    """The report of a comparison (`bcbp.report`), finished or not; the same bytes for the same content."""
-    subject = Subject(report)
-    text = f"<!doctype html>\n{element('html', _head(subject), _body(subject), lang='en')}\n"
+    """The report of a comparison (`bcbp.report`), finished or not; the same bytes for the same content.
+
+    Raises SpecError for JSON that is no such report.
+    """
+    try:
+        subject = Subject(report)
+        text = f"<!doctype html>\n{element('html', _head(subject), _body(subject), lang='en')}\n"
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError) as error:
+        raise SpecError(
+            "Expected the whole report of a comparison; this one is damaged "
+            f"({type(error).__name__}: {error}). Run the comparison again."
+        ) from error
     return text.encode("utf-8", "replace")  # JSON may carry halves of characters, which are none
 
 

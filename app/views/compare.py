@@ -13,6 +13,7 @@ from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
 from app.components.exports import exports
+from app.components.history import history
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.controls import show_chart
@@ -102,7 +103,7 @@ def caption(run: RunView[CompareRequest]) -> None:
     environment = (run.report or {}).get("environment") or {}
     asked, scope = run.request, state.scope()
     words = (
-        run.title,
+        wording.literal(run.title),
         wording.moment(run.created),
         wording.run_state(run.state),
         wording.timed_on(asked.device, asked.precision),
@@ -180,31 +181,6 @@ def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     exports(asked.model, spec, tuning=asked.tuning, data=asked.data, key=f"{run.id}_{row.key}")
 
 
-def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareRequest] | None) -> None:
-    """Every run on this machine; a click on a line opens it."""
-    st.subheader("Runs on this machine")
-    lines = [
-        {
-            "Started": wording.moment(run.created),
-            "Run": run.title,
-            "State": wording.run_state(run.state),
-            "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in run.request.methods),
-        }
-        for run in runs
-    ]
-    event = st.dataframe(
-        pd.DataFrame(lines),
-        hide_index=True,
-        key=f"history_{len(runs)}_{shown.id if shown else ''}",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Runs on this machine, newest first",
-    )
-    if event.selection.rows and (picked := runs[event.selection.rows[0]].id) != (shown and shown.id):
-        state.set_run(picked)
-        st.rerun()
-
-
 def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus) -> None:
     """Everything behind the verdict: all rows, then those at one ratio, then the row in focus."""
     show_trade_off(rows, on)
@@ -243,5 +219,4 @@ else:
     caption(run)
     if rows:
         evidence(run, rows, on)
-if every_run:
-    history(every_run, run)
+history(every_run, run)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -76,6 +77,8 @@ def unpack(content: bytes) -> Packed:
         _sense(NAME_FILE, lambda: _object(files, NAME_FILE)["name"].encode())
     if report.get("schema") != SCHEMA or not isinstance(report.get("rows"), list):
         raise StoreError(f"Expected a report of schema {SCHEMA} in the archive; it has none. {_AGAIN}")
+    for name in files.keys() - {PREDICTIONS}:
+        _sense(name, partial(_check_words, _object(files, name)))
     if PREDICTIONS in files:
         _sense(PREDICTIONS, lambda: _check_predictions(files[PREDICTIONS]))
     del files[REQUEST_FILE]
@@ -143,6 +146,17 @@ def _check_state(state: Json) -> None:
     Progress.from_json(state["progress"])
     if state["state"] not in ENDED or not isinstance(state["error"], str | None):
         raise ValueError("expected a run that has ended")
+
+
+def _check_words(value: Any) -> None:
+    """Raises ValueError for text with a link or a picture of Markdown in it: a screen may show it."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            _check_words(one)
+    elif isinstance(value, str) and ("](" in value or "][" in value):
+        raise ValueError("expected plain words, got a link")
 
 
 def _check_predictions(content: bytes) -> None:

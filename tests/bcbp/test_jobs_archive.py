@@ -107,6 +107,8 @@ ODD: dict[str, Change] = {
     "another kind": sets(
         "request.json", {"created": "2026-11-25", "request": DeviceRequest(tile=32).to_json()}
     ),
+    "a picture from elsewhere": sets("report.json", REPORT | {"note": ["![x](http://x)"]}),
+    "a picture in a name": sets("name.json", {"name": "![x][y]"}),
     "no arrays": sets("predictions.npz", b"PK"),
     "objects": sets("predictions.npz", arrays(labels=np.array([{}], dtype=object))),
     "huge arrays": sets("predictions.npz", claiming((2**40,))),
