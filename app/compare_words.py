@@ -125,9 +125,9 @@ def run_option(title: str, when: str, run_id: str) -> str:
     """No two are the same: a list tells its options apart by their words.
 
     >>> run_option("sample", "2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
-    'sample, 2026-11-23 17:48 UTC (a1b2c3)'
+    '2026-11-23 17:48 UTC (a1b2c3): sample'
     """
-    return f"{title}, {when} ({run_id.rpartition('-')[2][:6]})"
+    return f"{when} ({run_id.rpartition('-')[2][:6]}): {title}"
 
 
 def differs(name: str, values: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -24,6 +26,8 @@ from app.html_report import page
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
+
+Option = TypeVar("Option")
 
 MOODS = {
     verdict.BETTER: (st.success, ":material/check_circle:"),
@@ -60,35 +64,49 @@ def focus(run: RunView[CompareRequest]) -> Focus:
     """Ratio, method and batch size, each chosen where there are several."""
     report, scope = run.report or {}, state.scope()
     measured, ratios = findings.batches(report), findings.ratios(report)
+    usual = scope.ratio if scope.ratio in ratios else next(iter(ratios), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        ratio = _ratio(run.id, ratios) if len(ratios) > 1 else None
+        ratio = None
+        if len(ratios) > 1:
+            ratio = _choice(
+                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, wording.ratio_percent
+            )
         rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
         methods = [row.method for row in rows if row.method != DENSE]
-        default = scope.method if scope.method in methods else next(iter(methods), None)
-        method = st.segmented_control(
-            "Verdict for",
-            methods,
-            default=default,
-            format_func=lambda name: services.METHOD_TITLES.get(name, name),
-            key=f"verdict_{run.id}_{ratio}_{default}",
-            required=True,
-        )
-        batch = st.segmented_control(
-            "Batch", measured, default=next(iter(measured), None), key=f"batch_{run.id}", required=True
-        )
+        first = scope.method if scope.method in methods else next(iter(methods), None)
+        widget = f"verdict_{run.id}_{ratio}_{first}"
+        method = _choice("Verdict for", methods, first, widget, state.SHOWN_METHOD, _method_title)
+        smallest = next(iter(measured), None)
+        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", state.SHOWN_BATCH, str)
+    state.set_shown(
+        shown_ratio=None if ratio == usual else ratio,
+        shown_method=None if method == first else method,
+        shown_batch=None if batch == smallest else batch,
+    )
     return Focus(ratio, method or "", batch)
 
 
-def _ratio(run_id: str, ratios: tuple[float, ...]) -> float:
-    asked = state.scope().ratio
+def _choice(
+    label: str,
+    options: Sequence[Option],
+    usual: Option | None,
+    widget: str,
+    key: str,
+    form: Callable[[Option], str],
+) -> Option | None:
+    """One of `options`: at first what the link asks for under `key`, else the `usual` one."""
     return st.segmented_control(
-        "Ratio",
-        ratios,
-        default=asked if asked in ratios else ratios[0],
-        format_func=wording.ratio_percent,
-        key=f"ratio_{run_id}",
+        label,
+        options,
+        default=state.first_shown(widget, key, options, usual),
+        format_func=form,
+        key=widget,
         required=True,
     )
+
+
+def _method_title(name: str) -> str:
+    return services.METHOD_TITLES.get(name, name)
 
 
 def say_verdict(rows: tuple[Finding, ...], on: Focus) -> None:
@@ -204,6 +222,7 @@ def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus)
 every_run = services.runs()
 run = chosen_run(every_run)
 if run is None:
+    state.set_shown()
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         controls.go_to("run")

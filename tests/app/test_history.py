@@ -120,3 +120,52 @@ def test_only_batch_sizes_that_all_have_are_offered(made: dict[str, Any]) -> Non
     both = report(CompareRequest(methods=("dense", "bcbp"), batches=(1, 8)))
     assert shared_batches([("a", made), ("b", both)]) == ("1",)
     assert {line["Run"] for line in side_by_side([("a", made), ("b", both)], "1")} == {"a", "b"}
+
+
+SEVERAL = CompareRequest(methods=("dense", "filter", "bcbp"), ratios=(0.3, 0.7), batches=(1, 8))
+
+
+@pytest.fixture
+def several(home: Path) -> str:
+    return store_run(home, request=SEVERAL, made=report(SEVERAL))
+
+
+def link(app: AppTest, key: str) -> str:
+    """What the address bar says; some versions of Streamlit keep a list."""
+    found = app.query_params[key]
+    return found[0] if isinstance(found, list) else found
+
+
+def chosen(app: AppTest) -> dict[str, object]:
+    """What Compare shows, by the label of the choice."""
+    labels = ("Ratio", "Verdict for", "Batch")
+    return {one.label: one.value for one in app.segmented_control if one.label in labels}
+
+
+def test_a_link_shows_the_same_ratio_method_and_batch(open_page: Open, several: str) -> None:
+    shown = {"shown_ratio": "0.7", "shown_method": "filter", "shown_batch": "8"}
+    app = open_page("compare", run=several, **shown)
+    for _ in range(2):  # a further run of the script changes nothing
+        assert not app.exception
+        assert chosen(app) == {"Ratio": 0.7, "Verdict for": "filter", "Batch": "8"}
+        assert "Filter at 70 %" in app.error[0].value and "at batch 8" in app.error[0].value
+        assert {key: link(app, key) for key in shown} == shown
+        assert not app.warning
+        app.run()
+
+
+def test_what_is_chosen_goes_into_the_link_and_out_again(open_page: Open, several: str) -> None:
+    app = healthy(open_page("compare"))
+    assert not [key for key in app.query_params if key.startswith("shown")]
+    app.segmented_control(key=f"batch_{several}").set_value("8").run()
+    assert link(app, "shown_batch") == "8"
+    app.segmented_control(key=f"batch_{several}").set_value("1").run()
+    assert "shown_batch" not in app.query_params
+
+
+@pytest.mark.parametrize("key", ["shown_ratio", "shown_method", "shown_batch"])
+def test_a_damaged_link_falls_back_with_a_notice(open_page: Open, several: str, key: str) -> None:
+    app = healthy(open_page("compare", run=several, **{key: "<9>"}))
+    assert chosen(app) == {"Ratio": 0.3, "Verdict for": "bcbp", "Batch": "1"}
+    assert any(f"{key} = <9>" in one.value for one in app.warning)
+    assert key not in app.query_params
