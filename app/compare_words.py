@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.wording import capital, literal, ratio_percent
 
 TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
@@ -23,6 +25,10 @@ KIND_TITLES = {"lost": "Lost", "gained": "Gained", "still wrong": "Still wrong"}
 EVERY_CLASS = "all classes"
 NO_IMAGES_OF_KIND = "No image is of this kind and class."
 ANSWERS_TO_COME = "Nothing to compare yet: this row is not tested."
+
+HISTORY = "Runs on this machine"
+IMPORTED = "Imported: measured elsewhere"
+NO_SHARED_BATCH = "No batch size was timed in all of them, so no times are shown."
 
 ONE, SEVERAL = "One ratio", "Several ratios"
 RATIO_FOLLOWS = (
@@ -105,3 +111,31 @@ def shown(first: int, last: int, total: int) -> str:
     'Images 25 to 48 of 114.'
     """
     return f"Images {first} to {last} of {total}."
+
+
+def delete(title: str, when: str) -> str:
+    """
+    >>> delete("sample", "2026-11-23 17:48 UTC")
+    'Deletes **sample** of 2026-11-23 17:48 UTC with its results. This cannot be undone.'
+    """
+    return f"Deletes **{title}** of {when} with its results. This cannot be undone."
+
+
+def run_option(title: str, when: str, run_id: str) -> str:
+    """No two are the same: a list tells its options apart by their words.
+
+    >>> run_option("sample", "2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
+    '2026-11-23 17:48 UTC (a1b2c3): sample'
+    """
+    return f"{when} ({run_id.rpartition('-')[2][:6]}): {title}"
+
+
+def differs(name: str, values: Sequence[str]) -> str:
+    """
+    >>> differs("threads", ["1", "2"])
+    'The runs differ in threads: 1; 2. Each row is against the dense of its own run; read no further.'
+    """
+    return (
+        f"The runs differ in {name}: {'; '.join(values)}. Each row is against the dense of its own run; "
+        "read no further."
+    )

@@ -248,6 +248,15 @@ def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
     return tuple(reason for reason in (*reasons, brought, *notes) if reason)
 
 
+def remarks(rows: Sequence[Finding]) -> list[str]:
+    """Every remark once, after the rows that it is of."""
+    titles: dict[str, list[str]] = {}
+    for row in rows:
+        for remark in row.remarks:
+            titles.setdefault(remark, []).append(row.title)
+    return [f"{', '.join(named)}: {remark}" for remark, named in titles.items()]
+
+
 def paired_text(paired: Paired | None) -> str:
     """Images gained and lost, and what that allows to be said; nothing where nothing was compared."""
     return wording.paired(paired.gained, paired.lost, paired.verdict, paired.p_value) if paired else ""

@@ -201,5 +201,16 @@ HELP = {
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "
         "is good for stands below."
     ),
+    "run_again": (
+        "The same request as a new run. Fine-tuning goes on from the checkpoints that an interrupted run "
+        "kept; accuracy and times are measured anew."
+    ),
+    "export_run": "Request, report and predictions of this run as one file, for another dashboard.",
+    "import_run": "What Export run wrote. It is checked, never executed, and marked as measured elsewhere.",
+    "side_by_side": "Rows of several runs in one table, each against the dense of its own run.",
+    "html_report": (
+        "One file that opens from disk and prints: verdict, figures, how each was measured, versions, and "
+        "sliders over everything that was measured. About 5 MB."
+    ),
     "paired": "McNemar's test on the same images: answers gained and lost against dense.",
 }

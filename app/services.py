@@ -17,6 +17,9 @@ import streamlit as st
 
 from app import people, state, wording
 from app.components.mask_canvas import Magnitude
+from app.html_report import page
+from app.titles import METHOD_TITLES as METHOD_TITLES
+from app.titles import PATTERN_TITLES as PATTERN_TITLES
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
 from bcbp.changes import Changes, changes_of
@@ -36,7 +39,7 @@ from bcbp.intake.model import LoadedModel
 from bcbp.intake.released import Release, fetch, releases
 from bcbp.intake.signatures import signatures
 from bcbp.intake.uploads import Upload, UploadStore, reference_of
-from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView
+from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView, archive
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
@@ -59,8 +62,6 @@ from kernels.layers import LayerShape
 from kernels.precision import PRECISIONS
 
 TILES = tuple(rows for rows in TILE_ROWS if rows > 1)
-PATTERN_TITLES = {name: wording.capital(pattern.label) for name, pattern in PATTERNS.items()}
-METHOD_TITLES = {DENSE: "Dense"} | PATTERN_TITLES
 PRESET_TITLES = {name: allocation.title for name, allocation in ALLOCATIONS.items()}
 CRITERION_TITLES = {name: criterion.title for name, criterion in CRITERIA.items()}
 RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()}
@@ -357,6 +358,36 @@ def _is_open(run: RunView[CompareRequest]) -> bool:
     """Whether a link opens a run: not where it would hand out a network that somebody else uploaded."""
     reference = reference_of(run.request.model)
     return reference is None or is_mine(UPLOADS, reference.upload)
+
+
+def rename_run(run_id: str, name: str) -> None:
+    """Have people's name for a run. Raises RunNotFound, StoreError, NotYours."""
+    _check_mine(RUNS, run_id)
+    store().rename(run_id, name)
+
+
+def delete_run(run_id: str) -> None:
+    """Remove a run that has ended, for good. Raises RunNotFound, StoreError, NotYours."""
+    _check_mine(RUNS, run_id)
+    store().delete(run_id)
+    _drop(RUNS, run_id)
+
+
+def export_run(run_id: str) -> bytes:
+    """A run as one file. Raises RunNotFound, StoreError."""
+    return archive.pack(store(), run_id)
+
+
+def import_run(content: bytes) -> str:
+    """Keep what `export_run` wrote, if it can be shown; gives its id.
+
+    Raises StoreError, SpecError, ModelError.
+    """
+    packed = archive.unpack(content)
+    page(packed.report)
+    run_id = archive.take_in(store(), packed)
+    keep_owner(RUNS, run_id)
+    return run_id
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:

@@ -6,6 +6,7 @@ import base64
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import streamlit as st
 
@@ -23,15 +24,20 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 
 # Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
-_UPLOADER, _TOKEN = "uploader_version", "session_token"
+_UPLOADER, _TOKEN, _CHOSEN = "uploader_version", "session_token", "chosen_to_show"
 _NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH, PERMUTE = "budget", "batch", "permute"
-_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR)
+# What Compare shows of a run, where that is not what it would show by itself.
+SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH = "shown_ratio", "shown_method", "shown_batch"
+_SHOWN = (SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH)
+_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR, *_SHOWN)
 _YES = "yes"
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
 _STEPS, _DENSE_BYTE, _FOLLOWS_BYTE = 200, 254, 255
+
+Option = TypeVar("Option")
 
 
 @dataclass(frozen=True)
@@ -283,6 +289,28 @@ def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
 
 
+def first_shown(widget: str, key: str, options: Sequence[Option], default: Option | None) -> Option | None:
+    """What the choice called `widget` is to start with: nothing where the link has set it, else `default`.
+
+    The link names one of `options` by its `str`; what it asks in vain becomes a notice. It is asked once.
+    """
+    if not options:
+        return default
+    asked = st.session_state.pop(key, None)
+    found = {str(option): option for option in options}
+    if asked in found:
+        st.session_state[widget] = found[asked]
+        return None
+    if asked is not None:
+        _note(wording.bad_link(key, asked, str(default)))
+    return default
+
+
+def set_shown(**chosen: object) -> None:
+    """What the link is to say of Compare: names out of SHOWN_..., None for what it would show by itself."""
+    st.session_state[_CHOSEN] = {key: str(value) for key, value in chosen.items() if value is not None}
+
+
 def passport_id(known: Sequence[str], default: str) -> str:
     """The passport in focus, from the link or chosen here; `default` if `known` does not have it."""
     held = st.session_state.get(PASSPORT)
@@ -342,6 +370,7 @@ def write_link(layers: Sequence[str]) -> None:
         RUN: run_id(),
         PASSPORT: st.session_state.get(PASSPORT),
         DOOR: doors.current().name or None,
+        **{key: st.session_state.get(_CHOSEN, {}).get(key) for key in _SHOWN},
     }
     for key, value in wanted.items():
         if value is None:

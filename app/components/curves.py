@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import charts, controls, wording
+from app import controls, wording
+from app.finding_figures import curve_figures
 from app.findings import Finding
 
 
@@ -16,15 +17,10 @@ def curves(rows: Sequence[Finding], *, key: str) -> None:
     if not tuned:
         return
     st.subheader(wording.CURVES)
-    losses = [(row.method, row.title, [epoch.loss for epoch in row.curve]) for row in tuned]
-    right = [(row.method, row.title, [100 * epoch.validation for epoch in row.curve]) for row in tuned]
+    losses, right = curve_figures(tuned)
     loss, accuracy = st.columns(2)
     with loss:
-        controls.show_chart(
-            charts.curve(losses, axis="training loss"), key=f"{key}_loss", alt=wording.LOSS_ALT
-        )
+        controls.show_chart(losses, key=f"{key}_loss", alt=wording.LOSS_ALT)
     with accuracy:
-        controls.show_chart(
-            charts.curve(right, axis="validation accuracy, %"), key=f"{key}_right", alt=wording.VALIDATION_ALT
-        )
+        controls.show_chart(right, key=f"{key}_right", alt=wording.VALIDATION_ALT)
     st.caption(wording.CURVES_NOTE)

@@ -9,7 +9,8 @@ import streamlit as st
 
 from app import compare_words, findings, services, wording
 from app.help_texts import HELP
-from bcbp.equal_accuracy import Choice, equal_accuracy, sentence
+from app.result_lines import choice_line
+from bcbp.equal_accuracy import equal_accuracy, sentence
 
 LIMITS = (0.0, 10.0)  # points of accuracy
 
@@ -27,7 +28,7 @@ def equal_accuracy_section(report: dict[str, Any], *, batch: str | None, key: st
         return
     st.markdown(f"**{wording.literal(sentence(answer, services.METHOD_TITLES))}**")
     st.dataframe(
-        pd.DataFrame([line(choice) for choice in answer.choices]),
+        pd.DataFrame([choice_line(choice) for choice in answer.choices]),
         key=f"{key}_table",
         hide_index=True,
         column_config={
@@ -39,17 +40,3 @@ def equal_accuracy_section(report: dict[str, Any], *, batch: str | None, key: st
     )
     if len(findings.ratios(report)) == 1:
         st.caption(compare_words.ONE_RATIO)
-
-
-def line(choice: Choice) -> dict[str, str]:
-    """What one method offers within the limit, or what comes nearest to it."""
-    one = choice.candidate
-    return {
-        "Method": services.METHOD_TITLES.get(one.method, one.method),
-        "Ratio": wording.ratio_percent(one.ratio),
-        "Speed": wording.times(one.speedup),
-        "Points lost": wording.lost_points(one.loss.value),
-        "Within": choice.words,
-        "Speed interval": wording.interval(one.interval, wording.times),
-        "Loss interval": wording.interval(one.loss.interval, wording.lost_points),
-    }

@@ -25,7 +25,8 @@ _MOST_STEPS = 10
 def job_status(run: RunView[Any]) -> None:
     """State, queue position, steps, progress and time left; of somebody else's job not what it is about."""
     progress, mine = run.progress, services.is_mine(services.RUNS, run.id)
-    st.markdown(f"**{run.title if mine else wording.SOMEBODYS}**: {wording.run_state(run.state)}")
+    title = wording.literal(run.title) if mine else wording.SOMEBODYS
+    st.markdown(f"**{title}**: {wording.run_state(run.state)}")
     if run.state == "queued":
         st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
     elif run.active:

@@ -7,32 +7,16 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app import charts, controls, wording
-from app.findings import Finding, Rung, paired_text
+from app import controls, wording
+from app.finding_figures import ladder_figure
+from app.findings import Finding
 from app.help_texts import HELP
+from app.result_lines import ladder_lines
 
 
 def lines(rows: Sequence[Finding]) -> pd.DataFrame:
-    """One line a rung and method, lowest rung first."""
-    return pd.DataFrame([_line(row, index) for row in rows for index in range(len(row.ladder))])
-
-
-def _line(row: Finding, index: int) -> dict[str, object]:
-    rung = row.ladder[index]
-    return {
-        "Method": row.title,
-        "Recovery": rung.title,
-        "Kept": "✓" if rung.kept else "",
-        "Accuracy": wording.percent(rung.accuracy.share, 2),
-        "Interval": wording.interval(rung.accuracy.interval, lambda share: wording.percent(share, 2)),
-        "± points": _gain(rung, row.ladder[index - 1]) if index else "",
-        "Against the rung below": paired_text(rung.against_below),
-        "Time": wording.seconds(rung.seconds),
-    }
-
-
-def _gain(rung: Rung, below: Rung) -> str:
-    return wording.points(rung.accuracy.share - below.accuracy.share)
+    """`ladder_lines` as a table."""
+    return pd.DataFrame(ladder_lines(rows))
 
 
 def ladder(rows: Sequence[Finding], *, key: str) -> None:
@@ -41,8 +25,7 @@ def ladder(rows: Sequence[Finding], *, key: str) -> None:
     if not climbed:
         return
     st.subheader(wording.LADDER)
-    steps = [(row.method, row.title, [_step(rung) for rung in row.ladder]) for row in climbed]
-    controls.show_chart(charts.ladder(steps), key=f"{key}_chart", alt=wording.LADDER_ALT)
+    controls.show_chart(ladder_figure(climbed), key=f"{key}_chart", alt=wording.LADDER_ALT)
     st.caption(wording.LADDER_NOTE)
     column = st.column_config.TextColumn
     st.dataframe(
@@ -56,7 +39,3 @@ def ladder(rows: Sequence[Finding], *, key: str) -> None:
         },
         alt=wording.LADDER,
     )
-
-
-def _step(rung: Rung) -> charts.Step:
-    return charts.Step(rung.title, rung.accuracy.share, rung.accuracy.interval)

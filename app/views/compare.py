@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
 
-from app import charts, compare_words, controls, findings, services, state, verdict, wording
+from app import compare_words, controls, findings, services, state, verdict, wording
 from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
 from app.components.exports import exports
+from app.components.history import history
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.controls import show_chart
+from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
-from app.trade_off import Point, trade_off
+from app.html_report import page
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
+
+Option = TypeVar("Option")
 
 MOODS = {
     verdict.BETTER: (st.success, ":material/check_circle:"),
@@ -58,35 +64,49 @@ def focus(run: RunView[CompareRequest]) -> Focus:
     """Ratio, method and batch size, each chosen where there are several."""
     report, scope = run.report or {}, state.scope()
     measured, ratios = findings.batches(report), findings.ratios(report)
+    usual = scope.ratio if scope.ratio in ratios else next(iter(ratios), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        ratio = _ratio(run.id, ratios) if len(ratios) > 1 else None
+        ratio = None
+        if len(ratios) > 1:
+            ratio = _choice(
+                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, wording.ratio_percent
+            )
         rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
         methods = [row.method for row in rows if row.method != DENSE]
-        default = scope.method if scope.method in methods else next(iter(methods), None)
-        method = st.segmented_control(
-            "Verdict for",
-            methods,
-            default=default,
-            format_func=lambda name: services.METHOD_TITLES.get(name, name),
-            key=f"verdict_{run.id}_{ratio}_{default}",
-            required=True,
-        )
-        batch = st.segmented_control(
-            "Batch", measured, default=next(iter(measured), None), key=f"batch_{run.id}", required=True
-        )
+        first = scope.method if scope.method in methods else next(iter(methods), None)
+        widget = f"verdict_{run.id}_{ratio}_{first}"
+        method = _choice("Verdict for", methods, first, widget, state.SHOWN_METHOD, _method_title)
+        smallest = next(iter(measured), None)
+        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", state.SHOWN_BATCH, str)
+    state.set_shown(
+        shown_ratio=None if ratio == usual else ratio,
+        shown_method=None if method == first else method,
+        shown_batch=None if batch == smallest else batch,
+    )
     return Focus(ratio, method or "", batch)
 
 
-def _ratio(run_id: str, ratios: tuple[float, ...]) -> float:
-    asked = state.scope().ratio
+def _choice(
+    label: str,
+    options: Sequence[Option],
+    usual: Option | None,
+    widget: str,
+    key: str,
+    form: Callable[[Option], str],
+) -> Option | None:
+    """One of `options`: at first what the link asks for under `key`, else the `usual` one."""
     return st.segmented_control(
-        "Ratio",
-        ratios,
-        default=asked if asked in ratios else ratios[0],
-        format_func=wording.ratio_percent,
-        key=f"ratio_{run_id}",
+        label,
+        options,
+        default=state.first_shown(widget, key, options, usual),
+        format_func=form,
+        key=widget,
         required=True,
     )
+
+
+def _method_title(name: str) -> str:
+    return services.METHOD_TITLES.get(name, name)
 
 
 def say_verdict(rows: tuple[Finding, ...], on: Focus) -> None:
@@ -101,7 +121,7 @@ def caption(run: RunView[CompareRequest]) -> None:
     environment = (run.report or {}).get("environment") or {}
     asked, scope = run.request, state.scope()
     words = (
-        run.title,
+        wording.literal(run.title),
         wording.moment(run.created),
         wording.run_state(run.state),
         wording.timed_on(asked.device, asked.precision),
@@ -119,43 +139,19 @@ def show_trade_off(rows: tuple[Finding, ...], on: Focus) -> None:
     timed = [row for row in rows if row.latency]
     if not timed:
         return
-    points = _points(timed, several=on.ratio is not None)
-    if points:
-        show_chart(trade_off(points, focus=on.method), key="trade_off", alt=compare_words.TRADE_OFF_ALT)
+    figure = trade_off_figure(timed, focus=on.method, several=on.ratio is not None)
+    if figure is not None:
+        show_chart(figure, key="trade_off", alt=compare_words.TRADE_OFF_ALT)
         st.caption(compare_words.TRADE_OFF_NOTE)
         return
-    bars = [
-        (row.method, row.title, row.latency.median, row.latency.quartiles) for row in timed if row.latency
-    ]
-    show_chart(charts.latency_bars(bars), key="latency", alt="Latency of every method")
+    show_chart(latency_figure(timed), key="latency", alt="Latency of every method")
     st.caption(compare_words.NO_ACCURACY)
-
-
-def _points(rows: list[Finding], *, several: bool) -> list[Point]:
-    """A point for each row that is tested and timed, by rising ratio."""
-    return [
-        Point(
-            row.method,
-            services.METHOD_TITLES.get(row.method, row.method),
-            wording.ratio_percent(row.ratio) if several and row.method != DENSE else "",
-            row.latency.median,
-            row.latency.quartiles,
-            row.accuracy.share,
-            row.accuracy.interval,
-        )
-        for row in sorted(rows, key=lambda row: row.ratio)
-        if row.latency and row.accuracy
-    ]
 
 
 def remarks(rows: tuple[Finding, ...]) -> None:
     """Why figures are missing, and other remarks, each said once."""
-    by_remark: dict[str, list[str]] = {}
-    for row in rows:
-        for remark in row.remarks:
-            by_remark.setdefault(remark, []).append(row.title)
-    for remark, titles in by_remark.items():
-        st.caption(f"{', '.join(titles)}: {remark}")
+    for remark in findings.remarks(rows):
+        st.caption(remark)
 
 
 def layers(row: Finding) -> None:
@@ -167,8 +163,17 @@ def layers(row: Finding) -> None:
 
 
 def downloads(run: RunView[CompareRequest], row: Finding) -> None:
-    """The report and the plan, as files for other programs."""
+    """The report to read and to pass on, and report and plan as files for other programs."""
     with st.container(horizontal=True):
+        st.download_button(
+            "Report (HTML)",
+            lambda: page(run.report or {}),
+            file_name=f"bcbp-report-{run.id}.html",
+            mime="text/html",
+            icon=":material/description:",
+            help=HELP["html_report"],
+            on_click="ignore",
+        )
         st.download_button(
             "Report (JSON)",
             json.dumps(run.report, indent=1),
@@ -194,31 +199,6 @@ def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     exports(asked.model, spec, tuning=asked.tuning, data=asked.data, key=f"{run.id}_{row.key}")
 
 
-def history(runs: tuple[RunView[CompareRequest], ...], shown: RunView[CompareRequest] | None) -> None:
-    """Every run on this machine; a click on a line opens it."""
-    st.subheader("Runs on this machine")
-    lines = [
-        {
-            "Started": wording.moment(run.created),
-            "Run": run.title,
-            "State": wording.run_state(run.state),
-            "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in run.request.methods),
-        }
-        for run in runs
-    ]
-    event = st.dataframe(
-        pd.DataFrame(lines),
-        hide_index=True,
-        key=f"history_{len(runs)}_{shown.id if shown else ''}",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Runs on this machine, newest first",
-    )
-    if event.selection.rows and (picked := runs[event.selection.rows[0]].id) != (shown and shown.id):
-        state.set_run(picked)
-        st.rerun()
-
-
 def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus) -> None:
     """Everything behind the verdict: all rows, then those at one ratio, then the row in focus."""
     show_trade_off(rows, on)
@@ -242,6 +222,7 @@ def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus)
 every_run = services.runs()
 run = chosen_run(every_run)
 if run is None:
+    state.set_shown()
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         controls.go_to("run")
@@ -257,5 +238,4 @@ else:
     caption(run)
     if rows:
         evidence(run, rows, on)
-if every_run:
-    history(every_run, run)
+history(every_run, run)

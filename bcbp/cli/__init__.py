@@ -1,7 +1,7 @@
 """The command line: one file and one line of the table per subcommand.
 
-Exit codes: 0 done, 2 input that cannot be carried out, 3 missing data, 130 interrupted. Every
-error is one line on stderr.
+Exit codes: 0 done, 1 a limit of `check` exceeded, 2 input that cannot be carried out, 3 missing data,
+130 interrupted. Every error is one line on stderr.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bcbp.cli import bench, compare, device, export, finetune, models, plan, sensitivity, study, train, tune
+from bcbp.cli import (
+    bench,
+    check,
+    compare,
+    device,
+    export,
+    finetune,
+    models,
+    plan,
+    sensitivity,
+    study,
+    train,
+    tune,
+)
 from bcbp.cli.command import Command
 from bcbp.errors import BcbpError, DataError
 
@@ -22,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     plan.COMMAND,
     bench.COMMAND,
     export.COMMAND,
+    check.COMMAND,
     device.COMMAND,
     sensitivity.COMMAND,
     study.COMMAND,
@@ -39,9 +53,9 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; gives the exit code."""
-    chosen = make_parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, more: Sequence[Command] = ()) -> int:
+    """Run one subcommand, of the table or of `more`; gives the exit code."""
+    chosen = make_parser(more).parse_args(arguments)
     try:
         return int(chosen.run(chosen))
     except DataError as error:
@@ -56,13 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def make_parser() -> OneLineParser:
+def make_parser(more: Sequence[Command] = ()) -> OneLineParser:
     parser = OneLineParser(
         prog="python -m bcbp",
         description="Prune convolutional networks in balanced column blocks, and measure what it brings.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (*COMMANDS, *more):
         added = commands.add_parser(
             command.name,
             help=command.summary,

@@ -104,6 +104,8 @@ def test_a_killed_worker_loses_no_finished_row_and_is_shown_as_interrupted(store
     process.wait()
     view = store.read(run_id)
     assert view.state == "interrupted" and rows(store, run_id) >= before
+    for listed in (store.list(), RunStore(store.root).list()):  # from the folders, then from the index
+        assert [one.state for one in listed] == ["interrupted"] and len(listed[0].report["rows"]) >= before
     store.delete(run_id)
 
 

@@ -1,0 +1,86 @@
+"""Method cards: what a figure shows, how it was measured, and how to read it."""
+
+from __future__ import annotations
+
+from app import compare_words, wording
+from app.help_texts import HELP
+from app.html_report.html import Html, definitions, element, prose
+from app.html_report.subject import Subject
+from bcbp.spec import DENSE
+
+
+def card(*entries: tuple[str, str]) -> Html:
+    """(What is said, in prose) each; empty ones are left out."""
+    told = definitions([(name, prose(text)) for name, text in entries])
+    return element("aside", element("h4", "Method card"), told, class_="card")
+
+
+def trade_off_card(subject: Subject, batch: str, *, tested: bool) -> Html:
+    return card(
+        ("Shows", compare_words.TRADE_OFF_NOTE if tested else compare_words.NO_ACCURACY),
+        ("Latency", _latency(subject, batch)),
+        ("Dense", _dense(subject, batch)),
+        ("Clock", _clock(subject, batch)),
+        ("Accuracy", _accuracy(subject)),
+        ("Speed", HELP["speedup"]),
+        ("Limit", HELP["limit"] if subject.report.get("ceiling") else ""),
+        ("WIT", HELP["wit"]),
+    )
+
+
+def _latency(subject: Subject, batch: str) -> str:
+    return (
+        f"Median and quartiles over {subject.request.get('rounds')} rounds at batch {batch}, "
+        f"{subject.timed_on}, {subject.environment.get('threads')} threads, on {subject.device}. In every "
+        "round each network runs once, in an order shuffled anew, so that a slow moment meets them all."
+    )
+
+
+def _dense(subject: Subject, batch: str) -> str:
+    dense = (subject.report["latency"].get(batch) or {}).get("dense") or {}
+    times = ", ".join(f"{name} {wording.milliseconds(one['median'])}" for name, one in dense.items())
+    return f"The fastest of all measured ways to run the unpruned network: {times}." if times else ""
+
+
+def _clock(subject: Subject, batch: str) -> str:
+    session = subject.report["latency"].get(batch) or {}
+    bounds = (session.get("control") or {}).get("interval")
+    if bounds is None:
+        return ""
+    noisy = " This session was noisy: something else was running." if session.get("noisy") else ""
+    return (
+        "The same code against itself, in the same rounds, gives "
+        f"{wording.interval(tuple(bounds), wording.times)} (95 % interval; 1.00× is a true clock).{noisy}"
+    )
+
+
+def _accuracy(subject: Subject) -> str:
+    dense = next((row for row in subject.rows if row.method == DENSE and row.accuracy), None)
+    if dense is None or dense.accuracy is None:
+        return ""
+    return (
+        f"Share of {dense.accuracy.total:,} test images ({subject.report['model'].get('dataset')}) that are "
+        f"right, with its 95 % Wilson interval, in float32 on the processor. {HELP['paired']}"
+    )
+
+
+def equal_accuracy_card() -> Html:
+    return card(
+        ("Shows", HELP["equal_accuracy"]), ("Points lost", HELP["points_lost"]), ("Speed", HELP["speedup"])
+    )
+
+
+def ladder_card(subject: Subject) -> Html:
+    return card(
+        ("Shows", wording.LADDER_NOTE),
+        ("Rungs", HELP["recovery"]),
+        ("Test", HELP["rung"]),
+        ("Time", HELP["rung_seconds"]),
+        ("Accuracy", _accuracy(subject)),
+    )
+
+
+def curves_card(subject: Subject) -> Html:
+    tuning, asked = subject.report.get("tuning") or {}, subject.request.get("tuning") or {}
+    how = ", ".join(f"{name} {value}" for name, value in (asked | tuning).items())
+    return card(("Shows", wording.CURVES_NOTE), ("How", how), ("Distillation", HELP["distill"]))
