@@ -99,6 +99,27 @@ def test_a_list_shows_ones_own_runs_and_a_link_opens_any(
 
 
 @pytest.mark.usefixtures("shared")
+def test_a_run_is_named_and_deleted_by_its_owner_alone(
+    open_page: Open, home: Path, as_person: Callable[[str], None]
+) -> None:
+    as_person("ann")
+    run = store_run(home, made=report())
+    services.keep_owner(services.RUNS, run)
+    packed = services.export_run(run)
+    as_person("ben")
+    shown = keys(healthy(open_page("compare", run=run)))
+    assert f"again_{run}" in shown and not {f"save_{run}", f"delete_{run}"} & shown
+    for act in (lambda: services.rename_run(run, "mine"), lambda: services.delete_run(run)):
+        with pytest.raises(NotYours):
+            act()
+    assert services.is_mine(services.RUNS, services.import_run(packed))
+    as_person("ann")
+    assert {f"save_{run}", f"delete_{run}"} <= keys(healthy(open_page("compare", run=run)))
+    services.delete_run(run)
+    assert not services.is_mine(services.RUNS, run)
+
+
+@pytest.mark.usefixtures("shared")
 def test_the_queue_counts_what_it_does_not_name(
     open_page: Open, home: Path, as_person: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
