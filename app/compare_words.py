@@ -121,13 +121,13 @@ def delete(title: str, when: str) -> str:
     return f"Deletes **{title}** of {when} with its results. This cannot be undone."
 
 
-def run_option(title: str, when: str, run_id: str) -> str:
-    """No two are the same: a list tells its options apart by their words.
+def run_tag(when: str, run_id: str) -> str:
+    """No two are the same.
 
-    >>> run_option("sample", "2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
-    '2026-11-23 17:48 UTC (a1b2c3): sample'
+    >>> run_tag("2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
+    '2026-11-23 17:48 UTC (a1b2c3)'
     """
-    return f"{when} ({run_id.rpartition('-')[2][:6]}): {title}"
+    return f"{when} ({run_id.rpartition('-')[2][:6]})"
 
 
 def differs(name: str, values: Sequence[str]) -> str:

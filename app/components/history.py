@@ -115,21 +115,24 @@ def _import(*, key: str) -> None:
         _do(lambda: state.set_run(services.import_run(found.getvalue())))
 
 
+def _tag(run: Run) -> str:
+    return compare_words.run_tag(wording.moment(run.created), run.id)
+
+
 def _several(runs: tuple[Run, ...]) -> None:
     """Runs that are picked, in one table, with what makes them hard to compare above it."""
     with_results = {run.id: run for run in runs if run.state != "queued"}
+    tags = {run_id: _tag(run) for run_id, run in with_results.items()}
     picked = st.multiselect(
         "Side by side",
         list(with_results),
-        format_func=lambda run_id: compare_words.run_option(
-            with_results[run_id].title, wording.moment(with_results[run_id].created), run_id
-        ),
+        format_func=lambda run_id: f"{tags[run_id]}: {with_results[run_id].title}",
         max_selections=MOST,
         key="side_by_side",
         help=HELP["side_by_side"],
         placeholder="Choose two runs or more",
     )
-    chosen = [(with_results[run_id].title, with_results[run_id].report) for run_id in picked]
+    chosen = [(with_results[run_id].name or tags[run_id], with_results[run_id].report) for run_id in picked]
     found = [(title, report) for title, report in chosen if report and report.get("rows")]
     if len(found) < 2:
         return

@@ -111,10 +111,7 @@ class RunStore:
             write_json(self.folder(run_id) / REQUEST_FILE, record)  # the last: it makes the folder a run
         except OSError as error:
             shutil.rmtree(self.folder(run_id), ignore_errors=True)
-            cause = "the disk is full" if is_disk_full(error) else str(error.strerror)
-            raise StoreError(
-                f"Expected to store a run in {self.root}, but {cause}. Free some space or set BCBP_HOME."
-            ) from error
+            raise self._refusal(error) from error
         return run_id
 
     def list(self) -> tuple[RunView[Any], ...]:
@@ -156,7 +153,10 @@ class RunStore:
         words = " ".join(name.split())
         if len(words) > _LONGEST_NAME or not words.isprintable():
             raise StoreError(f"Expected a name of at most {_LONGEST_NAME} printable characters.")
-        write_json(self.folder(run_id) / NAME_FILE, {"name": words})
+        try:
+            write_json(self.folder(run_id) / NAME_FILE, {"name": words})
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def ask_to_stop(self, run_id: str) -> None:
         """Leave word for the worker, which looks ten times a second. Raises RunNotFound."""
@@ -169,6 +169,12 @@ class RunStore:
 
     def folder(self, run_id: str) -> Path:
         return self.root / "runs" / run_id
+
+    def _refusal(self, error: OSError) -> StoreError:
+        cause = "the disk is full" if is_disk_full(error) else str(error.strerror)
+        return StoreError(
+            f"Expected to write into {self.root}, but {cause}. Free some space or set BCBP_HOME."
+        )
 
     def _view(self, run_id: str, read: dict[str, Any] | None) -> RunView[Any] | None:
         """The view of what `_read` found; None for what is of another version, or edited."""

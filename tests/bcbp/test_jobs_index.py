@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
@@ -155,3 +156,15 @@ def test_a_name_can_be_taken_away_again(runs: RunStore):
     assert runs.read(run_id).name == "two words"
     runs.rename(run_id, "")
     assert runs.read(run_id).title == CompareRequest().title
+
+
+def test_a_full_disk_refuses_a_name_in_one_sentence(runs: RunStore, monkeypatch: pytest.MonkeyPatch):
+    run_id = ended(runs)
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        runs.rename(run_id, "x")
+    assert runs.read(run_id).name == ""
