@@ -375,7 +375,7 @@ def delete_run(run_id: str) -> None:
 
 def export_run(run_id: str) -> bytes:
     """A run as one file. Raises RunNotFound, StoreError."""
-    return archive.pack(store(), run_id)
+    return archive.pack(store(), run(run_id).id)
 
 
 def import_run(content: bytes) -> str:
