@@ -184,8 +184,8 @@ _RESNET18 = "--model resnet18 --tile 64 --ratio 0.5,0.75"
 TABLES: dict[str, tuple[str, str, Callable[[Json], str]]] = {
     "compare-sample": (
         "The bundled sample",
-        "compare --model sample --tile 32 --ratio 0.5 --methods dense,filter,block,column,bcbp --batch 1,32 "
-        "--recovery batchnorm --rounds 31",
+        "compare --model sample --tile 32 --ratio 0.3,0.5,0.7 --methods dense,filter,block,column,bcbp "
+        "--batch 1,32 --rounds 31",
         comparison,
     ),
     "networks-resnet18": (
