@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -150,12 +151,7 @@ def test_node_data_names_every_pruned_layer_of_the_program(tmp_path: Path) -> No
     assert set(results) <= {node.name for node in pruned.program.graph.nodes}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx is not installed")
 def test_onnx_holds_the_masked_network(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    from onnx.reference import ReferenceEvaluator
-
     pruned = pruned_of()
     (path,) = EXPORTS["onnx"].write(pruned, tmp_path)
     onnx.checker.check_model(str(path))
