@@ -1,7 +1,9 @@
-"""ImageNet-style folders: train/CLASS/*.png and val/CLASS/*.png, read as they are needed.
+"""Folders of images: train/CLASS/*.png and val/CLASS/*.png as ImageNet has them, or CLASS/*.png alone.
 
-Classes are numbered in the sorted order of their folders' names, which is ImageNet's own. Images of val/ are
-the test images; the validation images are held out of train/.
+Images are read as they are needed. Classes are numbered in the sorted order of their folders' names, which
+is ImageNet's own. Images of val/ are the test images; the validation images are held out of train/. Without
+these two folders half of the images of each class, drawn once, are the test images, and the other half stands
+for train/.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def with_image_folder(model: LoadedModel, folder: Path | None) -> LoadedModel:
         outputs = model.module(torch.zeros(1, *model.input_shape)).shape[1]
     if outputs != len(dataset.classes):
         raise DataError(
-            f"Expected {outputs} class folders in {folder / 'train'}, one for each output of {model.name}; "
+            f"Expected {outputs} class folders in {folder}, one for each output of {model.name}; "
             f"got {len(dataset.classes)}."
         )
     order = f"Classes in the sorted order of their folders: {_ends(dataset.classes)}."
@@ -52,19 +54,20 @@ def with_image_folder(model: LoadedModel, folder: Path | None) -> LoadedModel:
 
 
 def image_folder(folder: Path, shape: tuple[int, int, int]) -> DataSet:
-    """The images in train/ and val/ of `folder`, for inputs of `shape`.
+    """The images of `folder`, for inputs of `shape`.
 
     Raises DataError for a split that is missing, has a class without images, or other classes than the other.
     """
-    parts = {split: _split(folder, split) for split in SPLITS}
-    (classes, train), (others, test) = parts["train"], parts["val"]
-    if classes != others:
-        odd = min(set(classes) ^ set(others))
-        raise DataError(f"Expected the same classes in train/ and val/ of {folder}; {odd!r} is in one only.")
+    if any((folder / split).is_dir() for split in SPLITS):
+        classes, train, test = _both_splits(folder)
+        how = "in sorted order"
+    else:
+        classes, train, test = _halves(folder)
+        how = "in sorted order, half of each tested"
     channels = shape[0]
     dataset = DataSet(
         name=folder.name,
-        title=f"{folder.name} ({len(classes)} classes, {_ends(classes)}, in sorted order)",
+        title=f"{folder.name} ({len(classes)} classes, {_ends(classes)}, {how})",
         shape=shape,
         classes=classes,
         mean=_MEAN if channels == 3 else (float(np.mean(_MEAN)),),
@@ -87,21 +90,40 @@ def _not_at_once(_train: bool, _folder: Path | None) -> tuple[np.ndarray, np.nda
 Samples = Sequence[tuple[str, int]]
 
 
-def _split(folder: Path, split: str) -> tuple[tuple[str, ...], Samples]:
-    """Class names, and (path, class) of every image."""
+def _both_splits(folder: Path) -> tuple[tuple[str, ...], Samples, Samples]:
+    """Class names, and the samples of train/ and of val/."""
+    for split in SPLITS:
+        if not (folder / split).is_dir():
+            raise DataError(
+                f"Expected a folder {split} in {folder}, with a folder of images for each class; found none."
+            )
+    (classes, train), (others, test) = (_samples(folder / split) for split in SPLITS)
+    if classes != others:
+        odd = min(set(classes) ^ set(others))
+        raise DataError(f"Expected the same classes in train/ and val/ of {folder}; {odd!r} is in one only.")
+    return classes, train, test
+
+
+def _halves(folder: Path) -> tuple[tuple[str, ...], Samples, Samples]:
+    """Class names, and the samples of each class in two halves: of one image, the second half has it."""
+    classes, samples = _samples(folder)
+    by_class: dict[int, list[tuple[str, int]]] = {}
+    for index in np.random.default_rng(20230207).permutation(len(samples)):
+        by_class.setdefault(samples[index][1], []).append(samples[index])
+    train = [sample for own in by_class.values() for sample in own[: len(own) // 2]]
+    test = [sample for own in by_class.values() for sample in own[len(own) // 2 :]]
+    return classes, sorted(train), sorted(test)
+
+
+def _samples(folder: Path) -> tuple[tuple[str, ...], Samples]:
+    """Class names, and (path, class) of every image. Raises DataError."""
     from torchvision.datasets import ImageFolder
 
-    if not (folder / split).is_dir():
-        raise DataError(
-            f"Expected a folder {split} in {folder}, with a folder of images for each class; found none."
-        )
     try:
-        found = ImageFolder(str(folder / split))
-    except FileNotFoundError as error:
+        found = ImageFolder(str(folder))
+    except OSError as error:
         cause = str(error).splitlines()[0].rstrip(".")
-        raise DataError(
-            f"Expected folders of images in {folder / split}, one for each class: {cause}."
-        ) from error
+        raise DataError(f"Expected folders of images in {folder}, one for each class: {cause}.") from error
     return tuple(found.classes), found.samples
 
 

@@ -55,6 +55,18 @@ def test_the_parts_do_not_overlap_and_val_is_the_test_part(folder: Path) -> None
     assert all(path.parts[-3] == "val" for path in paths["test"])
 
 
+def test_class_folders_alone_are_tested_by_halves(folder: Path) -> None:
+    dataset = image_folder(folder / "train", SHAPE)
+    assert "half of each tested" in dataset.title and dataset.classes == CLASSES
+    parts = {part: load_images(dataset, part) for part in ("train", "validation", "test")}
+    paths = {part: set(images.paths) for part, images in parts.items()}  # type: ignore[attr-defined]
+    assert len(paths["test"]) == 30 and parts["test"].labels.bincount().tolist() == [10, 10, 10]
+    assert not paths["test"] & (paths["train"] | paths["validation"])
+    assert len(paths["train"] | paths["validation"]) == 30
+    again = load_images(image_folder(folder / "train", SHAPE), "test")
+    assert again.paths == parts["test"].paths  # type: ignore[attr-defined]
+
+
 def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> None:
     images = load_images(image_folder(folder, SHAPE), "test")
     inputs = images.inputs()
@@ -92,10 +104,13 @@ def test_grey_models_get_grey_images(folder: Path) -> None:
 
 
 def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"Expected a folder train in .*found none\.$"):
+    with pytest.raises(DataError, match=r"Expected folders of images in .*, one for each class: .*\.$"):
         image_folder(tmp_path, SHAPE)
+    (tmp_path / "half" / "val").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"Expected a folder train in .*found none\.$"):
+        image_folder(tmp_path / "half", SHAPE)
     with pytest.raises(
-        DataError, match=r"Expected 5 class folders in .*train, one for each output of mine; got 3\.$"
+        DataError, match=r"Expected 5 class folders in .*, one for each output of mine; got 3\.$"
     ):
         with_image_folder(model_of(5), folder)
     odd = write_folder(tmp_path / "odd", train=1, val=1)
