@@ -150,8 +150,8 @@ HELP = {
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",
     "data": (
         "Only for models whose images are not bundled: CIFAR-10, a folder with train/CLASS and val/CLASS, or "
-        "one with a folder of images for each class, half of which is tested then. Empty: the usual places are "
-        "looked through."
+        "one with a folder of images for each class, half of which is tested then. Empty: the usual places "
+        "are looked through."
     ),
     "stop": "Stops within a second; what has been measured is kept.",
     "environment": "Times hold for this machine, with this load and these versions.",
