@@ -99,7 +99,8 @@ class Screen:
     def open(self, page: str = "model", link: str = "") -> Screen:
         path = "" if page == "model" else page
         self.page.goto(f"{self.address}/{path}?{link}")
-        self.page.wait_for_selector(".st-key-scope_bar", timeout=1000 * COLD_START_SECONDS)
+        first = ".st-key-scope_bar, .st-key-idea_ratio"  # the Idea has a slider of its own in its place
+        self.page.wait_for_selector(first, timeout=1000 * COLD_START_SECONDS)
         return self.settled()
 
     def arrived(self, page: str) -> Screen:
