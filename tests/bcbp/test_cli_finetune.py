@@ -111,5 +111,6 @@ def test_a_model_is_fine_tuned_on_a_folder_of_images(
     assert report["model"]["dataset"] == "made (3 classes, 0 is n01, 2 is n10, in sorted order)"
     assert report["tuning"]["images"] == 54 and report["rows"][1]["accuracy"]["total"] == 18
     assert "Classes in the sorted order" in report["model"]["note"]
-    assert main([*line[:2], str(tmp_path), *line[3:]]) == 3
-    assert "Expected a folder train" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main([*line[:2], str(tmp_path / "empty"), *line[3:]]) == 3
+    assert "Expected folders of images in" in capsys.readouterr().err
