@@ -5,7 +5,7 @@ Nothing is timed. Each cell, one method at one ratio and seed, is a list of rows
 "method", "tile", "ratio" asked, "seed", "rung", "sparsity" (share of weights removed over the layers in
 scope), "correct" of "total" test images with the 95 % "interval", "hits" (which of them, see `packed_hits`),
 "validation" {"correct", "total"}, "kept" (whether it is the rung chosen on validation images), "seconds" of
-recovery, "notes".
+recovery, "notes"; of the rung that is kept "errors" of each layer's outputs (see `layer_errors`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from torch import Tensor, nn
 
 from bcbp.data import Images, drawn, load_images, training_images
 from bcbp.errors import SpecError
-from bcbp.evaluation import Exam, Quality
+from bcbp.evaluation import BATCH, Exam, Quality
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import state_digest
+from bcbp.layer_errors import layer_errors
 from bcbp.patterns import PATTERNS
 from bcbp.planning import Planner, check_names, stats_for
 from bcbp.recovery import FINETUNE, RecoveryTask
@@ -41,6 +42,7 @@ from kernels.memory import keep_freed_memory
 Json = dict[str, Any]
 ShouldStop = Callable[[], bool]
 DEFAULT_TILE = 32
+_ERROR_IMAGES = 500  # of the validation images
 METHODS = ("filter", "block", "column", "bcbp@16", "bcbp", "bcbp@64", "unstructured", "2:4")
 
 
@@ -170,9 +172,11 @@ class Study:
             should_stop=self._should_stop,
         )
         rows: list[Json] = []
+        best = task.start
         for rung in climb(task, top=self.request.recovery, validation=self._validation):
             for row in rows if rung.kept else ():
                 row["kept"] = False
+            best = rung.module if rung.kept else best
             rows.append(
                 asdict(cell)
                 | {"rung": rung.name, "sparsity": plan.sparsity}
@@ -184,7 +188,13 @@ class Study:
                     "notes": [*plan.notes, *rung.notes],
                 }
             )
+        next(row for row in rows if row["kept"])["errors"] = self._errors(best)
         return rows
+
+    def _errors(self, module: nn.Module) -> dict[str, float]:
+        batches = self._validation.inputs(0, _ERROR_IMAGES).split(BATCH)
+        names = [info.name for info in self.model.layers]
+        return layer_errors(self.model.module, module, batches, names, should_stop=self._should_stop)
 
     def _planner(self, cell: Cell) -> Planner:
         key = (cell.tile, cell.seed)

@@ -65,6 +65,10 @@ def test_every_rung_is_a_row_and_one_of_them_is_kept(small):
             and int(unpacked_hits(row["hits"], TEST_IMAGES).sum()) == row["correct"]
         )
         assert row["sparsity"] == pytest.approx(0.5, abs=0.01)
+        assert ("errors" in row) == row["kept"]
+    errors = next(row["errors"] for row in rows if row["kept"])
+    assert errors.keys() == {info.name for info in small.layers} and all(0 <= e < 2 for e in errors.values())
+    assert errors["fc"] > errors["conv1"] == 0  # the stem is dense and nothing pruned lies before it
     json.dumps(rows)
 
 
