@@ -4,6 +4,7 @@ Nothing is timed. Each cell, one method at one ratio and seed, is a list of rows
 
 "method", "tile", "ratio" asked, "seed", "rung", "sparsity" (share of weights removed over the layers in
 scope), "correct" of "total" test images with the 95 % "interval", "hits" (which of them, see `packed_hits`),
+"engine" that answered (the packed network where the pattern has one: it is what would run, and faster),
 "validation" {"correct", "total"}, "kept" (whether it is the rung chosen on validation images), "seconds" of
 recovery, "notes"; of the rung that is kept "errors" of each layer's outputs (see `layer_errors`).
 """
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bcbp.choice import SPARSE
 from bcbp.data import Images, drawn, load_images, training_images
 from bcbp.errors import SpecError
 from bcbp.evaluation import BATCH, Exam, Quality
@@ -29,18 +31,23 @@ from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import state_digest
 from bcbp.layer_errors import layer_errors
+from bcbp.network import convert
 from bcbp.patterns import PATTERNS
+from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, check_names, stats_for
 from bcbp.recovery import FINETUNE, RecoveryTask
 from bcbp.recovery.ladder import climb
 from bcbp.recovery.tuning import Lessons, Tuning
 from bcbp.recovery.workshop import Workshop
 from bcbp.request import check_distinct
+from bcbp.runtime import CpuRuntime
 from bcbp.spec import DENSE, PruneSpec
+from kernels.engines import engine
 from kernels.memory import keep_freed_memory
 
 Json = dict[str, Any]
 ShouldStop = Callable[[], bool]
+TORCH = "torch"
 DEFAULT_TILE = 32
 _ERROR_IMAGES = 500  # of the validation images
 METHODS = ("filter", "block", "column", "bcbp@16", "bcbp", "bcbp@64", "unstructured", "2:4")
@@ -150,7 +157,7 @@ class Study:
         self.model = with_image_folder(load_model(request.model), request.data)
         self._exam = Exam(self._images("test"), request.images)
         self._calibration, self._validation = self._images("calibration"), self._images("validation")
-        self._tested: dict[str, Quality] = {}
+        self._tested: dict[str, Json] = {}
         self._planners: dict[tuple[int, int], Planner] = {}
         self._lessons = self._take_lessons(workshop) if request.recovery == FINETUNE.name else None
         keep_freed_memory()
@@ -158,7 +165,7 @@ class Study:
     def dense(self) -> Json:
         """The row of the unpruned network. Raises Stopped."""
         cell = Cell(DENSE, DEFAULT_TILE, 0.0, 0)
-        return asdict(cell) | {"rung": "none", "sparsity": 0.0} | _quality(self._test(self.model.module))
+        return asdict(cell) | {"rung": "none", "sparsity": 0.0} | self._test(self.model.module, plan=None)
 
     def run(self, cell: Cell) -> list[Json]:
         """The rows of a cell. Raises Stopped."""
@@ -180,7 +187,7 @@ class Study:
             rows.append(
                 asdict(cell)
                 | {"rung": rung.name, "sparsity": plan.sparsity}
-                | _quality(self._test(rung.module))
+                | self._test(rung.module, plan)
                 | {
                     "validation": {"correct": rung.validation.correct, "total": rung.validation.total},
                     "kept": rung.kept,
@@ -212,12 +219,22 @@ class Study:
             )
         return self._planners[key]
 
-    def _test(self, module: nn.Module) -> Quality:
+    def _test(self, module: nn.Module, plan: PruningPlan | None) -> Json:
         """On the test images; networks of the very same weights are tested once."""
         digest = state_digest(module)
         if digest not in self._tested:
-            self._tested[digest] = self._exam.sit(digest, module, should_stop=self._should_stop)
+            name, network = self._runnable(module, plan)
+            quality = self._exam.sit(digest, network, should_stop=self._should_stop)
+            self._tested[digest] = _quality(quality) | {"engine": name}
         return self._tested[digest]
+
+    def _runnable(self, module: nn.Module, plan: PruningPlan | None) -> tuple[str, nn.Module]:
+        """What answers, and on which engine."""
+        declined = engine(SPARSE).available()
+        if plan is None or plan.spec.pattern in CpuRuntime.no_engine or declined is not None:
+            return TORCH, module
+        shape = self.model.input_shape
+        return SPARSE, convert(module, plan, input_shape=shape, batch=BATCH, engine=SPARSE)
 
     def _take_lessons(self, workshop: Workshop) -> Lessons:
         assert self.model.dataset is not None

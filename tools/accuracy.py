@@ -25,13 +25,20 @@ Json = dict[str, Any]
 PAGE = ROOT / "docs" / "accuracy.md"
 BCBP = "bcbp"
 RIVALS = ("filter", "block", "column")
+ERROR_RATIO, ERROR_TILE = 0.7, 32
+ERRORS = f"""### Layer by layer
+
+Relative error of each layer's outputs on validation images, ‖Ŷ - Y‖ / ‖Y‖, of the rung kept, with
+{ERROR_RATIO:g} removed and V = {ERROR_TILE}. It holds what the layers before add; the last layer's is that of
+the network's answers."""
 INTRODUCTION = """# Accuracy
 
 Written by `tools/accuracy.py` from the studies in `assets/recorded`, which `python -m bcbp study` wrote.
 Each network is tested on all test images of its data set, which no choice has seen. A figure is the mean
 over draws of calibration images, in brackets the lowest and the highest. All methods have the same
 criterion, the same images and the same ladder; ratios are uniform over the layers, stem and classifier
-stay dense. What is blank has not been studied."""
+stay dense. Pruned networks answer on the CPU engine, except unstructured and 2:4, which it has no kernels
+for. What is blank has not been studied."""
 
 
 def ratios_of(rows: Sequence[Json]) -> list[float]:
@@ -105,6 +112,18 @@ def _points(rows: Sequence[Json], others: Sequence[Json]) -> str:
     return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
+def error_table(rows: Sequence[Json]) -> str:
+    """Layer by layer, how far the outputs are off with each method of the goal's tile and ratio."""
+    goal = (ERROR_RATIO, ERROR_TILE)
+    own = [row for row in rows if "errors" in row and (row["ratio"], row["tile"]) == goal]
+    lines = [line for line in lines_of(own) if line.method in (*RIVALS, BCBP)]
+    body = []
+    for layer in own[0]["errors"] if own else ():
+        found = [[row["errors"][layer] for row in line.rows(own, ERROR_RATIO)] for line in lines]
+        body.append([layer, *(f"{sum(errors) / len(errors):.1%}" for errors in found)])
+    return markdown(["layer", *map(label, lines)], body) if body else ""
+
+
 def made_with(environment: Json) -> str:
     """Versions, commit and date: all that an accuracy depends on beside the study itself."""
     versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("torch", "numpy"))
@@ -119,6 +138,7 @@ def section(record: Json) -> str:
     dense = next(row for row in rows if row["method"] == DENSE)
     low, high = dense["interval"]
     seeds = {row["seed"] for row in rows}
+    errors = error_table(rows)
     return "\n\n".join(
         [
             f"## {study['model']} on {study['dataset']}",
@@ -133,6 +153,7 @@ def section(record: Json) -> str:
             rival_table(rows),
             "### Rung by rung",
             ladder_table(rows),
+            *([ERRORS, errors] if errors else []),
             made_with(record["environment"]),
         ]
     )

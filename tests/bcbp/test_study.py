@@ -10,11 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcbp import calibration, cli, study
+from bcbp.choice import SPARSE
 from bcbp.data import drawn
 from bcbp.errors import SpecError
+from bcbp.evaluation import accuracy
+from bcbp.masking import apply_plan
+from bcbp.planning import make_plan
 from bcbp.recovery import batchnorm, refit
 from bcbp.recovery.workshop import Workshop
-from bcbp.study import Cell, Study, StudyRequest, missing, packed_hits, parse_method, unpacked_hits
+from bcbp.spec import PruneSpec
+from bcbp.study import (
+    TORCH,
+    Cell,
+    Study,
+    StudyRequest,
+    missing,
+    packed_hits,
+    parse_method,
+    unpacked_hits,
+)
 from tests.bcbp.small import TEST_IMAGES, small_images, small_model
 
 SMALL = StudyRequest(methods=("bcbp@16", "2:4"), ratios=(0.5, 0.75), seeds=(0, 1))
@@ -70,6 +84,16 @@ def test_every_rung_is_a_row_and_one_of_them_is_kept(small):
     assert errors.keys() == {info.name for info in small.layers} and all(0 <= e < 2 for e in errors.values())
     assert errors["fc"] > errors["conv1"] == 0  # the stem is dense and nothing pruned lies before it
     json.dumps(rows)
+
+
+@pytest.mark.parametrize(("method", "runs_on"), [("bcbp", SPARSE), ("filter", SPARSE), ("2:4", TORCH)])
+def test_what_is_tested_is_what_would_run_and_answers_as_the_masked_network(small, method, runs_on):
+    work = Study(SMALL, workshop=Workshop())
+    rows = work.run(Cell(method, 16, 0.5, 0))
+    assert {row["engine"] for row in rows} == {runs_on}
+    plan = make_plan(small, PruneSpec(pattern=method, ratio=0.5, tile=16))
+    masked = accuracy(apply_plan(small, plan), small_images(small.dataset, "test"))
+    assert unpacked_hits(rows[0]["hits"], TEST_IMAGES).equal(masked.hits)
 
 
 def test_equal_networks_are_tested_once_and_other_draws_give_other_recoveries(small, monkeypatch):
