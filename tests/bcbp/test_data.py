@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,3 +33,14 @@ def test_bundled_images_are_at_hand_and_their_pixels_are_what_networks_see() -> 
     images, chosen = images_at_hand(FASHION_MNIST, "test"), torch.tensor([9, 3])
     assert torch.equal(images.labels, load_images(FASHION_MNIST, "test").labels)
     assert torch.equal(normalise(images.pixels(chosen), FASHION_MNIST), images.inputs(0, 10)[chosen])
+
+
+def test_images_of_a_folder_are_taken_without_a_warning(tmp_path: Path) -> None:
+    for stem, header, shape in (("images-idx3", 0x803, (4, 28, 28)), ("labels-idx1", 0x801, (4,))):
+        values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+        data = np.array([header, *shape], ">i4").tobytes() + values.tobytes()
+        (tmp_path / f"t10k-{stem}-ubyte.gz").write_bytes(gzip.compress(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images = load_images(FASHION_MNIST, "test", tmp_path)
+    assert len(images) == 4 and images.labels.tolist() == [0, 1, 2, 3]
