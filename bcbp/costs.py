@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from bcbp.intake.model import LoadedModel
 from bcbp.patterns import PATTERNS
@@ -58,8 +62,23 @@ def _call(name: str, layer: nn.Module, given: Tensor, output: Tensor) -> LayerCa
 
 
 def network_macs(model: LoadedModel) -> int:
-    """Multiply-accumulates of all convolutions and Linear layers for one image, prunable or not."""
-    return sum(call.macs for call in layer_calls(model.module, model.input_shape))
+    """Multiply-accumulates of all matrix products for one image: every layer's, and attention's."""
+    counter = FlopCounterMode(display=False)
+    # The counter sees the products that attention is made of, not its kernels in one piece.
+    with torch.no_grad(), _plain_attention(), counter:
+        model.module(torch.zeros(1, *model.input_shape))
+    return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def removed_macs(model: LoadedModel, plan: PruningPlan) -> int:

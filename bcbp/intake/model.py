@@ -130,7 +130,7 @@ def decline_layer(name: str, child: nn.Module, planes: dict[str, tuple[int, int]
     if not isinstance(child, nn.Conv2d | nn.Linear):
         return f"{type(child).__name__} is not a convolution or Linear layer"
     if name not in planes:
-        return "never called with a tensor in the forward pass"
+        return "never called as a layer: attention reads its weights itself, or nothing does"
     if "weight" not in child._parameters:
         return "its weight is computed by a parametrization, not stored; remove the parametrization first"
     if not child.weight.is_floating_point():
