@@ -256,7 +256,7 @@ def load_images(dataset: DataSet, part: str, folder: Path | None = None) -> Imag
     return ImageSet(
         dataset,
         part,
-        torch.from_numpy(np.require(images, requirements=("C", "W"))),  # bytes of a file may not be written to
+        torch.from_numpy(np.require(images, requirements=("C", "W"))),  # a file's bytes are read-only
         torch.from_numpy(labels.astype(np.int64)),
     )
 
