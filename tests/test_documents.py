@@ -45,6 +45,15 @@ def test_the_accuracy_page_is_what_the_studies_found() -> None:
     assert (ROOT / "docs" / "accuracy.md").read_text() == tool("accuracy").document()
 
 
+def test_the_coverage_page_is_what_was_found_and_misses_no_classifier() -> None:
+    coverage = tool("coverage")
+    held = json.loads(coverage.RECORD.read_text())
+    assert coverage.PAGE.read_text() == coverage.document(held)
+    assert {row["model"] for row in held["rows"]} >= set(coverage.names())
+    off = [row["model"] for row in held["rows"] if "refused" in row or row["off"] > row["allowed"]]
+    assert off == []
+
+
 def test_the_gpu_page_is_what_was_recorded_of_gpus(measured: ModuleType) -> None:
     page = (ROOT / "docs" / "gpu.md").read_text()
     assert measured.with_section(page, measured.gpu_section(), "gpu") == page

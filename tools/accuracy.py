@@ -132,6 +132,17 @@ def made_with(environment: Json) -> str:
     )
 
 
+def trained(tuning: Json | None) -> str:
+    """The settings of a fine-tuning in a sentence; empty where nothing was trained."""
+    if tuning is None:
+        return ""
+    teacher = f", {tuning['distill']:g} of the loss follows the dense network" if tuning["distill"] else ""
+    return (
+        f" Fine-tuned for {tuning['epochs']} epochs: {tuning['optimizer']}, {tuning['schedule']}, peak rate "
+        f"{tuning['rate']:g}, batch {tuning['batch']}{teacher}."
+    )
+
+
 def section(record: Json) -> str:
     """One study: how it was made, and its tables."""
     rows, study = record["rows"], record["environment"]["study"]
@@ -141,11 +152,11 @@ def section(record: Json) -> str:
     errors = error_table(rows)
     return "\n\n".join(
         [
-            f"## {study['model']} on {study['dataset']}",
+            f"## {study['model']} on {study['dataset']}" + (", fine-tuned" if study["tuning"] else ""),
             f"Dense: {percent(dense['correct'] / dense['total'])} % of {dense['total']:,} test images "
             f"({percent(low)} to {percent(high)}, 95 %). Criterion {study['criterion']}; {len(seeds)} "
             f"{'draws' if len(seeds) > 1 else 'draw'} of calibration images; recovery up to "
-            f"{RECOVERIES[study['recovery']].title}.",
+            f"{RECOVERIES[study['recovery']].title}.{trained(study['tuning'])}",
             "### Of the rung kept on validation images",
             kept_table(rows),
             "### BCBP against others on the same images",
