@@ -14,6 +14,9 @@ TRADE_OFF_NOTE = (
 )
 NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
 
+EXAMPLE = "What a run shows: the sample, recorded"
+RECORDED = "Recorded elsewhere, not measured on this machine"
+
 EQUAL_ACCURACY = "At equal accuracy"
 LIMIT = "At most this many points below dense"
 NO_EQUAL_ACCURACY = "Needs a method that is tested and timed."

@@ -42,9 +42,16 @@ class Recording:
 
 
 @cache
+def comparison(path: Path = _COMPARISON) -> dict[str, Any]:
+    """The report of the comparison that ships, of the bundled sample."""
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
+
+
+@cache
 def sample_recording(method: str = "bcbp", path: Path = _COMPARISON) -> Recording:
     """What was measured of a method on the bundled sample, at the first batch size."""
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = comparison(path)
     batch = next(iter(report["latency"]))
     rows = [row for row in report["rows"] if row["method"] in (DENSE, method)]
     values = next(row["parameters"] for row in rows if row["method"] == DENSE)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, controls, findings, services, state, verdict, wording
+from app import compare_words, controls, findings, recorded, services, state, verdict, wording
 from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
@@ -219,6 +219,19 @@ def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus)
             take_away(run, row)
 
 
+def recorded_example() -> None:
+    """The comparison that ships: what a run of one's own will show, and where this one was measured."""
+    report = recorded.comparison()
+    on = Focus(0.5, "bcbp", next(iter(findings.batches(report)), None))
+    rows = findings.findings(report, batch=on.batch, titles=services.METHOD_TITLES)
+    st.subheader(compare_words.EXAMPLE)
+    st.caption(wording.run_caption((compare_words.RECORDED,), report["environment"]))
+    beside = findings.at_ratio(rows, on.ratio)
+    say_verdict(beside, on)
+    show_trade_off(rows, on)
+    results_table(beside, key="results_recorded")
+
+
 every_run = services.runs()
 run = chosen_run(every_run)
 if run is None:
@@ -226,6 +239,7 @@ if run is None:
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         controls.go_to("run")
+    recorded_example()
 else:
     answer = st.container()
     on = focus(run)

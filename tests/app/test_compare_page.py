@@ -51,6 +51,15 @@ def test_the_verdict_and_the_tables_are_of_the_ratio_in_focus(open_page: Open, r
     assert list(results_of(app).index) == ["Dense", "Filter at 70 %", "BCBP at 70 %"]
 
 
+def test_without_a_run_there_is_the_recorded_one_which_says_so_and_goes_when_there_is_one(
+    open_page: Open, home: Path, made: dict[str, Any]
+) -> None:
+    app = healthy(open_page("compare"))
+    assert compare_words.RECORDED in text(app) and "BCBP at 50 %" in results_of(app).index
+    store_run(home, request=SEVERAL, made=made, answers=predictions(made))
+    assert compare_words.RECORDED not in text(healthy(open_page("compare")))
+
+
 def test_the_fastest_within_a_limit_is_named_or_nobody_is(open_page: Open, run: str) -> None:
     app = healthy(open_page("compare"))
     assert "Fastest within 1 point at batch 1\\: BCBP at 50 \\%" in text(app)
