@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bcbp import data
 from tools import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,9 +36,8 @@ def test_the_image_runs_as_somebody_who_is_not_root_and_is_made_before() -> None
 def test_the_image_knows_whether_it_is_healthy() -> None:
     (check,) = arguments("HEALTHCHECK")
     assert "/_stcore/health" in check
-    environment = " ".join(arguments("ENV"))
     (port,) = arguments("EXPOSE")
-    assert f":{port}/" in check and f"STREAMLIT_SERVER_PORT={port}" in environment
+    assert f":{port}/" in check and environment()["STREAMLIT_SERVER_PORT"] == port
 
 
 def test_what_is_copied_exists_and_is_sent_and_nothing_else_is() -> None:
@@ -51,16 +51,37 @@ def test_what_is_copied_exists_and_is_sent_and_nothing_else_is() -> None:
     assert not any("secrets" in source for source in sources)
 
 
+def environment() -> dict[str, str]:
+    return dict(setting.split("=", 1) for line in arguments("ENV") for setting in shlex.split(line))
+
+
 def test_the_store_is_in_the_volume_and_the_server_is_shared() -> None:
     (volume,) = arguments("VOLUME")
-    environment = " ".join(arguments("ENV"))
-    assert f"BCBP_HOME={volume} " in environment and "BCBP_SHARED=1" in environment
+    assert environment()["BCBP_HOME"] == volume and environment()["BCBP_SHARED"] == "1"
+
+
+def test_whatever_is_written_beside_the_store_is_in_the_volume_too() -> None:
+    (volume,) = arguments("VOLUME")
+    assert environment()["HOME"] == volume
+    assert environment()["TORCHINDUCTOR_CACHE_DIR"].startswith(f"{volume}/")
+    assert any(f"ln --symbolic {volume} {data._DOWNLOADS}" in line for line in arguments("RUN"))
+
+
+def test_reports_name_the_commit_that_the_image_is_told_and_a_new_one_installs_nothing_again() -> None:
+    assert environment()["BCBP_COMMIT"] == "$COMMIT"
+    names = [(name, argument.split()[0]) for name, argument in instructions()]
+    assert names.index(("ARG", "COMMIT=")) > names.index(("RUN", "pip"))
 
 
 def test_only_the_container_listens_to_other_machines() -> None:
     settings = (ROOT / ".streamlit" / "config.toml").read_text()
     assert 'address = "127.0.0.1"' in settings
-    assert "STREAMLIT_SERVER_ADDRESS=0.0.0.0" in " ".join(arguments("ENV"))
+    assert environment()["STREAMLIT_SERVER_ADDRESS"] == "0.0.0.0"
+
+
+def test_the_container_asks_nobody_on_the_internet_for_its_address() -> None:
+    """As Streamlit does of a server that listens everywhere, unless it is told what to show."""
+    assert environment()["STREAMLIT_BROWSER_SERVER_ADDRESS"] == "localhost"
 
 
 @pytest.mark.parametrize(
