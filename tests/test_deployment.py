@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from bcbp import data
 from tools import load
@@ -96,11 +100,66 @@ def test_growth_is_told_from_filling_caches(samples: list[float], growth: float)
     assert load.growth_mb(list(enumerate(samples))) == growth
 
 
+def test_waiting_times_are_summed_up_from_few_and_many() -> None:
+    seconds = {"few": [3.0, 1.0], "many": [float(one) for one in range(100)]}
+    actions = load.waits(load.Record(seconds=seconds))
+    assert actions["few"] == {"times": 2, "median_s": 2.0, "p95_s": 3.0}
+    assert actions["many"] == {"times": 100, "median_s": 49.5, "p95_s": 94.0}
+
+
 def test_a_load_fails_on_any_error_and_on_growth() -> None:
     options = load.parsed(["--growth-mb", "50"])
     assert load.passed({"errors": [], "growth_mb": 50}, options)
     assert not load.passed({"errors": [], "growth_mb": 51}, options)
     assert not load.passed({"errors": ["session 0: status 500"], "growth_mb": 0}, options)
+
+
+class FakePage:
+    """A page that looks settled all the time, and counts how often that was asked."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def on(self, *_listener: object) -> None: ...
+
+    def set_default_timeout(self, _milliseconds: float) -> None: ...
+
+    async def wait_for_function(self, _code: str) -> None:
+        self.looks += 1
+
+    def locator(self, _selector: str) -> FakePage:
+        return self
+
+    async def all_inner_texts(self) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("answer", "counted"), [("FINISHED_SUCCESSFULLY", True), ("FINISHED_EARLY_FOR_RERUN", False)]
+)
+def test_an_action_takes_until_the_script_that_it_asked_for_has_run(
+    answer: str, counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "ACTION_SECONDS", 0.1)
+    page, record = FakePage(), load.Record()
+    session = load.Session(0, page, "", record)
+    frame = ForwardMsg(script_finished=ForwardMsg.ScriptFinishedStatus.Value(answer)).SerializeToString()
+
+    async def press() -> None:
+        session.on_sent(b"")
+        asyncio.get_running_loop().call_later(0.02, session.on_received, frame)
+        assert not page.looks
+
+    with nullcontext() if counted else pytest.raises(TimeoutError):
+        asyncio.run(session.timed("press", press))
+    assert (len(record.seconds.get("press", [])), page.looks) == (int(counted), int(counted))
+
+
+def test_an_action_that_asks_for_nothing_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "SEND_SECONDS", 0.01)
+    record = load.Record()
+    asyncio.run(load.Session(0, FakePage(), "", record).timed("press", partial(asyncio.sleep, 0)))
+    assert not record.seconds
 
 
 @pytest.mark.parametrize("words", [["--sessions", "51"], ["--sessions", "0"], ["--minutes", "31"]])
