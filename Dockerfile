@@ -1,6 +1,6 @@
 # The dashboard, for several people. See docs/deployment.md.
-#   docker build -t bcbp .
-#   docker run -p 127.0.0.1:8501:8501 -v bcbp:/data bcbp
+#   docker build --build-arg COMMIT=$(git rev-parse HEAD) -t bcbp .
+#   docker run --init -p 127.0.0.1:8501:8501 -v bcbp:/data bcbp
 FROM python:3.12-slim
 
 # For the smaller image without CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -22,13 +22,23 @@ COPY app app
 COPY bcbp bcbp
 COPY kernels kernels
 COPY assets assets
+# The user cannot write here: every process would compile our modules again, and ./data is where data sets are
+# downloaded to.
+RUN python -m compileall -q streamlit_app.py app bcbp kernels && ln --symbolic /data data
 
-# Inside the container every address; what of it is reachable is for `docker run -p` to say.
+# Reports name the commit; the image has no .git to ask.
+ARG COMMIT=
+# Inside the container every address; what of it is reachable is for `docker run -p` to say. Without an address
+# to show, Streamlit asks a server on the internet for the machine's own. What compilers and tuning cache goes to
+# the volume, too.
 ENV STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
     STREAMLIT_SERVER_PORT=8501 \
+    STREAMLIT_BROWSER_SERVER_ADDRESS=localhost \
+    HOME=/data \
     BCBP_HOME=/data \
     BCBP_SHARED=1 \
-    TORCH_HOME=/data/torch \
+    BCBP_COMMIT=$COMMIT \
+    TORCHINDUCTOR_CACHE_DIR=/data/.cache/torchinductor \
     PYTHONUNBUFFERED=1
 USER bcbp
 VOLUME /data

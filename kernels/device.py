@@ -102,9 +102,12 @@ def _version(package: str) -> str | None:
 
 
 def product_commit(root: Path) -> str | None:
-    """The commit of the checkout at `root`, "+changes" if tracked files differ; None if it is no checkout."""
+    """The commit of the checkout at `root`, "+changes" if tracked files differ.
+
+    Where it is no checkout, as in an image, it is what $BCBP_COMMIT says, else None.
+    """
     if not (root / ".git").exists():
-        return None
+        return os.environ.get("BCBP_COMMIT") or None
     try:
         commit = _output_of("git", "-C", str(root), "rev-parse", "HEAD")
         changed = _output_of("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")

@@ -3,10 +3,10 @@
     python tools/load.py --sessions 20 --minutes 10 --json load.json
 
 Starts a shared server of its own on loopback and one Chromium with a context a session; each session moves
-the ratio, changes layers, methods and pages, at random but the same in every run. The exit code is 1 after
-any error (on the screen, on the console, a failed request), or when the server's memory goes on growing: its
-median over the last quarter may exceed that over the second by --growth-mb at most. The first quarter fills
-the caches, which are bounded.
+the ratio, changes layers, methods and pages, and reloads, at random but the same in every run. The exit code
+is 1 after any error (on the screen, on the console, a failed request), or when the server's memory goes on
+growing: its median over the last quarter may exceed that over the second by --growth-mb at most. The first
+quarter fills the caches, which are bounded.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
 import statistics
 import sys
@@ -24,7 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.async_api import Browser, Error, Page, Response, async_playwright
+from playwright.async_api import Browser, Error, Page, Response, WebSocket, async_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,7 +35,9 @@ from tools.dashboard import COLD_START_SECONDS, FLAGS, Server, find_chromium, ru
 
 MOST_SESSIONS, MOST_MINUTES = 50, 30.0
 PAGES = ("Model", "Tune", "Masks", "Run", "Compare", "Device")
+ACTIONS = {"move_ratio": 4, "other_page": 2, "other_layer": 2, "reload": 1}  # how often, one to the other
 SAMPLE_SECONDS, ACTION_SECONDS, THINK_SECONDS = 2.0, 60.0, (0.2, 1.5)
+SEND_SECONDS, LOOK_SECONDS = 1.0, 0.01  # a widget waits for the next key before it sends
 MOST_ERRORS = 20  # of each session; what follows one is seldom news
 SETTLED = """() => document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')
     && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"""
@@ -56,11 +60,13 @@ class Session:
         self.number, self.page, self.address, self.record = number, page, address, record
         self.chance = random.Random(number)
         self.seen: Counter[str] = Counter()
+        self.sent = self.finished = 0  # requests to run the script, and runs of it that ended
         page.set_default_timeout(1000 * ACTION_SECONDS)
         page.on("pageerror", lambda error: self.error(f"page error: {error}"))
         page.on("console", lambda line: self.error(f"console: {line.text}") if line.type == "error" else None)
         page.on("requestfailed", lambda request: self.error(f"failed: {request.url} {request.failure}"))
         page.on("response", self.on_response)
+        page.on("websocket", self.on_socket)
 
     def error(self, text: str) -> None:
         """Keep an error, unless the session has had plenty."""
@@ -72,23 +78,41 @@ class Session:
         if response.status >= 400:
             self.error(f"status {response.status}: {response.url}")
 
+    def on_socket(self, socket: WebSocket) -> None:
+        socket.on("framesent", self.on_sent)
+        socket.on("framereceived", self.on_received)
+
+    def on_sent(self, _frame: str | bytes) -> None:
+        self.sent += 1
+
+    def on_received(self, frame: str | bytes) -> None:
+        message = ForwardMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
+        if message.WhichOneof("type") == "script_finished":
+            self.finished += message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+
     async def live(self, until: float) -> None:
         """Open the dashboard, then do one thing after the other until the time is over."""
         try:
             await self.timed("open", self.open)
             while time.monotonic() < until and self.seen.total() < MOST_ERRORS:
-                action = self.chance.choice(
-                    (self.move_ratio, self.move_ratio, self.other_page, self.other_layer)
-                )
-                await self.timed(action.__name__, action)
+                (name,) = self.chance.choices(list(ACTIONS), list(ACTIONS.values()))
+                await self.timed(name, getattr(self, name))
                 await asyncio.sleep(self.chance.uniform(*THINK_SECONDS))
-        except Error as error:
-            self.error(f"{type(error).__name__}: {error.message.splitlines()[0]}")
+        except (Error, TimeoutError) as error:
+            self.error(f"{type(error).__name__}: {str(error).splitlines()[0]}")
 
     async def timed(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Do it, wait until the screen has settled, and look for errors on it."""
-        begun = time.monotonic()
+        """Do it, wait until the script has run and the screen has settled, and look for errors on it.
+
+        The screen alone does not tell: it looks settled until the server's first word. An action that asks
+        for nothing (the slider is at its end) is not counted.
+        """
+        begun, sent, finished = time.monotonic(), self.sent, self.finished
         await action()
+        if not await came_true(lambda: self.sent > sent, SEND_SECONDS):
+            return
+        if not await came_true(lambda: self.finished > finished, ACTION_SECONDS):
+            raise TimeoutError(f"no answer to {name} within {ACTION_SECONDS:g} s")
         await self.page.wait_for_function(SETTLED)
         self.record.seconds.setdefault(name, []).append(time.monotonic() - begun)
         for text in await self.page.locator(BROKEN).all_inner_texts():
@@ -98,15 +122,18 @@ class Session:
         await self.page.goto(self.address)
         await self.page.wait_for_selector(".st-key-scope_bar", timeout=1000 * COLD_START_SECONDS)
 
+    async def reload(self) -> None:
+        """Leave the server with a session that nobody comes back to."""
+        await self.page.reload()
+        await self.page.wait_for_selector(".st-key-scope_bar")
+
     async def move_ratio(self) -> None:
         key = self.chance.choice(("ArrowLeft", "ArrowRight", "PageUp", "PageDown"))
         await self.page.locator(".st-key-ratio").get_by_role("slider").first.press(key)
-        await self.page.wait_for_timeout(150)  # the widget waits for the next key before it sends
 
     async def other_page(self) -> None:
         name = self.chance.choice(PAGES)
         await self.page.get_by_role("link", name=name, exact=True).first.click()
-        await self.page.wait_for_timeout(150)
 
     async def other_layer(self) -> None:
         """Another layer where the page has a choice, else another method."""
@@ -116,7 +143,14 @@ class Session:
         options = self.page.get_by_role("option")
         await options.first.wait_for()
         await options.nth(self.chance.randrange(await options.count())).click()
-        await self.page.wait_for_timeout(150)
+
+
+async def came_true(look: Callable[[], bool], seconds: float) -> bool:
+    """Whether it did within so long."""
+    until = time.monotonic() + seconds
+    while not look() and time.monotonic() < until:
+        await asyncio.sleep(LOOK_SECONDS)
+    return look()
 
 
 async def watch_memory(pid: int, record: Record, until: float) -> None:
@@ -154,20 +188,24 @@ def growth_mb(samples: list[tuple[float, float]]) -> float:
     return statistics.median(values[-quarter:]) - statistics.median(values[quarter : 2 * quarter] or values)
 
 
-def summary(record: Record, options: argparse.Namespace) -> dict[str, object]:
-    """What is printed and written: figures, errors and conditions."""
-    waits = {
+def waits(record: Record) -> dict[str, dict[str, float]]:
+    """How often each action was done, and how long it took."""
+    return {
         name: {
             "times": len(found),
             "median_s": round(statistics.median(found), 2),
-            "p95_s": round(sorted(found)[int(0.95 * (len(found) - 1))], 2),
+            "p95_s": round(sorted(found)[math.ceil(0.95 * len(found)) - 1], 2),
         }
         for name, found in sorted(record.seconds.items())
     }
+
+
+def summary(record: Record, options: argparse.Namespace) -> dict[str, object]:
+    """What is printed and written: figures, errors and conditions."""
     return {
         "sessions": options.sessions,
         "minutes": options.minutes,
-        "actions": waits,
+        "actions": waits(record),
         "errors": record.errors,
         "peak_rss_mb": round(max(mb for _, mb in record.rss_mb)),
         "growth_mb": round(growth_mb(record.rss_mb)),

@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0  # how often an idle queue looks for runs that another process left behind
 # How long `stop` waits for the last word, several times what the worker takes, and how often it looks.
 _STOP_SECONDS, _STOP_LOOK_SECONDS = 2.0, 0.05
-_SHUT_DOWN = "The server was shut down before the run ended. Its results are kept; start it again to go on."
+_SHUT_DOWN = "The server was shut down before the run ended. Its results are kept; start it again for all."
 
 
 def worker_command(folder: Path) -> list[str]:

@@ -21,8 +21,14 @@ def test_the_record_is_json_and_names_what_a_reader_needs():
     assert datetime.fromisoformat(record["date"]).tzinfo is not None
 
 
-def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path: Path):
-    assert device.product_commit(tmp_path) is None
+@pytest.mark.parametrize(("told", "commit"), [(None, None), ("", None), ("f61f863", "f61f863")])
+def test_where_there_is_no_checkout_the_commit_is_told(
+    told: str | None, commit: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("BCBP_COMMIT", raising=False)
+    if told is not None:
+        monkeypatch.setenv("BCBP_COMMIT", told)
+    assert device.product_commit(tmp_path) == commit
 
 
 def test_the_commit_says_whether_tracked_files_were_changed(tmp_path: Path):
@@ -40,7 +46,10 @@ def test_the_commit_says_whether_tracked_files_were_changed(tmp_path: Path):
     assert device.product_commit(tmp_path) == f"{clean}+changes"
 
 
-def test_a_damaged_checkout_is_no_error(tmp_path: Path):
+def test_a_damaged_checkout_is_no_error_and_not_what_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BCBP_COMMIT", "f61f863")
     (tmp_path / ".git").write_text("nothing")
     assert device.product_commit(tmp_path) is None
 
