@@ -173,8 +173,8 @@ def _layer(planned: LayerPlan) -> Json:
 
 def settled_spec(spec: PruneSpec, row: Json) -> PruneSpec:
     """The spec that gives the masks of a row again, whatever was measured since its run, which had `spec`."""
-    spec = replace(spec, pattern=row["method"], ratio=row["asked_ratio"])
-    if not ALLOCATIONS[spec.allocation].reads:
+    spec = replace(spec.for_pattern(row["method"]), ratio=row["asked_ratio"])
+    if spec.masks or not ALLOCATIONS[spec.allocation].reads:
         return spec
     ratios = {layer["name"]: _settled(row["method"], layer) for layer in row["layers"]}
     pruned = tuple((name, ratio) for name, ratio in ratios.items() if ratio > 0)

@@ -28,8 +28,9 @@ from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import state_digest
+from bcbp.names import check_names
 from bcbp.patterns import PATTERNS
-from bcbp.planning import Planner, check_names, stats_for
+from bcbp.planning import Planner, stats_for
 from bcbp.recovery import FINETUNE, RecoveryTask
 from bcbp.recovery.ladder import climb
 from bcbp.recovery.tuning import Lessons, Tuning

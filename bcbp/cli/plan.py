@@ -22,9 +22,10 @@ from bcbp.devices import first_device
 from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.store import default_root
+from bcbp.names import check_names
 from bcbp.passport_store import PassportStore
 from bcbp.plan import Forecast, Importance, LayerPlan
-from bcbp.planning import check_names, make_plan
+from bcbp.planning import make_plan
 from bcbp.sensitivity import ScanStore
 from kernels.device import environment
 
