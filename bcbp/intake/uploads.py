@@ -17,7 +17,7 @@ from bcbp.intake.reading import Reading, read_file, reading_of
 from bcbp.intake.sniff import MASKS
 
 _FILE = "file:"
-_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
+UPLOAD_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
 _ORIGIN = "origin.json"
 
 
@@ -37,7 +37,7 @@ def reference_of(name: str) -> Reference | None:
     if not name.startswith(_FILE):
         return None
     upload, _, architecture = name.removeprefix(_FILE).partition("@")
-    if not _ID.fullmatch(upload) or not architecture:
+    if not UPLOAD_ID.fullmatch(upload) or not architecture:
         raise ModelError(f"Expected a stored file as {_FILE}NAME-DIGEST@ARCHITECTURE; got {name[:80]!r}.")
     return Reference(upload, architecture)
 
@@ -86,7 +86,7 @@ class UploadStore:
     def read(self, upload: str) -> Upload:
         """One stored file. Raises ModelError."""
         answer = origin = None
-        if _ID.fullmatch(upload):
+        if UPLOAD_ID.fullmatch(upload):
             folder = self._folder / upload
             answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
         if answer is None or origin is None:
@@ -98,12 +98,12 @@ class UploadStore:
     def list(self) -> tuple[str, ...]:
         """The ids of all stored files, the newest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
-        known = [folder for folder in folders if _ID.fullmatch(folder.name)]
+        known = [folder for folder in folders if UPLOAD_ID.fullmatch(folder.name)]
         return tuple(one.name for one in sorted(known, key=lambda one: one.stat().st_mtime, reverse=True))
 
     def forget(self, upload: str) -> None:
         """Delete a stored file; runs that used it keep their results."""
-        if _ID.fullmatch(upload):
+        if UPLOAD_ID.fullmatch(upload):
             shutil.rmtree(self._folder / upload, ignore_errors=True)
 
 

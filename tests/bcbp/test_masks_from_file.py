@@ -122,10 +122,17 @@ def test_a_spec_that_says_otherwise_than_its_file_is_refused(change: dict[str, A
         make_plan(MODEL, replace(spec, **change))
 
 
-@pytest.mark.parametrize("masks", ["masks-0123456789ab", "../models/x-0123456789ab", "x" * 300])
-def test_masks_that_are_not_here_are_asked_for_again(masks: str) -> None:
+def test_masks_that_are_not_here_are_asked_for_again() -> None:
     with pytest.raises(ModelError, match=r"not on this machine. Upload it again"):
-        make_plan(MODEL, PruneSpec(tile=8, masks=masks))
+        make_plan(MODEL, PruneSpec(tile=8, masks="masks-0123456789ab"))
+
+
+@pytest.mark.parametrize("masks", ["../models/x-0123456789ab", "x" * 300, "masks"])
+def test_masks_that_are_no_id_are_refused_wherever_they_come_from(masks: str) -> None:
+    with pytest.raises(SpecError, match="Expected masks as the id of a stored file"):
+        PruneSpec.from_json({"masks": masks})
+    with pytest.raises(ModelError, match="not on this machine"):
+        MaskStore().read(masks)
 
 
 Tensors = dict[str, torch.Tensor]
