@@ -208,8 +208,8 @@ HELP = {
         "is good for stands below."
     ),
     "run_again": (
-        "The same request as a new run. Fine-tuning goes on from the checkpoints that an interrupted run "
-        "kept; accuracy and times are measured anew."
+        "The same request as a new run. It is called *Resume* where a run did not finish and what it kept is "
+        "not done again."
     ),
     "export_run": "Request, report and predictions of this run as one file, for another dashboard.",
     "import_run": "What Export run wrote. It is checked, never executed, and marked as measured elsewhere.",

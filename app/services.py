@@ -376,9 +376,15 @@ def stop(run_id: str) -> None:
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
-    """The comparisons of who is there, newest first, and the one of the link, where it may be read."""
-    every, linked = store().of_kind(CompareRequest), state.run_id()
-    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id == linked and _is_open(run)))
+    """The comparisons of who is there, newest first, and those of the link, where they may be read."""
+    every, linked = store().of_kind(CompareRequest), state.linked_runs()
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and _is_open(run)))
+
+
+def other_jobs() -> tuple[RunView[Any], ...]:
+    """The runs of other kinds of who is there, newest first."""
+    every = (run for run in store().list() if not isinstance(run.request, CompareRequest))
+    return tuple(run for run in every if is_mine(RUNS, run.id))
 
 
 def _is_open(run: RunView[CompareRequest]) -> bool:

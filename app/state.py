@@ -32,7 +32,10 @@ BUDGET, BATCH, PERMUTE, MASKS = "budget", "batch", "permute", "masks_file"
 # What Compare shows of a run, where that is not what it would show by itself.
 SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH = "shown_ratio", "shown_method", "shown_batch"
 _SHOWN = (SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH)
-_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, MASKS, RUN, PASSPORT, DOOR, *_SHOWN)
+BESIDE = "beside"  # the runs that stand side by side, in the link
+SIDE_BY_SIDE = "side_by_side"  # the widget that chooses them
+MOST_BESIDE = 6
+_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, MASKS, RUN, BESIDE, PASSPORT, DOOR, *_SHOWN)
 _YES = "yes"
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
@@ -363,6 +366,28 @@ def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
 
 
+def linked_runs() -> frozenset[str | None]:
+    """The runs that the link names: the one in focus, and those side by side."""
+    return frozenset((run_id(), *_asked_beside(), *st.session_state.get(SIDE_BY_SIDE, ())))
+
+
+def _asked_beside() -> list[str]:
+    return list(dict.fromkeys(filter(None, st.session_state.get(BESIDE, "").split("."))))
+
+
+def choose_beside(known: Collection[str]) -> None:
+    """Before the widget SIDE_BY_SIDE is shown: the runs of the link, once, and none that is not `known`."""
+    asked = _asked_beside()
+    if st.session_state.pop(BESIDE, None) is not None:
+        found = [run for run in asked if run in known][:MOST_BESIDE]
+        if vain := [run for run in asked if run not in found]:
+            _note(wording.bad_link(BESIDE, vain[0], f"{len(found)} of {len(asked)} runs"))
+        st.session_state[SIDE_BY_SIDE] = found
+    held = st.session_state.get(SIDE_BY_SIDE, [])
+    if any(run not in known for run in held):  # deleted since
+        st.session_state[SIDE_BY_SIDE] = [run for run in held if run in known]
+
+
 def first_shown(widget: str, key: str, options: Sequence[Option], default: Option | None) -> Option | None:
     """What the choice called `widget` is to start with: nothing where the link has set it, else `default`.
 
@@ -443,6 +468,7 @@ def write_link(layers: Sequence[str]) -> None:
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
         MASKS: used.masks if (used := masks()) else None,
         RUN: run_id(),
+        BESIDE: ".".join(st.session_state.get(SIDE_BY_SIDE, ())) or st.session_state.get(BESIDE),
         PASSPORT: st.session_state.get(PASSPORT),
         DOOR: doors.current().name or None,
         **{key: st.session_state.get(_CHOSEN, {}).get(key) for key in _SHOWN},
