@@ -48,7 +48,7 @@ MASKS_TABLE_NOTE = (
     "As the file has it; to change a ratio, use the settings again. "
     "Columns marked ○ are expectations, not measurements."
 )
-MASKS_FILE = "Masks from a file"
+MASKS_FILE, ANOTHER_MASKS_FILE = "Masks from a file", "Masks from another file"
 USE_SETTINGS = "Use the settings again"
 THE_SETTINGS = "the settings"
 NOTHING_SET = "No layer has a ratio yet: set one in the table."

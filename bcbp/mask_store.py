@@ -30,12 +30,11 @@ class MaskStore(UploadStore):
             )
 
     def plan(self, upload: str, model: LoadedModel) -> PruningPlan:
-        """The plan in a stored file; its spec names the file, and a note says so. Raises ModelError."""
+        """The plan in a stored file, which its spec names. Raises ModelError."""
         found = self.read(upload)
         assert found.reading.weights is not None, "masks come with tensors"
         plan = plan_of(found.reading.header, load_file(found.reading.weights), model, found.name)
-        notes = dict.fromkeys((f"Masks from a file: {upload}.", *plan.notes))
-        return replace(plan, spec=replace(plan.spec, masks=upload), notes=tuple(notes))
+        return replace(plan, spec=replace(plan.spec, masks=upload))
 
 
 def masked_plan(model: LoadedModel, spec: PruneSpec) -> PruningPlan:

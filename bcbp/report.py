@@ -123,9 +123,13 @@ def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
         "importance": list(plan.importance.shares) if plan.importance else None,
         "layers": [_layer(layer) for layer in plan],
         "kept_dense": [list(pair) for pair in plan.kept_dense],
-        "notes": list(plan.notes),
+        "notes": [*_of_file(plan.spec), *plan.notes],
         "forecast": asdict(plan.forecast) if plan.forecast else None,
     }
+
+
+def _of_file(spec: PruneSpec) -> list[str]:
+    return [f"Masks from a file: {spec.masks}."] if spec.masks else []
 
 
 def _row(method: str, title: str) -> Json:

@@ -184,8 +184,10 @@ def _several(runs: tuple[Run, ...]) -> None:
     for difference in differences(found):
         st.warning(wording.literal(difference), icon=":material/warning:")
     batches = shared_batches(found)
-    batch = st.segmented_control("Batch", batches, default=next(iter(batches), None), key="side_batch")
-    if not batches:
+    batch = None
+    if batches:
+        batch = st.segmented_control("Batch", batches, default=batches[0], key="side_batch")
+    else:
         st.caption(compare_words.NO_SHARED_BATCH)
     st.dataframe(
         pd.DataFrame(side_by_side(found, batch)).fillna(""),

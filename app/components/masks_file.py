@@ -35,7 +35,8 @@ def masks_line(masks: PruneSpec) -> None:
 def masks_uploader() -> None:
     """Takes a file of masks in and has it be the plan, or says why not."""
     refused = state.masks_refusal()
-    with st.popover(wording.MASKS_FILE, icon=":material/upload_file:", help=HELP["masks_file"]):
+    label = wording.ANOTHER_MASKS_FILE if state.masks() else wording.MASKS_FILE
+    with st.popover(label, icon=":material/upload_file:", help=HELP["masks_file"]):
         file = st.file_uploader(
             "masks.safetensors of an export",
             type="safetensors",

@@ -68,6 +68,8 @@ def _run(chosen: argparse.Namespace) -> int:
     print(f"network: {kept:,} of {parameters:,} parameters, {left / 1e6:,.1f} of {macs / 1e6:,.1f} M MACs")
     if plan.importance is not None:
         print(importance_text(*plan.importance.shares))
+    if spec.masks:
+        print(f"masks from a file, kept as {spec.masks}")
     for name, reason in plan.kept_dense:
         print(f"dense: {name}: {reason}")
     for note in plan.notes:

@@ -1,4 +1,4 @@
-"""The history's controls in a real browser: named, deleted, taken away and in, set side by side, run again."""
+"""The history's controls in a real browser: name, delete, export and import, side by side, run again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def table(screen: Screen) -> Locator:
 
 def words(screen: Screen) -> str:
     """What the table of runs says to a screen reader."""
-    return table(screen).inner_text()
+    return table(screen).text_content() or ""
 
 
 def test_a_run_is_named_and_deleted_on_the_second_press(open_screen: Make, runs: list[str]) -> None:
@@ -92,9 +92,10 @@ def test_runs_side_by_side_survive_a_reload(
 ) -> None:
     link = ".".join(runs)
     screen = open_screen(size, theme).open("compare", f"run={runs[0]}&beside={link}")
-    expect(screen.page.locator("[class*='st-key-side_2']")).to_be_visible()
+    side_by_side = screen.page.get_by_text(compare_words.NO_SHARED_BATCH)
+    expect(side_by_side).to_be_visible()
     screen.page.reload()
-    expect(screen.page.locator("[class*='st-key-side_2']")).to_be_visible(timeout=60_000)
+    expect(side_by_side).to_be_visible(timeout=60_000)
     assert f"beside={link}" in screen.settled().page.url
     screen.shot(f"history-{size}-{theme}")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
@@ -111,7 +112,7 @@ def test_an_interrupted_scan_is_picked_and_says_that_it_is_resumed(open_screen: 
     store_run(run_home, "running", request=SensitivityRequest())
     screen = open_screen().open("compare")
     table(screen).scroll_into_view_if_needed()
-    table(screen).click(position={"x": 15, "y": ROW + ROW / 2})
+    table(screen).click(position={"x": 15, "y": ROW + ROW / 2}, force=True)
     expect(screen.page.get_by_role("button", name=compare_words.RESUME)).to_be_visible()
     expect(screen.page.get_by_text("layers that were measured are not measured again")).to_be_visible()
     screen.settled().shot("history-scan")

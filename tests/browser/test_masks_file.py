@@ -1,4 +1,4 @@
-"""A file of masks dropped into a real browser: it is the plan, also after a reload, and there is a way back."""
+"""A file of masks dropped into a real browser: it is the plan, after a reload, too, until it is left."""
 
 from __future__ import annotations
 
