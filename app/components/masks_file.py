@@ -43,9 +43,9 @@ def masks_uploader() -> None:
             max_upload_size=FILE_BYTES >> 20,
             key=f"masks_file_{state.uploader_version()}",
         )
+        if refused:
+            st.error(wording.literal(refused), icon=":material/error:")
         st.caption(wording.UPLOAD_NOTE)
-    if refused:
-        st.error(wording.literal(refused), icon=":material/error:")
     if file is None:
         return
     try:
