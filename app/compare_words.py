@@ -116,6 +116,22 @@ def shown(first: int, last: int, total: int) -> str:
     return f"Images {first} to {last} of {total}."
 
 
+RESUME, RUN_AGAIN = "Resume", "Run again"
+
+
+def again(kept: str, *, unfinished: bool) -> tuple[str, str]:
+    """What the button is called and what it does, by what a run has kept for the next of the same request.
+
+    >>> again("", unfinished=True)
+    ('Run again', 'Run again: all of it is done anew.')
+    >>> again("Layers that were timed are not timed again.", unfinished=True)
+    ('Resume', 'Resume: layers that were timed are not timed again.')
+    """
+    label = RESUME if unfinished and kept else RUN_AGAIN
+    words = kept or "All of it is done anew."
+    return label, f"{label}: {words[0].lower()}{words[1:]}"
+
+
 def delete(title: str, when: str) -> str:
     """
     >>> delete("sample", "2026-11-23 17:48 UTC")

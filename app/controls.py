@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import people, services, state, wording
+from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
 from app.state import Edits
@@ -18,7 +19,7 @@ from bcbp.recovery import FINETUNE
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
 from bcbp.runtime import CPU, GPU
-from bcbp.spec import DENSE
+from bcbp.spec import DENSE, PruneSpec
 from kernels.precision import FP16, FP32
 
 BATCHES = (1, 8, 32, 64)
@@ -46,23 +47,37 @@ def scope_bar(labels: Mapping[str, str]) -> None:
             bind="query-params",
             help=HELP["method"],
         )
+        words = {state.TILE: "Tile (V filters)", state.RATIO: "Ratio removed", **labels}
+        held = masks_in_use()
+        if held is None:
+            _tile_and_ratio(words)
+        else:
+            _tile_and_ratio_of(held, words)
+    if held is not None:
+        masks_line(held)
+
+
+def _tile_and_ratio(labels: Mapping[str, str]) -> None:
+    st.selectbox(labels[state.TILE], services.TILES, key=state.TILE, bind="query-params", help=HELP["tile"])
+    low, high = state.RATIO_LIMITS
+    st.slider(
+        labels[state.RATIO],
+        low,
+        high,
+        step=0.01,
+        format="percent",
+        key=state.RATIO,
+        bind="query-params",
+        help=HELP["ratio"],
+    )
+
+
+def _tile_and_ratio_of(masks: PruneSpec, labels: Mapping[str, str]) -> None:
+    """What the file of masks in use has, to be read; the settings wait for the way back."""
+    state.keep_scope((state.TILE, state.RATIO))
+    for key, value in ((state.TILE, str(masks.tile)), (state.RATIO, wording.ratio_percent(masks.ratio))):
         st.selectbox(
-            labels.get(state.TILE, "Tile (V filters)"),
-            services.TILES,
-            key=state.TILE,
-            bind="query-params",
-            help=HELP["tile"],
-        )
-        low, high = state.RATIO_LIMITS
-        st.slider(
-            labels.get(state.RATIO, "Ratio removed"),
-            low,
-            high,
-            step=0.01,
-            format="percent",
-            key=state.RATIO,
-            bind="query-params",
-            help=HELP["ratio"],
+            labels[key], (value,), key=f"masks_{key}_{value}", disabled=True, help=HELP["masks_file"]
         )
 
 
@@ -206,7 +221,8 @@ def run_settings() -> CompareRequest:
         persist_state="session",
         help=HELP["methods"],
     )
-    ratios = ratio_choice(current_edits().allocation)
+    held = state.masks()
+    ratios = () if held else ratio_choice(current_edits().allocation)
     batches = st.pills(
         "Batch sizes",
         BATCHES,
@@ -219,7 +235,8 @@ def run_settings() -> CompareRequest:
     device, precision = _device_and_precision()
     with st.expander("More settings", icon=":material/tune:"):
         more = _more_settings()
-    spec = state.spec(current_edits(), method=state.scope().method, layers=layer_names())
+    method = held.pattern if held else state.scope().method
+    spec = state.spec(current_edits(), method=method, layers=layer_names())
     request = CompareRequest(
         model=state.scope().model,
         methods=(DENSE, *methods),

@@ -59,6 +59,11 @@ HELP = {
         "output back in its place, so no other layer notices; on a CPU that costs about a tenth of a layer's "
         "time, more for 1 × 1 layers. Device times and sensitivity scans are of filters in their own order."
     ),
+    "masks_file": (
+        "Drop masks.safetensors of an export: its plan is then what every page shows, runs and exports, for "
+        "the method that the masks are of. Tile, ratio and layers are those of the file. The file must be of "
+        "the same dense weights as the model above; nothing in it is executed."
+    ),
     "importance": (
         f"{OURS}: the share of the importance of single weights (their squares, for L2) that the masks keep, "
         "first with filters in their own order, then permuted. Equal ratios, so more is better."
@@ -203,8 +208,8 @@ HELP = {
         "is good for stands below."
     ),
     "run_again": (
-        "The same request as a new run. Fine-tuning goes on from the checkpoints that an interrupted run "
-        "kept; accuracy and times are measured anew."
+        "The same request as a new run. It is called *Resume* where a run did not finish and what it kept is "
+        "not done again."
     ),
     "export_run": "Request, report and predictions of this run as one file, for another dashboard.",
     "import_run": "What Export run wrote. It is checked, never executed, and marked as measured elsewhere.",

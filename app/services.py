@@ -43,6 +43,7 @@ from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView, archive
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
+from bcbp.mask_store import MaskStore, masked_plan
 from bcbp.measured import Measured
 from bcbp.passport import Passport, PassportError
 from bcbp.passport_store import IMPORTED, PassportStore, Stored
@@ -68,7 +69,7 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
-RUNS, IMPORTS, UPLOADS = "runs", "imports", "uploads"  # things that can belong to somebody
+RUNS, IMPORTS, UPLOADS, MASKS = "runs", "imports", "uploads", "masks"  # what can belong to somebody
 
 
 def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
@@ -98,12 +99,36 @@ def _is_stored(name: str) -> bool:
 
 def take_in(name: str, content: bytes | memoryview) -> str:
     """Read and keep an uploaded file; gives its id. Raises ModelError."""
+    return _take_in(UploadStore(), UPLOADS, name, content)
+
+
+def take_in_masks(model_name: str, name: str, content: bytes | memoryview) -> PruneSpec:
+    """Read and keep a file of masks of a model; gives its spec. Raises ModelError, SpecError."""
+    return masks_spec(model_name, _take_in(MaskStore(), MASKS, name, content))
+
+
+def _take_in(store: UploadStore, kind: str, name: str, content: bytes | memoryview) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / (PurePath(name).name or "model")
         path.write_bytes(content)
-        upload_id = UploadStore().take_in(path).id
-    keep_owner(UPLOADS, upload_id)
+        upload_id = store.take_in(path).id
+    keep_owner(kind, upload_id)
     return upload_id
+
+
+def masks_spec(model_name: str, masks: str) -> PruneSpec:
+    """What a stored file of masks was made by, with its id. Raises ModelError, SpecError, NotYours."""
+    found = MaskStore().plan(masks, model(model_name)).spec  # first: whatever a link says is no id before
+    _check_mine(MASKS, masks)
+    return found
+
+
+def masks_name(masks: str) -> str:
+    """The name under which a file of masks came; its id where the file is gone, which its plan then says."""
+    try:
+        return MaskStore().read(masks).name
+    except ModelError:
+        return masks
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -143,22 +168,22 @@ def model(name: str) -> LoadedModel:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def planner(name: str, criterion: str, tile: int, folder: str | None = None) -> Planner:
-    """Scores of every layer, once per model, criterion and tile. Raises SpecError, DataError.
+def planner(name: str, criterion: str, tile: int, folder: str | None = None, seed: int = 0) -> Planner:
+    """Scores of every layer, once per model, criterion, tile and seed. Raises SpecError, DataError.
 
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
     loaded, needs = model(name), CRITERIA[criterion].needs
-    stats = _stats(name, loaded.digest, needs, folder) if needs else None
-    return Planner(loaded, criterion=criterion, tile=tile, stats=stats)
+    stats = _stats(name, loaded.digest, needs, folder, seed) if needs else None
+    return Planner(loaded, criterion=criterion, tile=tile, seed=seed, stats=stats)
 
 
 @st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
-def _stats(name: str, digest: str, needs: str, folder: str | None) -> ModelStats:
+def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int) -> ModelStats:
     """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
     loaded = model(name)
     assert loaded.digest == digest
-    return collect(needs, loaded, calibration_images(loaded, Path(folder) if folder else None))
+    return collect(needs, loaded, calibration_images(loaded, Path(folder) if folder else None, seed=seed))
 
 
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
@@ -171,7 +196,9 @@ def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
 def _plan(name: str, spec: str, folder: str | None, _version: str, _measured: Measured) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
-    return planner(name, parsed.criterion, parsed.tile, folder).plan(parsed, _measured)
+    if parsed.masks:
+        return masked_plan(model(name), parsed)
+    return planner(name, parsed.criterion, parsed.tile, folder, parsed.seed).plan(parsed, _measured)
 
 
 def measured(name: str, spec: PruneSpec) -> Measured:
@@ -349,15 +376,22 @@ def stop(run_id: str) -> None:
 
 
 def runs() -> tuple[RunView[CompareRequest], ...]:
-    """The comparisons of who is there, newest first, and the one of the link, where it may be read."""
-    every, linked = store().of_kind(CompareRequest), state.run_id()
-    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id == linked and _is_open(run)))
+    """The comparisons of who is there, newest first, and those of the link, where they may be read."""
+    every, linked = store().of_kind(CompareRequest), state.linked_runs()
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and _is_open(run)))
+
+
+def other_jobs() -> tuple[RunView[Any], ...]:
+    """The runs of other kinds of who is there, newest first."""
+    every = (run for run in store().list() if not isinstance(run.request, CompareRequest))
+    return tuple(run for run in every if is_mine(RUNS, run.id))
 
 
 def _is_open(run: RunView[CompareRequest]) -> bool:
-    """Whether a link opens a run: not where it would hand out a network that somebody else uploaded."""
-    reference = reference_of(run.request.model)
-    return reference is None or is_mine(UPLOADS, reference.upload)
+    """Whether a link opens a run: not where it would hand out a network or masks that somebody uploaded."""
+    reference, masks = reference_of(run.request.model), run.request.spec.masks
+    network = reference is None or is_mine(UPLOADS, reference.upload)
+    return network and (not masks or is_mine(MASKS, masks))
 
 
 def rename_run(run_id: str, name: str) -> None:
@@ -406,7 +440,7 @@ def run(run_id: str) -> RunView[CompareRequest]:
     if not isinstance(found.request, CompareRequest):
         raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
     if not (is_mine(RUNS, run_id) or _is_open(found)):
-        raise RunNotFound(f"Run {run_id} is about a network that somebody else uploaded.")
+        raise RunNotFound(f"Run {run_id} is about a network or masks that somebody else uploaded.")
     return found
 
 

@@ -25,13 +25,17 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 # Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER, _TOKEN, _CHOSEN = "uploader_version", "session_token", "chosen_to_show"
-_NEXT_MODEL, _UPLOAD, _REFUSAL = "next_model", "upload", "refusal"
+_NEXT, _UPLOAD, _REFUSAL = "next_scope", "upload", "refusal"
+_IN_USE, _MASKS_REFUSAL = "masks_in_use", "masks_refusal"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
-BUDGET, BATCH, PERMUTE = "budget", "batch", "permute"
+BUDGET, BATCH, PERMUTE, MASKS = "budget", "batch", "permute", "masks_file"
 # What Compare shows of a run, where that is not what it would show by itself.
 SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH = "shown_ratio", "shown_method", "shown_batch"
 _SHOWN = (SHOWN_RATIO, SHOWN_METHOD, SHOWN_BATCH)
-_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, RUN, PASSPORT, DOOR, *_SHOWN)
+BESIDE = "beside"  # the runs that stand side by side, in the link
+SIDE_BY_SIDE = "side_by_side"  # the widget that chooses them
+MOST_BESIDE = 6
+_LINK = (ALLOCATION, CRITERION, PERMUTE, BUDGET, BATCH, LAYERS, MASKS, RUN, BESIDE, PASSPORT, DOOR, *_SHOWN)
 _YES = "yes"
 
 # One byte a layer in the link: the ratio in half percents, or one of these.
@@ -71,13 +75,13 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
 
     `choices` gives the values of the scope's widgets by their key and by the words that a link may use.
     """
-    if _NEXT_MODEL in st.session_state:
-        st.session_state[MODEL] = st.session_state.pop(_NEXT_MODEL)
+    st.session_state.update(st.session_state.pop(_NEXT, {}))
     if _OPENED in st.session_state:
         return
     st.session_state[_OPENED] = True
     st.session_state[_NOTICES] = []
     st.session_state[_EDITS] = {}
+    st.session_state[_IN_USE] = {}
     for key, default in DEFAULTS.items():
         asked = st.query_params.get(key)
         found = default if asked is None else _asked_value(key, asked, choices)
@@ -113,6 +117,11 @@ def _note(text: str) -> None:
     st.session_state[_NOTICES].append(text)
 
 
+def note_in_vain(key: str, asked: str, used: str) -> None:
+    """Say that the link asks for what is not here, and what is shown in its place."""
+    _note(wording.bad_link(key, asked, used))
+
+
 def notices() -> tuple[str, ...]:
     """What the person should know about the link; stays until dismissed."""
     return tuple(st.session_state[_NOTICES])
@@ -123,21 +132,79 @@ def dismiss_notices() -> None:
 
 
 def scope() -> Scope:
-    """The scope bar's values. The browser's limits are checked again by PruneSpec, which every plan uses."""
-    state = st.session_state
-    return Scope(state[MODEL], int(state[TILE]), float(state[RATIO]), state[METHOD])
+    """The scope bar's values. The browser's limits are checked again by PruneSpec, which every plan uses.
+
+    Where masks out of a file are in use, tile and ratio are theirs.
+    """
+    state, held = st.session_state, masks()
+    tile, ratio = (held.tile, held.ratio) if held else (int(state[TILE]), float(state[RATIO]))
+    return Scope(state[MODEL], tile, ratio, state[METHOD])
+
+
+def masks() -> PruneSpec | None:
+    """What the file of masks was made by that the scope's model is pruned by, and its id; None without."""
+    held: PruneSpec | None = st.session_state[_IN_USE].get(st.session_state[MODEL])
+    return held
+
+
+def use_masks(spec: PruneSpec) -> None:
+    """Prune the scope's model by the stored file that `spec` names."""
+    st.session_state[_IN_USE][st.session_state[MODEL]] = spec
+
+
+def use_settings() -> None:
+    """Back to the settings in place of a file of masks."""
+    st.session_state[_IN_USE].pop(st.session_state[MODEL], None)
+
+
+def chosen_model() -> str:
+    """The model alone, before it is known whether masks out of a file are in use."""
+    return str(st.session_state[MODEL])
+
+
+def asked_masks() -> str | None:
+    """The file of masks that the link names; it is asked once."""
+    asked: str | None = st.session_state.pop(MASKS, None)
+    return asked
+
+
+def masks_refusal() -> str | None:
+    """Why the file of masks that was dropped last is not taken for the scope's model."""
+    model, why = st.session_state.get(_MASKS_REFUSAL, ("", None))
+    return why if model == st.session_state[MODEL] else None
+
+
+def refuse_masks(why: str | None) -> None:
+    """Say why a file of masks is not taken, or None for one that is; the uploader is emptied."""
+    st.session_state[_MASKS_REFUSAL] = st.session_state[MODEL], why
+    empty_uploader()
 
 
 def edits(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
     """The edits of the scope's model, which has these prunable `layers`; at first those of the link.
 
-    `named` gives the names that a link may use for ALLOCATION and CRITERION.
+    `named` gives the names that a link may use for ALLOCATION and CRITERION. Where masks out of a file are in
+    use, they are what the file was made by.
     """
+    if (spec := masks()) is not None:
+        return _edits_of_masks(spec)
     held: dict[str, Edits] = st.session_state[_EDITS]
     model = scope().model
     if model not in held:
         held[model] = _edits_of_link(layers, named)
     return held[model]
+
+
+def _edits_of_masks(spec: PruneSpec) -> Edits:
+    return Edits(
+        spec.allocation,
+        spec.criterion,
+        spec.budget_ms,
+        spec.batch,
+        spec.permute,
+        dict(spec.ratios),
+        frozenset(spec.exclude),
+    )
 
 
 def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
@@ -195,9 +262,9 @@ def use_sample() -> None:
     st.session_state[MODEL] = DEFAULTS[MODEL]
 
 
-def keep_scope() -> None:
-    """On a page without the scope bar: Streamlit forgets what widgets hold that a page does not show."""
-    for key in DEFAULTS:
+def keep_scope(keys: Collection[str] = tuple(DEFAULTS)) -> None:
+    """Where these widgets of the scope bar are not shown: Streamlit forgets what such widgets hold."""
+    for key in keys:
         st.session_state[key] = st.session_state[key]
 
 
@@ -208,7 +275,12 @@ def reset_scope() -> None:
 
 def show_model(name: str) -> None:
     """Have the scope bar show this model from the next run on, whether it listed it before or not."""
-    st.session_state[_NEXT_MODEL] = name
+    st.session_state[_NEXT] = {MODEL: name}
+
+
+def show_method(name: str) -> None:
+    """Have this method in focus from the next run on."""
+    st.session_state[_NEXT] = {METHOD: name}
 
 
 def asked_model() -> str | None:
@@ -242,7 +314,12 @@ def renew_table() -> None:
 
 
 def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
-    """The request of the scope, these edits and a method. Raises SpecError for values out of range."""
+    """The request of the scope, these edits and a method. Raises SpecError for values out of range.
+
+    Where masks out of a file are in use, it is theirs for their method, for others what they were made by.
+    """
+    if (held := masks()) is not None:
+        return held.for_pattern(method)
     current = scope()
     known = set(layers)
     timed = edited.allocation == LATENCY.name
@@ -287,6 +364,28 @@ def run_id() -> str | None:
 
 def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
+
+
+def linked_runs() -> frozenset[str | None]:
+    """The runs that the link names: the one in focus, and those side by side."""
+    return frozenset((run_id(), *_asked_beside(), *st.session_state.get(SIDE_BY_SIDE, ())))
+
+
+def _asked_beside() -> list[str]:
+    return list(dict.fromkeys(filter(None, st.session_state.get(BESIDE, "").split("."))))
+
+
+def choose_beside(known: Collection[str]) -> None:
+    """Before the widget SIDE_BY_SIDE is shown: the runs of the link, once, and none that is not `known`."""
+    asked = _asked_beside()
+    if st.session_state.pop(BESIDE, None) is not None:
+        found = [run for run in asked if run in known][:MOST_BESIDE]
+        if vain := [run for run in asked if run not in found]:
+            _note(wording.bad_link(BESIDE, vain[0], f"{len(found)} of {len(asked)} runs"))
+        st.session_state[SIDE_BY_SIDE] = found
+    held = st.session_state.get(SIDE_BY_SIDE, [])
+    if any(run not in known for run in held):  # deleted since
+        st.session_state[SIDE_BY_SIDE] = [run for run in held if run in known]
 
 
 def first_shown(widget: str, key: str, options: Sequence[Option], default: Option | None) -> Option | None:
@@ -367,7 +466,9 @@ def write_link(layers: Sequence[str]) -> None:
         BUDGET: None if budget is None else f"{budget:g}",
         BATCH: None if budget is None else str(held.batch),
         LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
+        MASKS: used.masks if (used := masks()) else None,
         RUN: run_id(),
+        BESIDE: ".".join(st.session_state.get(SIDE_BY_SIDE, ())) or st.session_state.get(BESIDE),
         PASSPORT: st.session_state.get(PASSPORT),
         DOOR: doors.current().name or None,
         **{key: st.session_state.get(_CHOSEN, {}).get(key) for key in _SHOWN},

@@ -44,6 +44,13 @@ TABLE_NOTE = (
     "Double-click a ratio to change it; that locks the layer. "
     "Columns marked ○ are expectations, not measurements."
 )
+MASKS_TABLE_NOTE = (
+    "As the file has it; to change a ratio, use the settings again. "
+    "Columns marked ○ are expectations, not measurements."
+)
+MASKS_FILE, ANOTHER_MASKS_FILE = "Masks from a file", "Masks from another file"
+USE_SETTINGS = "Use the settings again"
+THE_SETTINGS = "the settings"
 NOTHING_SET = "No layer has a ratio yet: set one in the table."
 BEFORE_BALANCE = "Before balancing"
 NO_METHOD = "Choose at least one method."
@@ -276,6 +283,17 @@ def layer_kind(kind: str, kernel: tuple[int, int], stride: tuple[int, int]) -> s
 
 def not_prunable(count: int) -> str:
     return f"Not prunable, and why ({count} {'layer' if count == 1 else 'layers'})"
+
+
+def masks_from(name: str, method: str) -> str:
+    """
+    >>> masks_from("mine", "BCBP")
+    ':material/attach_file: **Masks from the file mine** for BCBP; other methods at its settings.'
+    """
+    return (
+        f":material/attach_file: **Masks from the file {literal(name)}** for {method}; other methods at its "
+        "settings."
+    )
 
 
 def forget_edits(locked: int, dense: int) -> str:

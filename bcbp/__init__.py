@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bcbp.errors import BcbpError
     from bcbp.experiment import CompareRequest, compare
-    from bcbp.export.masks import read_masks
     from bcbp.intake.architectures import load_file, load_model
     from bcbp.intake.model import LoadedModel, adopt
+    from bcbp.mask_file import read_masks
     from bcbp.network import PackedNetwork, apply_plan, convert
     from bcbp.plan import PruningPlan
     from bcbp.planning import Planner, make_plan
@@ -45,9 +45,9 @@ __all__ = [
 _ROOMS = {
     "errors": ("BcbpError",),
     "experiment": ("CompareRequest", "compare"),
-    "export.masks": ("read_masks",),
     "intake.architectures": ("load_file", "load_model"),
     "intake.model": ("LoadedModel", "adopt"),
+    "mask_file": ("read_masks",),
     "network": ("PackedNetwork", "apply_plan", "convert"),
     "plan": ("PruningPlan",),
     "planning": ("Planner", "make_plan"),

@@ -10,7 +10,7 @@ from typing import Any
 from bcbp.errors import SpecError
 from bcbp.export import EXPORTS
 from bcbp.intake.architectures import check_model
-from bcbp.planning import check_names
+from bcbp.names import check_names
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import check_distinct, listed
 from bcbp.spec import PruneSpec
@@ -44,7 +44,8 @@ class ExportRequest:
     @property
     def title(self) -> str:
         """The request in a few words, for lists of runs."""
-        return f"export of {self.model} · {self.spec.pattern} · ratio {self.spec.ratio:g}"
+        masks = f" · masks {self.spec.masks}" if self.spec.masks else ""
+        return f"export of {self.model} · {self.spec.pattern} · ratio {self.spec.ratio:g}{masks}"
 
     @property
     def id(self) -> str:

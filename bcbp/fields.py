@@ -113,3 +113,14 @@ def check_date(text: str) -> None:
         datetime.fromisoformat(text)
     except ValueError:
         raise FieldError("a date like 2026-11-23T12:00:00+00:00") from None
+
+
+def check_plain(value: object) -> None:
+    """Raises FieldError for JSON with a link or a picture of Markdown in a text: a screen may show it."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            check_plain(one)
+    elif isinstance(value, str) and ("](" in value or "][" in value):
+        raise FieldError("plain words, without links")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,35 +15,17 @@ from bcbp.geometry import LayerInfo, TileShape
 from bcbp.intake.model import LoadedModel
 from bcbp.latency import Reach, reach
 from bcbp.losses import usable
-from bcbp.measured import NOTHING, SCAN, TIMES, Measured
+from bcbp.mask_store import masked_plan
+from bcbp.measured import NOTHING, SCAN, Measured
+from bcbp.names import check_names
 from bcbp.passport import PATTERN
 from bcbp.patterns import PATTERNS, Task
 from bcbp.permutation import unmoved
 from bcbp.plan import PruningPlan
-from bcbp.recovery import RECOVERIES
 from bcbp.scores import ScoreBook
 from bcbp.spec import DENSE, PruneSpec
 
 METHODS = (DENSE, *PATTERNS)
-
-
-def check_names(spec: PruneSpec) -> None:
-    """Raises SpecError for a pattern, criterion, allocation or recovery that is in no table."""
-    tables: tuple[tuple[str, str, Mapping[str, object]], ...] = (
-        ("pattern", spec.pattern, PATTERNS),
-        ("criterion", spec.criterion, CRITERIA),
-        ("allocation", spec.allocation, ALLOCATIONS),
-        ("recovery", spec.recovery, RECOVERIES),
-    )
-    for field, name, table in tables:
-        if name not in table:
-            raise SpecError(f"Expected as {field} one of {', '.join(table)}; got {name!r}.")
-    if (spec.budget_ms is not None) != (TIMES in ALLOCATIONS[spec.allocation].reads):
-        given = "none" if spec.budget_ms is None else f"{spec.budget_ms:g} ms"
-        raise SpecError(
-            f"Expected a latency budget (budget_ms) with allocation latency, and with no other; got {given} "
-            f"with {spec.allocation}."
-        )
 
 
 def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:
@@ -127,6 +108,8 @@ class Planner:
         `measured` is what allocations go by that read it (see `bcbp.gathering`).
         """
         self._check(spec)
+        if spec.masks:
+            return masked_plan(self.model, spec)
         layers, excluded = scope(self.model, spec)
         scan, note = usable(measured.scan, self.model.layers)
         task = Task(spec, self.book, layers, replace(measured, scan=scan))
@@ -206,6 +189,8 @@ def make_plan(
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
     check_names(spec)
+    if spec.masks:
+        return masked_plan(model, spec)
     stats = stats_for(model, spec.criterion, folder=folder, seed=spec.seed)
     planner = Planner(model, criterion=spec.criterion, tile=spec.tile, seed=spec.seed, stats=stats)
     return planner.plan(spec, measured)

@@ -123,9 +123,13 @@ def plan_row(model: LoadedModel, plan: PruningPlan) -> Json:
         "importance": list(plan.importance.shares) if plan.importance else None,
         "layers": [_layer(layer) for layer in plan],
         "kept_dense": [list(pair) for pair in plan.kept_dense],
-        "notes": list(plan.notes),
+        "notes": [*_of_file(plan.spec), *plan.notes],
         "forecast": asdict(plan.forecast) if plan.forecast else None,
     }
+
+
+def _of_file(spec: PruneSpec) -> list[str]:
+    return [f"Masks from a file: {spec.masks}."] if spec.masks else []
 
 
 def _row(method: str, title: str) -> Json:
@@ -173,8 +177,8 @@ def _layer(planned: LayerPlan) -> Json:
 
 def settled_spec(spec: PruneSpec, row: Json) -> PruneSpec:
     """The spec that gives the masks of a row again, whatever was measured since its run, which had `spec`."""
-    spec = replace(spec, pattern=row["method"], ratio=row["asked_ratio"])
-    if not ALLOCATIONS[spec.allocation].reads:
+    spec = replace(spec.for_pattern(row["method"]), ratio=row["asked_ratio"])
+    if spec.masks or not ALLOCATIONS[spec.allocation].reads:
         return spec
     ratios = {layer["name"]: _settled(row["method"], layer) for layer in row["layers"]}
     pruned = tuple((name, ratio) for name, ratio in ratios.items() if ratio > 0)

@@ -9,8 +9,9 @@ from typing import Any
 from bcbp.allocation import ALLOCATIONS
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import check_model
+from bcbp.names import check_names
 from bcbp.patterns import PATTERNS
-from bcbp.planning import METHODS, check_names
+from bcbp.planning import METHODS
 from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, check_device
 from bcbp.spec import DENSE, PruneSpec
@@ -57,6 +58,7 @@ class CompareRequest:
             raise SpecError(f"Expected methods out of {listed(METHODS)}; got {listed(unknown) or 'none'}.")
         check_names(self.spec)
         self._check_ratios()
+        self._check_masks()
         check_device(self.device, self.precision)
         for batch in self.batches:
             check_whole("a batch", batch, 1, MAX_BATCH)
@@ -82,11 +84,24 @@ class CompareRequest:
                 f"{listed(f'{ratio:g}' for ratio in self.ratios)}. Choose another allocation."
             )
 
+    def _check_masks(self) -> None:
+        """Masks out of a file are those of one method at one ratio."""
+        if not self.spec.masks:
+            return
+        if self.spec.pattern not in self.methods:
+            raise SpecError(
+                f"Expected {self.spec.pattern} among the methods, whose masks {self.spec.masks} are; got "
+                f"{listed(self.methods)}."
+            )
+        if self.ratios:
+            raise SpecError(f"Expected the one ratio of the masks; got {listed(map(str, self.ratios))}.")
+
     @property
     def title(self) -> str:
         """The request in a few words, for lists of runs."""
         ratios = listed(f"{ratio:g}" for ratio in self.asked_ratios)
-        return f"{self.model} · tile {self.spec.tile} · ratio {ratios}"
+        masks = f" · masks {self.spec.masks}" if self.spec.masks else ""
+        return f"{self.model} · tile {self.spec.tile} · ratio {ratios}{masks}"
 
     @property
     def asked_ratios(self) -> tuple[float, ...]:
@@ -111,7 +126,7 @@ class CompareRequest:
         return f"Layers with a ratio of their own keep it at every ratio: {named}."
 
     def spec_for(self, method: str) -> PruneSpec:
-        return replace(self.spec, pattern=method)
+        return self.spec.for_pattern(method)
 
     def to_json(self) -> dict[str, Any]:
         return {

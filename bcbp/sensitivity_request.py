@@ -9,7 +9,7 @@ from bcbp.device_request import RATIOS
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import check_model
 from bcbp.intake.model import LoadedModel
-from bcbp.planning import check_names
+from bcbp.names import check_names
 from bcbp.request import check_distinct, check_whole, listed
 from bcbp.sensitivity import ScanKey
 from bcbp.spec import PruneSpec

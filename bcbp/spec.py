@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bcbp.errors import SpecError
 from bcbp.geometry import TILE_ROWS
+from bcbp.intake.uploads import UPLOAD_ID
 
 DENSE = "dense"
 REDUCTIONS = ("mean", "min", "max")
@@ -23,7 +24,8 @@ class PruneSpec:
     ladder that is tried after pruning. `seed` draws the calibration images, and is that of random choices.
     `budget_ms` is the latency budget at `batch` images, for the allocation that asks for one; the ratio then
     follows. `permute` puts filters that want the same columns into one tile, where the pattern has tiles of
-    filters.
+    filters. `masks` is the id of a stored file of masks (see `bcbp.mask_store`), which the plan is then; all
+    else is what the file was made by.
     """
 
     pattern: str = "bcbp"
@@ -40,6 +42,7 @@ class PruneSpec:
     budget_ms: float | None = None
     batch: int = 1
     permute: bool = False
+    masks: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratios", tuple(sorted(dict(self.ratios).items())))
@@ -60,8 +63,16 @@ class PruneSpec:
             raise SpecError(f"Expected a k_step of at least 1 column; got {self.k_step}.")
         if not isinstance(self.permute, bool):
             raise SpecError(f"Expected permute to be true or false; got {self.permute!r}.")
+        if self.masks and not UPLOAD_ID.fullmatch(self.masks):
+            raise SpecError(
+                f"Expected masks as the id of a stored file, NAME-DIGEST; got {self.masks[:80]!r}."
+            )
         if self.reduction not in REDUCTIONS:
             raise SpecError(f"Expected a reduction out of {', '.join(REDUCTIONS)}; got {self.reduction!r}.")
+
+    def for_pattern(self, pattern: str) -> PruneSpec:
+        """The same request for another pattern; masks out of a file are of one."""
+        return replace(self, pattern=pattern, masks=self.masks if pattern == self.pattern else "")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"ratios": dict(self.ratios), "exclude": list(self.exclude)}

@@ -31,10 +31,11 @@ from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import state_digest
 from bcbp.layer_errors import layer_errors
+from bcbp.names import check_names
 from bcbp.network import convert
 from bcbp.patterns import PATTERNS
 from bcbp.plan import PruningPlan
-from bcbp.planning import Planner, check_names, stats_for
+from bcbp.planning import Planner, stats_for
 from bcbp.recovery import FINETUNE, RecoveryTask
 from bcbp.recovery.ladder import climb
 from bcbp.recovery.tuning import Lessons, Tuning

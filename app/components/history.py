@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app import compare_words, services, state, wording
+from app.components.job_status import job_status
 from app.help_texts import HELP
 from app.side_by_side import differences, shared_batches, side_by_side
+from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
+from bcbp.jobs.kinds import KINDS, kind_of
+from bcbp.jobs.store import UNFINISHED
 from bcbp.request import CompareRequest
+from bcbp.sensitivity_request import SensitivityRequest
 
 Run = RunView[CompareRequest]
-MOST = 6  # runs side by side
+# Where a run is seen; an export stands here, in this table.
+PAGES: dict[type, str] = {CompareRequest: "run", DeviceRequest: "device", SensitivityRequest: "tune"}
 
 
 def history(runs: tuple[Run, ...], shown: Run | None) -> None:
-    """A table in which a click opens a run; what can be done with the one that is open; several at once."""
+    """A table in which a click opens a comparison or picks another run; what can be done with it; several."""
     st.subheader(compare_words.HISTORY)
-    if runs:
-        _table(runs, shown)
+    every = tuple(sorted((*runs, *services.other_jobs()), key=lambda run: run.created, reverse=True))
+    picked = _table(every, shown) if every else None
+    if picked is not None and picked is not shown:
+        job_status(picked)
     with st.container(horizontal=True):
-        if shown is not None:
-            _actions(shown)
+        if picked is not None:
+            _actions(picked)
         with st.popover("Import a run", icon=":material/upload:"):
             _import(key=f"import_run_{len(runs)}")
-    if len(runs) > 1:
-        _several(runs)
+    if picked is not None and not picked.active:
+        st.caption(_again(picked)[1])
+    _several(runs)
 
 
-def _table(runs: tuple[Run, ...], shown: Run | None) -> None:
+def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | None:
+    """The run that is picked: at first the comparison that is `shown`."""
     event = st.dataframe(
         pd.DataFrame([_line(run) for run in runs]),
         hide_index=True,
@@ -41,31 +52,62 @@ def _table(runs: tuple[Run, ...], shown: Run | None) -> None:
         selection_mode="single-row",
         alt="Runs on this machine, newest first",
     )
-    if event.selection.rows and (picked := runs[event.selection.rows[0]].id) != (shown and shown.id):
-        state.set_run(picked)
+    if not event.selection.rows:
+        return shown
+    picked = runs[event.selection.rows[0]]
+    if shown is not None and picked.id == shown.id:
+        return shown
+    if isinstance(picked.request, CompareRequest):
+        state.set_run(picked.id)
         st.rerun()
+    return picked
 
 
-def _line(run: Run) -> dict[str, str]:
+def _line(run: RunView[Any]) -> dict[str, str]:
+    methods = run.request.methods if isinstance(run.request, CompareRequest) else ()
     return {
         "Started": wording.moment(run.created),
         "Name": run.name,
+        "Kind": KINDS[kind_of(run.request)].title,
         "Run": run.request.title,
         "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
-        "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in run.request.methods),
+        "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in methods),
     }
 
 
-def _actions(run: Run) -> None:
+def _actions(run: RunView[Any]) -> None:
     """Name, run again, take away, delete: of a run that has ended. Names and ends belong to its owner."""
     mine = services.is_mine(services.RUNS, run.id)
     if mine:
         _rename(run)
     if run.active:
         return
-    if st.button("Run again", icon=":material/replay:", key=f"again_{run.id}", help=HELP["run_again"]):
-        state.set_run(services.submit(run.request))
-        st.switch_page("views/run.py", query_params={})
+    _offer_again(run)
+    if isinstance(run.request, CompareRequest):
+        _export(run)
+    if mine:
+        _offer_to_delete(run)
+
+
+def _again(run: RunView[Any]) -> tuple[str, str]:
+    """What asking for the run once more is called, and what it does."""
+    kept = KINDS[kind_of(run.request)].kept(run.request)
+    return compare_words.again(kept, unfinished=run.state in UNFINISHED)
+
+
+def _offer_again(run: RunView[Any]) -> None:
+    """Resume what can be, else the same request once more; on the page where it is seen."""
+    if not st.button(_again(run)[0], icon=":material/replay:", key=f"again_{run.id}", help=HELP["run_again"]):
+        return
+    started = services.submit(run.request)
+    if isinstance(run.request, CompareRequest):
+        state.set_run(started)
+    if page := PAGES.get(type(run.request)):
+        st.switch_page(f"views/{page}.py", query_params={})
+    st.rerun()
+
+
+def _export(run: Run) -> None:
     st.download_button(
         "Export run",
         lambda: services.export_run(run.id),
@@ -76,22 +118,20 @@ def _actions(run: Run) -> None:
         help=HELP["export_run"],
         on_click="ignore",
     )
-    if mine:
-        _offer_to_delete(run)
 
 
-def _rename(run: Run) -> None:
+def _rename(run: RunView[Any]) -> None:
     with st.popover("Name", icon=":material/edit:"):
         name = st.text_input("Name of this run", value=run.name, max_chars=80, key=f"name_{run.id}")
         if st.button("Save", key=f"save_{run.id}"):
             _do(lambda: services.rename_run(run.id, name))
 
 
-def _offer_to_delete(run: Run) -> None:
+def _offer_to_delete(run: RunView[Any]) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown(compare_words.delete(wording.literal(run.title), wording.moment(run.created)))
         if st.button("Delete for good", type="primary", key=f"delete_{run.id}"):
-            _do(lambda: _delete(run.id))
+            _do(lambda: _delete(run))
 
 
 def _do(act: Callable[[], None]) -> None:
@@ -104,9 +144,10 @@ def _do(act: Callable[[], None]) -> None:
         st.rerun()
 
 
-def _delete(run_id: str) -> None:
-    services.delete_run(run_id)
-    state.set_run(None)
+def _delete(run: RunView[Any]) -> None:
+    services.delete_run(run.id)
+    if run.id == state.run_id():
+        state.set_run(None)
 
 
 def _import(*, key: str) -> None:
@@ -122,13 +163,17 @@ def _tag(run: Run) -> str:
 def _several(runs: tuple[Run, ...]) -> None:
     """Runs that are picked, in one table, with what makes them hard to compare above it."""
     with_results = {run.id: run for run in runs if run.state != "queued"}
+    state.choose_beside(with_results)
+    if len(with_results) < 2:
+        return
     tags = {run_id: _tag(run) for run_id, run in with_results.items()}
     picked = st.multiselect(
         "Side by side",
         list(with_results),
         format_func=lambda run_id: f"{tags[run_id]}: {with_results[run_id].title}",
-        max_selections=MOST,
-        key="side_by_side",
+        max_selections=state.MOST_BESIDE,
+        key=state.SIDE_BY_SIDE,
+        persist_state="session",
         help=HELP["side_by_side"],
         placeholder="Choose two runs or more",
     )
@@ -139,8 +184,10 @@ def _several(runs: tuple[Run, ...]) -> None:
     for difference in differences(found):
         st.warning(wording.literal(difference), icon=":material/warning:")
     batches = shared_batches(found)
-    batch = st.segmented_control("Batch", batches, default=next(iter(batches), None), key="side_batch")
-    if not batches:
+    batch = None
+    if batches:
+        batch = st.segmented_control("Batch", batches, default=batches[0], key="side_batch")
+    else:
         st.caption(compare_words.NO_SHARED_BATCH)
     st.dataframe(
         pd.DataFrame(side_by_side(found, batch)).fillna(""),

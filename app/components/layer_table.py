@@ -69,16 +69,17 @@ def _engine(sparse: bool, reason: str | None) -> str:
 
 
 def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> None:
-    """Show the table; edits go into session state before the page runs again."""
+    """Show the table; edits go into session state before the page runs again. Masks of a file stay."""
     lines = table(model, plan, edits, known)
-    key = f"layer_table_{model.name}_{state.table_version()}"
+    held = state.masks()
+    key = f"layer_table_{model.name}_{held.masks if held else ''}_{state.table_version()}"
     st.data_editor(
         lines,
         key=key,
         hide_index=True,
         height=min(38 + 35 * len(lines), 560),
         column_config=_columns(known),
-        disabled=[column for column in lines if column not in _EDITABLE],
+        disabled=True if held else [column for column in lines if column not in _EDITABLE],
         on_change=_take_edits,
         args=(key, lines, edits),
         alt="Layers with their ratios, locks and sizes",

@@ -8,6 +8,7 @@ from app import charts, controls, services, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.components.masks_file import masks_uploader
 from app.help_texts import HELP
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
@@ -18,9 +19,13 @@ from bcbp.sensitivity_request import SensitivityRequest
 def presets() -> None:
     """The starting point, and the way back to it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        if state.masks():
+            masks_uploader()
+            return
         controls.preset()
         controls.criterion()
         controls.permutation()
+        masks_uploader()
         edits = controls.current_edits()
         if edits.ratios or edits.exclude:
             st.button(
@@ -64,7 +69,7 @@ def chosen_layer(plan: PruningPlan) -> None:
     st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
     layer_losses(name)
     masks = [(scope.method, title, layer.mask)]
-    if scope.method == "bcbp":
+    if scope.method == "bcbp" and not plan.spec.masks:  # how they were balanced does not stand in a file
         before = controls.current_plan("column")[name]
         masks.insert(0, ("column", wording.BEFORE_BALANCE, before.mask))
     if layer.mask.tile.rows > 1:
@@ -102,7 +107,7 @@ def layers(plan: PruningPlan) -> None:
     losses, ratios = services.losses(scope.model, scope.method, edits.criterion, scope.tile)
     known = Known(services.break_evens(scope.model, scope.tile), losses, ratios)
     layer_table(services.model(scope.model), plan, edits, known)
-    st.caption(wording.TABLE_NOTE)
+    st.caption(wording.MASKS_TABLE_NOTE if state.masks() else wording.TABLE_NOTE)
 
 
 def layer_losses(name: str) -> None:
@@ -166,7 +171,7 @@ def sensitivity() -> None:
 presets()
 last = services.scanning()
 seen, was_active = _seen(last), last is not None and last.active
-timed = controls.current_edits().allocation == LATENCY.name
+timed = controls.current_edits().allocation == LATENCY.name and not state.masks()
 if not timed or controls.latency_target():
     planned = controls.current_plan()
     forecast(planned)

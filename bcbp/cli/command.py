@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
 from bcbp.errors import ModelError, SpecError
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.architectures import MODELS, reference_to
+from bcbp.intake.architectures import MODELS, load_model, reference_to
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.uploads import UploadStore
+from bcbp.mask_store import MaskStore
 from bcbp.planning import scope
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
@@ -118,6 +119,12 @@ def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True, several:
         help="for --allocation latency: what all layers may take",
     )
     parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="FILE",
+        help="a file of masks, masks.safetensors of an export; what it was made by replaces the above",
+    )
+    parser.add_argument(
         "--budget-batch", type=int, default=spec.batch, help="images at which the budget holds (%(default)s)"
     )
 
@@ -179,9 +186,9 @@ def spec_of(
 ) -> PruneSpec:
     """The spec that the arguments of `add_spec` describe; `recovery` and `ratio` where they are not theirs.
 
-    Raises SpecError.
+    With --masks it is that of the file. Raises SpecError, ModelError.
     """
-    return PruneSpec(
+    asked = PruneSpec(
         pattern=pattern,
         ratio=chosen.ratio if ratio is None else ratio,
         tile=chosen.tile,
@@ -196,6 +203,21 @@ def spec_of(
         batch=chosen.budget_batch,
         permute=chosen.permute,
     )
+    return asked if chosen.masks is None else _spec_of_masks(chosen.masks, load_model(chosen.model), asked)
+
+
+def _spec_of_masks(path: Path, model: LoadedModel, asked: PruneSpec) -> PruneSpec:
+    """What a file of masks was made by, with the recovery asked for. Raises SpecError, ModelError."""
+    store = MaskStore()
+    spec = replace(store.plan(store.take_in(path).id, model).spec, recovery=asked.recovery)
+    for name, usual in PruneSpec(recovery=asked.recovery).to_json().items():
+        given = asked.to_json()[name]
+        if given not in (usual, spec.to_json()[name]):
+            raise SpecError(
+                f"Expected with --masks what {path} was made by, {name} {spec.to_json()[name]}; got {given}. "
+                "Leave it out."
+            )
+    return spec
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

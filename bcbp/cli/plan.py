@@ -22,9 +22,10 @@ from bcbp.devices import first_device
 from bcbp.gathering import gather
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.store import default_root
+from bcbp.names import check_names
 from bcbp.passport_store import PassportStore
 from bcbp.plan import Forecast, Importance, LayerPlan
-from bcbp.planning import check_names, make_plan
+from bcbp.planning import make_plan
 from bcbp.sensitivity import ScanStore
 from kernels.device import environment
 
@@ -67,6 +68,8 @@ def _run(chosen: argparse.Namespace) -> int:
     print(f"network: {kept:,} of {parameters:,} parameters, {left / 1e6:,.1f} of {macs / 1e6:,.1f} M MACs")
     if plan.importance is not None:
         print(importance_text(*plan.importance.shares))
+    if spec.masks:
+        print(f"masks from a file, kept as {spec.masks}")
     for name, reason in plan.kept_dense:
         print(f"dense: {name}: {reason}")
     for note in plan.notes:

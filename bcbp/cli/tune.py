@@ -16,7 +16,8 @@ from bcbp.cli.table import table
 from bcbp.errors import SpecError
 from bcbp.intake.architectures import load_model
 from bcbp.intake.model import LoadedModel
-from bcbp.planning import check_names, make_plan
+from bcbp.names import check_names
+from bcbp.planning import make_plan
 from bcbp.progress import Progress
 from bcbp.request import MAX_BATCH, check_whole
 from bcbp.runtime import GPU

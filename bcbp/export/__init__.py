@@ -2,7 +2,7 @@
 
 from bcbp.export.base import Export, Pruned
 from bcbp.export.explorer import EXPLORER
-from bcbp.export.masks import MASKS, read_masks
+from bcbp.export.masks import MASKS
 from bcbp.export.onnx import ONNX
 from bcbp.export.package import PACKAGE
 from bcbp.export.program import PROGRAM
@@ -13,4 +13,4 @@ EXPORTS: dict[str, Export] = {
     export.name: export for export in (WEIGHTS, MASKS, RECIPE, PACKAGE, PROGRAM, ONNX, EXPLORER)
 }
 
-__all__ = ["EXPORTS", "Export", "Pruned", "read_masks"]
+__all__ = ["EXPORTS", "Export", "Pruned"]

@@ -42,7 +42,7 @@ class Recipe:
     title: str = "Recipe"
     description: str = (
         "recipe.json: model, digest of its dense weights, and every choice that was made; recipe.py does the "
-        "same as a program of a few lines. Images have to be found where they were."
+        "same as a program of a few lines. Images and files of masks have to be found where they were."
     )
     needs: tuple[str, ...] = ()
 

@@ -85,7 +85,8 @@ def _answer(path: Path, folder: Path) -> Mapping[str, Any]:
     if contents.storages:
         save_file(arrays_of(contents), folder / WEIGHTS)
     tensors = {name: [claim.dtype, list(claim.shape)] for name, claim in contents.claims.items()}
-    return {"kind": kind, "tensors": tensors, "notes": [*odd_ending(kind, path.name), *contents.notes]}
+    notes = [*odd_ending(kind, path.name), *contents.notes]
+    return {"kind": kind, "tensors": tensors, "notes": notes, "header": dict(contents.header)}
 
 
 def answer(path: Path, folder: Path, limits: ReaderLimits) -> Mapping[str, Any]:

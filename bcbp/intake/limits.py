@@ -9,8 +9,8 @@ ENTRIES = 20_000  # tensors in a file, files in an archive
 PARAMETERS = 300_000_000
 NAME_LENGTH = 200
 
-# Far above any checkpoint met, far below what would hurt: a pickle names tensors, it does not hold them.
-PICKLE_BYTES = 32 << 20
+# Far above any checkpoint met, far below what would hurt: pickles and headers name tensors, they hold none.
+PICKLE_BYTES = HEADER_BYTES = 32 << 20
 OPCODES = 2_000_000
 NODES, DEPTH = 200_000, 64
 

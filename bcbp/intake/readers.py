@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bcbp.errors import ModelError
 from bcbp.intake import sniff
 from bcbp.intake.archive import Archive
 from bcbp.intake.containers import strip_prefixes, tensors_in
+from bcbp.intake.headers import metadata_of
 from bcbp.intake.inert import read_pickle
 from bcbp.intake.limits import PICKLE_BYTES
 from bcbp.intake.onnx import read_onnx
@@ -121,6 +123,17 @@ def _export_claim(folder: str, line: dict[str, Any]) -> Claim:
 
 
 def read_safetensors(path: Path) -> Contents:
+    """Weights, by the names that they have without wrappers. Raises ModelError."""
+    found = _safetensors(path)
+    return Contents(strip_prefixes(dict(found.claims))[0], found.storages)
+
+
+def read_masks(path: Path) -> Contents:
+    """Masks as we export them: names as they are, and the header, which has the plan. Raises ModelError."""
+    return replace(_safetensors(path), header=metadata_of(path))
+
+
+def _safetensors(path: Path) -> Contents:
     """Through the library of that name, which checks sizes and offsets. Raises ModelError."""
     try:
         tensors = safetensors.deserialize(path.read_bytes())
@@ -133,7 +146,7 @@ def read_safetensors(path: Path) -> Contents:
         name: contiguous(name, _SAFETENSORS_DTYPES.get(line["dtype"], line["dtype"]), tuple(line["shape"]))
         for name, line in tensors
     }
-    return Contents(strip_prefixes(claims)[0], {name: _held(line["data"]) for name, line in tensors})
+    return Contents(claims, {name: _held(line["data"]) for name, line in tensors})
 
 
 def _held(data: bytes) -> Storage:
@@ -155,4 +168,5 @@ READERS: dict[str, Callable[[Path], Contents]] = {
     sniff.EXPORT: read_export,
     sniff.SAFETENSORS: read_safetensors,
     sniff.ONNX: read_onnx,
+    sniff.MASKS: read_masks,
 }

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bcbp.errors import ModelError
@@ -24,6 +25,7 @@ class Reading:
     """What a file holds: its kind (see `bcbp.intake.sniff`), shapes and dtypes of its tensors, remarks.
 
     `weights` is a safetensors file of them, floats as float32; None where the file is only looked at.
+    `header` is what a file of masks says of itself.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Reading:
     dtypes: dict[str, str]
     notes: tuple[str, ...]
     weights: Path | None
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_file(path: Path, folder: Path, *, limits: ReaderLimits = ReaderLimits()) -> Reading:  # noqa: B008
@@ -59,6 +62,7 @@ def reading_of(answer: dict[str, object], folder: Path) -> Reading:
         dtypes={name: dtype for name, (dtype, _) in tensors.items()},
         notes=tuple(answer["notes"]),  # type: ignore[arg-type]
         weights=weights if weights.exists() else None,
+        header=answer.get("header", {}),  # type: ignore[arg-type]
     )
 
 

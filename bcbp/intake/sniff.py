@@ -6,16 +6,19 @@ import zipfile
 from pathlib import Path
 
 from bcbp.errors import ModelError
+from bcbp.intake.headers import MASKS_FORMAT, metadata_of
 from bcbp.intake.limits import FILE_BYTES
 
 # Kinds that are read, as people call them, with the endings such files usually have.
 TORCH, LEGACY, EXPORT, SAFETENSORS, ONNX = "torch", "torch-legacy", "pt2", "safetensors", "onnx"
+MASKS = "masks"
 TITLES = {
     TORCH: "a file of torch.save or TorchScript",
     LEGACY: "a file of torch.save before 1.6",
     EXPORT: "a torch.export archive",
     SAFETENSORS: "safetensors",
     ONNX: "ONNX",
+    MASKS: "a file of masks",
 }
 ENDINGS = {
     TORCH: (".pt", ".pth", ".bin", ".ckpt", ".tar", ".ts"),
@@ -23,6 +26,7 @@ ENDINGS = {
     EXPORT: (".pt2",),
     SAFETENSORS: (".safetensors",),
     ONNX: (".onnx",),
+    MASKS: (".safetensors",),
 }
 READABLE = "a state_dict or checkpoint of torch.save (.pt, .pth), .safetensors, .pt2 or .onnx"
 
@@ -65,7 +69,7 @@ def kind_of(path: Path) -> str:
     if head[2:].startswith(_LEGACY_MAGIC):
         return LEGACY
     if head[8:9] == b"{":
-        return SAFETENSORS
+        return MASKS if metadata_of(path).get("format") == MASKS_FORMAT else SAFETENSORS
     if head[0] == 8 and path.suffix.lower() == ".onnx":  # field 1 of every ONNX model: its version
         return ONNX
     raise ModelError(f"Expected {READABLE}; {_what_it_is(head)}.")

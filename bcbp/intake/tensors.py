@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,12 +44,13 @@ class Storage:
 class Contents:
     """What a reader found: tensors by name, the storages they lie in, and what a person should know.
 
-    Without storages there is nothing to read: the file is only looked at.
+    Without storages there is nothing to read: the file is only looked at. `header` is what it says of itself.
     """
 
     claims: Mapping[str, Claim]
     storages: Mapping[str, Storage]
     notes: tuple[str, ...] = ()
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 def contiguous(storage: str, dtype: str, shape: tuple[int, ...]) -> Claim:

@@ -14,9 +14,10 @@ from bcbp.files import read_json, write_json
 from bcbp.home import default_root
 from bcbp.intake.child import ANSWER
 from bcbp.intake.reading import Reading, read_file, reading_of
+from bcbp.intake.sniff import MASKS
 
 _FILE = "file:"
-_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
+UPLOAD_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
 _ORIGIN = "origin.json"
 
 
@@ -36,7 +37,7 @@ def reference_of(name: str) -> Reference | None:
     if not name.startswith(_FILE):
         return None
     upload, _, architecture = name.removeprefix(_FILE).partition("@")
-    if not _ID.fullmatch(upload) or not architecture:
+    if not UPLOAD_ID.fullmatch(upload) or not architecture:
         raise ModelError(f"Expected a stored file as {_FILE}NAME-DIGEST@ARCHITECTURE; got {name[:80]!r}.")
     return Reference(upload, architecture)
 
@@ -51,15 +52,17 @@ class Upload:
 
 
 class UploadStore:
-    """Files under `root`/models, one folder each: tensors as safetensors, the rest as JSON."""
+    """Files of weights under `root`/models, one folder each: tensors as safetensors, the rest as JSON."""
+
+    place = "models"
 
     def __init__(self, root: Path | None = None) -> None:
-        self._folder = (root or default_root()) / "models"
+        self._folder = (root or default_root()) / self.place
 
     def take_in(self, path: Path) -> Upload:
         """Read a file (see `read_file`) and keep what it holds, once per content. Raises ModelError."""
         if not path.is_file():
-            raise ModelError(f"Expected a file of weights at {path}; there is none. Check the path.")
+            raise ModelError(f"Expected a file at {path}; there is none. Check the path.")
         known = f"{_slug(path.stem)}-{_digest(path)}"
         if (self._folder / known / _ORIGIN).exists():
             return self.read(known)
@@ -67,29 +70,40 @@ class UploadStore:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
             made = Path(incoming) / known
             made.mkdir()
-            read_file(path, made)
+            self.check_kind(read_file(path, made))
             write_json(made / _ORIGIN, {"name": path.name})
             shutil.rmtree(self._folder / known, ignore_errors=True)  # what a killed process left
             made.replace(self._folder / known)
         return self.read(known)
 
+    def check_kind(self, reading: Reading) -> None:
+        """Raises ModelError for what is not kept here."""
+        if reading.kind == MASKS:
+            raise ModelError(
+                "Expected a file of weights; got a file of masks. Drop it on Tune, or give it to --masks."
+            )
+
     def read(self, upload: str) -> Upload:
         """One stored file. Raises ModelError."""
-        folder = self._folder / upload
-        answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
+        answer = origin = None
+        if UPLOAD_ID.fullmatch(upload):
+            folder = self._folder / upload
+            answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
         if answer is None or origin is None:
-            raise ModelError(f"Expected a stored file; {upload} is not on this machine. Upload it again.")
+            raise ModelError(
+                f"Expected a stored file; {upload[:80]} is not on this machine. Upload it again."
+            )
         return Upload(upload, origin["name"], reading_of(answer, folder))
 
     def list(self) -> tuple[str, ...]:
         """The ids of all stored files, the newest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
-        known = [folder for folder in folders if _ID.fullmatch(folder.name)]
+        known = [folder for folder in folders if UPLOAD_ID.fullmatch(folder.name)]
         return tuple(one.name for one in sorted(known, key=lambda one: one.stat().st_mtime, reverse=True))
 
     def forget(self, upload: str) -> None:
         """Delete a stored file; runs that used it keep their results."""
-        if _ID.fullmatch(upload):
+        if UPLOAD_ID.fullmatch(upload):
             shutil.rmtree(self._folder / upload, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bcbp.errors import DataError
-from bcbp.fields import check_date
+from bcbp.fields import check_date, check_plain
 from bcbp.jobs.kinds import PREDICTIONS
 from bcbp.jobs.store import ENDED, NAME_FILE, REPORT_FILE, REQUEST_FILE, STATE_FILE, RunStore, StoreError
 from bcbp.predictions import read_predictions
@@ -78,7 +78,7 @@ def unpack(content: bytes) -> Packed:
     if report.get("schema") != SCHEMA or not isinstance(report.get("rows"), list):
         raise StoreError(f"Expected a report of schema {SCHEMA} in the archive; it has none. {_AGAIN}")
     for name in files.keys() - {PREDICTIONS}:
-        _sense(name, partial(_check_words, _object(files, name)))
+        _sense(name, partial(check_plain, _object(files, name)))
     if PREDICTIONS in files:
         _sense(PREDICTIONS, lambda: _check_predictions(files[PREDICTIONS]))
     del files[REQUEST_FILE]
@@ -146,17 +146,6 @@ def _check_state(state: Json) -> None:
     Progress.from_json(state["progress"])
     if state["state"] not in ENDED or not isinstance(state["error"], str | None):
         raise ValueError("expected a run that has ended")
-
-
-def _check_words(value: Any) -> None:
-    """Raises ValueError for text with a link or a picture of Markdown in it: a screen may show it."""
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, list):
-        for one in value:
-            _check_words(one)
-    elif isinstance(value, str) and ("](" in value or "][" in value):
-        raise ValueError("expected plain words, got a link")
 
 
 def _check_predictions(content: bytes) -> None:

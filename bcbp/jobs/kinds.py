@@ -14,6 +14,7 @@ from bcbp.export_request import ExportRequest
 from bcbp.exporting import export, zipped
 from bcbp.measuring import measure_device
 from bcbp.predictions import write_predictions
+from bcbp.recovery import FINETUNE
 from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
 from bcbp.scanning import scan_layers
@@ -38,11 +39,15 @@ class Kind:
 
     `run(request, folder=, on_event=, should_stop=)` tells `on_event` its progress and, where it has one, its
     report; `should_stop` is looked at between steps. `folder` is that of the run, two below its store.
+    `title` is for lists of runs. `kept(request)` says what a run, finished or not, leaves to the next one of
+    the same request; it is empty where that begins anew.
     """
 
+    title: str
     request: type
     read: Callable[[Json], Request]
     run: Callable[..., object]
+    kept: Callable[[Any], str]
 
 
 def _compare(request: CompareRequest, *, folder: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
@@ -75,6 +80,19 @@ def _export(request: ExportRequest, *, root: Path, on_event: OnEvent, should_sto
     zipped(folder)
 
 
+def _kept_of_training(request: CompareRequest | ExportRequest) -> str:
+    tunes = request.spec.recovery == FINETUNE.name
+    return "Fine-tuning goes on from its checkpoints; all else is done again." if tunes else ""
+
+
+def _kept_of_times(request: DeviceRequest) -> str:
+    return "" if request.again else "Layers that were timed are not timed again."
+
+
+def _kept_of_scan(_request: SensitivityRequest) -> str:
+    return "Layers that were measured are not measured again."
+
+
 EXPORTED = "exported"  # the folder of a store in which exports lie
 FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
 PREDICTIONS = "predictions.npz"  # beside the report of a comparison
@@ -82,10 +100,18 @@ PREDICTIONS = "predictions.npz"  # beside the report of a comparison
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
-    "compare": Kind(CompareRequest, CompareRequest.from_json, _compare),
-    "device": Kind(DeviceRequest, DeviceRequest.from_json, _in_store(measure_device)),
-    "export": Kind(ExportRequest, ExportRequest.from_json, _in_store(_export)),
-    "sensitivity": Kind(SensitivityRequest, SensitivityRequest.from_json, _in_store(scan_layers)),
+    "compare": Kind("Comparison", CompareRequest, CompareRequest.from_json, _compare, _kept_of_training),
+    "device": Kind(
+        "Layer times", DeviceRequest, DeviceRequest.from_json, _in_store(measure_device), _kept_of_times
+    ),
+    "export": Kind("Export", ExportRequest, ExportRequest.from_json, _in_store(_export), _kept_of_training),
+    "sensitivity": Kind(
+        "Sensitivity scan",
+        SensitivityRequest,
+        SensitivityRequest.from_json,
+        _in_store(scan_layers),
+        _kept_of_scan,
+    ),
 }
 
 

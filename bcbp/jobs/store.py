@@ -26,7 +26,8 @@ from bcbp.progress import Progress
 QUEUED, RUNNING, DONE, STOPPED, FAILED, INTERRUPTED = (
     "queued", "running", "done", "stopped", "failed", "interrupted",
 )  # fmt: skip
-ACTIVE, ENDED = (QUEUED, RUNNING), (DONE, STOPPED, FAILED, INTERRUPTED)
+ACTIVE, UNFINISHED = (QUEUED, RUNNING), (STOPPED, FAILED, INTERRUPTED)
+ENDED = (DONE, *UNFINISHED)
 REQUEST_FILE, STATE_FILE, REPORT_FILE, NAME_FILE = "request.json", "state.json", "report.json", "name.json"
 STOP_FILE, ALIVE_FILE, LOG_FILE = "stop", "alive.lock", "log.txt"
 

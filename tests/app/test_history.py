@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import compare_words, services
 from app.side_by_side import differences, shared_batches, side_by_side
+from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
+from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunStore
+from bcbp.jobs.kinds import KINDS
 from bcbp.request import CompareRequest
+from bcbp.sensitivity_request import SensitivityRequest
+from bcbp.spec import PruneSpec
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
 from tests.app.test_pages import Open, healthy, text
@@ -72,6 +78,85 @@ def test_an_interrupted_run_is_asked_for_again(
     assert "Interrupted" in lines(app)[0]["State"]
     press(app, f"again_{lost}")
     assert queue.submitted == [REQUEST]
+
+
+TUNED = PruneSpec(recovery="finetune")
+AGAIN: dict[str, tuple[Any, str, str]] = {
+    "comparison": (CompareRequest(), "Run again: all of it is done anew.", "run"),
+    "fine-tuning": (CompareRequest(spec=TUNED), "Resume: fine-tuning goes on", "run"),
+    "layer times": (DeviceRequest(), "Resume: layers that were timed", "device"),
+    "layer times, anew": (DeviceRequest(again=True), "Run again: all of it", "device"),
+    "scan": (SensitivityRequest(), "Resume: layers that were measured", "tune"),
+    "export": (ExportRequest(), "Run again: all of it", ""),
+    "export of fine-tuning": (ExportRequest(spec=TUNED), "Resume: fine-tuning goes on", ""),
+}
+
+
+def actions_of(run_id: str) -> None:
+    """The script of a page with nothing but what can be done with a run."""
+    import streamlit as st
+
+    from app import services
+    from app.components import history
+
+    run = services.store().read(run_id)
+    st.caption(history._again(run)[1])
+    history._actions(run)
+
+
+@pytest.mark.parametrize("kind", AGAIN)
+def test_an_interrupted_run_of_every_kind_is_resumed_or_run_again(
+    kind: str, home: Path, queue: RecordedQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, says, page = AGAIN[kind]
+    went: list[str] = []
+    monkeypatch.setattr(st, "switch_page", lambda path, query_params: went.append(path))
+    lost = store_run(home, "running", request=request)
+    app = AppTest.from_function(actions_of, args=(lost,), default_timeout=30).run()
+    assert not app.exception and app.caption[0].value.startswith(says)
+    assert app.button(key=f"again_{lost}").label == says.partition(":")[0]
+    app.button(key=f"again_{lost}").click().run()
+    assert not app.exception and queue.submitted == [request]
+    assert went == ([f"views/{page}.py"] if page else [])
+
+
+def test_the_table_lists_every_kind(open_page: Open, run: str, home: Path) -> None:
+    for request in (DeviceRequest(), SensitivityRequest(), ExportRequest()):
+        store_run(home, "done", request=request)
+    listed = {line["Kind"] for line in lines(healthy(open_page("compare")))}
+    assert listed == {kind.title for kind in KINDS.values()}
+
+
+def test_runs_side_by_side_are_in_the_link(
+    open_page: Open, run: str, home: Path, made: dict[str, Any]
+) -> None:
+    second = store_run(home, request=REQUEST, made=made)
+    app = healthy(open_page("compare"))
+    app.multiselect(key="side_by_side").set_value([second, run]).run()
+    link = app.query_params["beside"]
+    assert link == f"{second}.{run}"
+    app.switch_page("views/tune.py").run()
+    assert app.query_params["beside"] == link
+    again = healthy(open_page("compare", beside=link))
+    assert again.multiselect(key="side_by_side").value == [second, run]
+    assert not any("beside" in one.value for one in again.warning)
+    assert again.query_params["beside"] == link
+
+
+@pytest.mark.parametrize("beside", ["{run}.20261123-174811-a1b2c3", "{run}.../../x", "nothing", "{run}.é"])
+def test_runs_of_a_link_that_are_not_here_become_a_notice(open_page: Open, run: str, beside: str) -> None:
+    app = open_page("compare", beside=beside.format(run=run))
+    assert not app.exception
+    assert any("beside = " in one.value for one in app.warning)
+
+
+def test_a_deleted_run_no_longer_stands_beside_others(
+    open_page: Open, run: str, home: Path, made: dict[str, Any]
+) -> None:
+    others = [store_run(home, request=REQUEST, made=made) for _ in range(2)]
+    app = healthy(open_page("compare", run=run, beside=".".join([run, *others])))
+    healthy(press(app, f"delete_{run}"))
+    assert app.multiselect(key="side_by_side").value == others
 
 
 def test_an_exported_run_is_taken_in_and_marked(open_page: Open, run: str, home: Path) -> None:

@@ -18,11 +18,12 @@ from torch import Tensor
 import bcbp
 from bcbp import cli, exporting, recovering
 from bcbp.errors import ModelError, SpecError
-from bcbp.export import EXPORTS, Pruned, read_masks
+from bcbp.export import EXPORTS, Pruned
 from bcbp.export.sizes import sizes
 from bcbp.export_request import USUAL, ExportRequest
 from bcbp.exporting import export, prune
 from bcbp.intake.model import state_digest
+from bcbp.mask_file import read_masks
 from bcbp.patterns import PATTERNS
 from bcbp.planning import make_plan
 from bcbp.recovering import recover

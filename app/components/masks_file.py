@@ -1,0 +1,60 @@
+"""Masks out of a file in place of the settings: dropped in, said on every page, and the way back."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import services, state, wording
+from app.help_texts import HELP
+from bcbp.errors import BcbpError
+from bcbp.intake.limits import FILE_BYTES
+from bcbp.spec import PruneSpec
+
+
+def masks_in_use() -> PruneSpec | None:
+    """What the file of masks in use was made by; at first that of the link, which can name it in vain."""
+    asked = state.asked_masks()
+    if asked is not None:
+        try:
+            state.use_masks(services.masks_spec(state.chosen_model(), asked))
+        except BcbpError:
+            state.note_in_vain(state.MASKS, asked, wording.THE_SETTINGS)
+    return state.masks()
+
+
+def masks_line(masks: PruneSpec) -> None:
+    """Whose masks these are, and the way back."""
+    name, title = services.masks_name(masks.masks), services.METHOD_TITLES[masks.pattern]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(wording.masks_from(name, title), width="stretch", help=HELP["masks_file"])
+        st.button(
+            wording.USE_SETTINGS, icon=":material/undo:", key="use_settings", on_click=state.use_settings
+        )
+
+
+def masks_uploader() -> None:
+    """Takes a file of masks in and has it be the plan, or says why not."""
+    refused = state.masks_refusal()
+    label = wording.ANOTHER_MASKS_FILE if state.masks() else wording.MASKS_FILE
+    with st.popover(label, icon=":material/upload_file:", help=HELP["masks_file"]):
+        file = st.file_uploader(
+            "masks.safetensors of an export",
+            type="safetensors",
+            max_upload_size=FILE_BYTES >> 20,
+            key=f"masks_file_{state.uploader_version()}",
+        )
+        if refused:
+            st.error(wording.literal(refused), icon=":material/error:")
+        st.caption(wording.UPLOAD_NOTE)
+    if file is None:
+        return
+    try:
+        with st.spinner(wording.READING):
+            spec = services.take_in_masks(state.scope().model, file.name, file.getbuffer())
+    except BcbpError as error:
+        state.refuse_masks(f"{file.name}: {error}")
+    else:
+        state.refuse_masks(None)
+        state.use_masks(spec)
+        state.show_method(spec.pattern)
+    st.rerun()

@@ -1,0 +1,134 @@
+"""A file of masks dropped on Tune: it is the plan on every page, until the settings are used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import people, services, state, wording
+from bcbp.export import Pruned
+from bcbp.intake.architectures import load_model
+from bcbp.mask_file import write_masks
+from bcbp.plan import PruningPlan
+from bcbp.planning import make_plan
+from bcbp.request import CompareRequest
+from bcbp.spec import PruneSpec
+from tests.app.conftest import RecordedQueue
+from tests.app.stored_runs import store_run
+from tests.app.test_pages import Open, edited_table, healthy, text
+from tests.app.test_people import as_person as as_person
+from tests.app.test_people import shared as shared
+
+SPEC = PruneSpec(
+    ratio=0.43, tile=16, ratios=(("stages.1.0.conv2", 0.75),), exclude=("stages.0.0.conv1",), seed=2
+)
+ALL_PAGES = ("model", "tune", "masks", "run", "compare", "device")
+
+
+@pytest.fixture(scope="module")
+def plan() -> PruningPlan:
+    return make_plan(load_model("sample"), SPEC)
+
+
+@pytest.fixture
+def content(plan: PruningPlan, tmp_path: Path) -> bytes:
+    """An exported file of masks of the sample."""
+    model, path = load_model("sample"), tmp_path / "exported"
+    write_masks(plan, path, Pruned(model, plan, model.module, "none").metadata())
+    return path.read_bytes()
+
+
+def drop(app: AppTest, content: bytes, name: str = "masks.safetensors") -> AppTest:
+    return app.get("file_uploader")[0].upload(name, content).run()
+
+
+def test_dropped_masks_are_the_plan_on_every_page(
+    open_page: Open, content: bytes, plan: PruningPlan, queue: RecordedQueue
+) -> None:
+    app = healthy(drop(open_page("tune", method="filter", ratio="0.7"), content))
+    said = wording.masks_from("masks.safetensors", "BCBP")
+    assert app.selectbox(key="method").value == "bcbp" and said in text(app)
+    lines = edited_table(app).set_index("layer")
+    for layer in plan:
+        assert lines.loc[layer.name, "snapped"] == pytest.approx(100 * layer.ratio)
+    assert lines.loc["stages.1.0.conv2", "lock"] and lines.loc["stages.0.0.conv1", "keep"]
+    for page in ALL_PAGES:
+        app.switch_page(f"views/{page}.py").run()
+        assert said in text(healthy(app)), page
+    app.switch_page("views/run.py").run()
+    app.button(key="start").click().run()
+    asked = queue.submitted[0].spec
+    assert asked.masks and asked == CompareRequest(spec=asked).spec_for("bcbp")
+    again = make_plan(load_model("sample"), asked)
+    assert [one.mask.to_json() for one in again] == [one.mask.to_json() for one in plan]
+
+
+def test_the_way_back_leads_to_the_settings_as_they_were(open_page: Open, content: bytes) -> None:
+    app = drop(open_page("tune", ratio="0.7", tile="64", criterion="l1"), content)
+    app.switch_page("views/run.py").run()
+    app.button(key="use_settings").click().run()
+    healthy(app)
+    assert app.slider(key="ratio").value == 0.7 and app.selectbox(key="tile").value == 64
+    assert state.MASKS not in app.query_params
+    app.switch_page("views/tune.py").run()
+    assert not edited_table(healthy(app))["lock"].any()
+
+
+def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, content: bytes) -> None:
+    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    app = healthy(open_page("tune", masks_file=spec.masks))
+    assert wording.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
+    assert app.query_params[state.MASKS] == spec.masks
+    other = healthy(open_page("tune", masks_file=spec.masks, method="column"))
+    assert other.selectbox(key="method").value == "column"
+
+
+@pytest.mark.parametrize("link", [{"masks_file": "masks-0123456789ab"}, {"masks_file": "../../etc"}])
+def test_a_link_to_masks_that_are_not_here_becomes_a_notice(open_page: Open, link: dict[str, str]) -> None:
+    app = healthy(open_page("tune", **link))
+    assert any("masks_file = " in warning.value for warning in app.warning)
+    assert app.slider(key="ratio").value == 0.5
+
+
+def test_masks_of_another_model_are_refused_and_its_settings_stay(open_page: Open, content: bytes) -> None:
+    app = drop(open_page("tune", model="cifar-resnet20"), content)
+    assert not app.exception and "Expected masks of cifar" in app.error[0].value.replace("\\", "")
+    assert "Load that model" in app.error[0].value
+    assert app.slider(key="ratio").value == 0.5
+    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    linked = healthy(open_page("tune", model="cifar-resnet20", masks_file=spec.masks))
+    assert any("masks_file = " in warning.value for warning in linked.warning)
+
+
+@pytest.mark.parametrize("name", ["masks.safetensors", "![x](http://x).safetensors"])
+def test_what_is_no_file_of_masks_gets_its_sentence(open_page: Open, name: str) -> None:
+    app = drop(open_page("tune"), b"<html>", name)
+    assert not app.exception and "got a web page" in app.error[0].value
+    assert "](http" not in app.error[0].value
+
+
+def test_masks_go_with_their_model(open_page: Open, content: bytes) -> None:
+    app = drop(open_page("tune"), content)
+    said = wording.masks_from("masks.safetensors", "BCBP")
+    app.selectbox(key="model").select("cifar-resnet20").run()
+    assert said not in text(healthy(app))
+    app.selectbox(key="model").select("sample").run()
+    assert said in text(healthy(app))
+
+
+@pytest.mark.usefixtures("shared")
+def test_masks_and_what_was_run_with_them_are_closed_to_others(
+    open_page: Open, home: Path, content: bytes, as_person: Callable[[str], None]
+) -> None:
+    as_person("ann")
+    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    run = store_run(home, "queued", request=CompareRequest(spec=spec))
+    services.keep_owner(services.RUNS, run)
+    assert people.person() is not None and services.run(run).id == run
+    as_person("ben")
+    app = healthy(open_page("tune", masks_file=spec.masks))
+    assert any("masks_file = " in warning.value for warning in app.warning)
+    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
