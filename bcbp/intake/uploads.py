@@ -36,7 +36,7 @@ def reference_of(name: str) -> Reference | None:
     if not name.startswith(_FILE):
         return None
     upload, _, architecture = name.removeprefix(_FILE).partition("@")
-    if not _ID.fullmatch(upload) or not architecture:
+    if not is_id(upload) or not architecture:
         raise ModelError(f"Expected a stored file as {_FILE}NAME-DIGEST@ARCHITECTURE; got {name[:80]!r}.")
     return Reference(upload, architecture)
 
@@ -60,7 +60,7 @@ class UploadStore:
         """Read a file (see `read_file`) and keep what it holds, once per content. Raises ModelError."""
         if not path.is_file():
             raise ModelError(f"Expected a file of weights at {path}; there is none. Check the path.")
-        known = f"{_slug(path.stem)}-{_digest(path)}"
+        known = content_id(path)
         if (self._folder / known / _ORIGIN).exists():
             return self.read(known)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -84,13 +84,23 @@ class UploadStore:
     def list(self) -> tuple[str, ...]:
         """The ids of all stored files, the newest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
-        known = [folder for folder in folders if _ID.fullmatch(folder.name)]
+        known = [folder for folder in folders if is_id(folder.name)]
         return tuple(one.name for one in sorted(known, key=lambda one: one.stat().st_mtime, reverse=True))
 
     def forget(self, upload: str) -> None:
         """Delete a stored file; runs that used it keep their results."""
-        if _ID.fullmatch(upload):
+        if is_id(upload):
             shutil.rmtree(self._folder / upload, ignore_errors=True)
+
+
+def content_id(path: Path) -> str:
+    """What a file is kept under: its name, and twelve digits of its content."""
+    return f"{_slug(path.stem)}-{_digest(path)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be one of `content_id`, and so the name of one folder and of no path."""
+    return _ID.fullmatch(text) is not None
 
 
 def _slug(stem: str) -> str:

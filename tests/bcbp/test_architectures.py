@@ -56,7 +56,7 @@ def test_weights_in_the_local_cache_of_torchvision_are_found(tmp_path: Path, no_
     torch.save(weights_of("resnet18"), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
     model = load_model("resnet18")
     assert model.trained and model.dataset is None
-    assert "resnet18-f37072fd.pth" in model.note and "no accuracy" in model.note
+    assert "resnet18-f37072fd.pth" in model.note and "so no accuracy" in model.no_accuracy
 
 
 def test_damaged_weights_in_the_cache_are_named(tmp_path: Path, no_weights: None) -> None:
