@@ -12,7 +12,8 @@ from torch import nn
 
 from bcbp.data import load_images, normalise
 from bcbp.errors import DataError
-from bcbp.image_folder import FolderImages, image_folder, with_image_folder
+from bcbp.folder_images import FolderImages
+from bcbp.image_folder import image_folder, with_image_folder
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.preprocessing import usual
 
