@@ -75,8 +75,8 @@ UPLOAD_NOTE = (
 READING = "Reading the file"
 OWN_IMAGES = "Test it on your own images: upload a zip of them"
 IMAGES_NOTE = (
-    "Only pictures are unpacked, and only by this machine. They are used for this network, for choices and "
-    "for its accuracy."
+    "Only pictures are unpacked, into a folder of their own on this machine. They take the place of images "
+    "that the network comes with."
 )
 READING_IMAGES = "Unpacking the pictures and reading each of them once"
 NO_OWN_IMAGES = "no images of your own"
@@ -612,13 +612,13 @@ def file_line(name: str, kind: str, tensors: int, numbers: int) -> str:
     return f"**{literal(name)}** is {kind}: {count}, {amount(numbers)} numbers."
 
 
-def images_line(name: str, pictures: int, classes: int, others: int) -> str:
+def images_line(name: str, pictures: int, classes: int, *, tested: int, others: int) -> str:
     """
-    >>> images_line("cats", 1200, 3, 0), images_line("cats", 12, 1, 1)
-    ('**cats**: 1,200 pictures in 3 classes.', '**cats**: 12 pictures in 1 class. 1 other file was left out.')
+    >>> print(images_line("cats", 1200, 3, tested=600, others=1))
+    **cats**: 1,200 pictures in 3 classes, 600 of them to test on. 1 other file was left out.
     """
     kinds = "1 class" if classes == 1 else f"{classes:,} classes"
-    line = f"**{literal(name)}**: {pictures:,} pictures in {kinds}."
+    line = f"**{literal(name)}**: {pictures:,} pictures in {kinds}, {tested:,} of them to test on."
     if not others:
         return line
     return f"{line} {others:,} other {'file was' if others == 1 else 'files were'} left out."

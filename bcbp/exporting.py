@@ -96,7 +96,7 @@ def prune(
     module, recovery = recover(
         model, plan, folder=images, tuning=request.tuning, workshop=workshop, should_stop=should_stop
     )
-    return Pruned(model, plan, module, recovery, request.tuning)
+    return Pruned(model, plan, module, recovery, request.tuning, request.data, request.adjustment)
 
 
 def _write(form: str, pruned: Pruned, folder: Path) -> tuple[Path, ...]:

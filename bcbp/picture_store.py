@@ -26,7 +26,7 @@ class Pictures:
     id: str
     name: str
     folder: Path
-    held: Unpacked
+    content: Unpacked
 
     @property
     def reference(self) -> str:
@@ -54,9 +54,9 @@ class PictureStore:
             with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
                 made = Path(incoming) / known
                 made.mkdir()
-                held = unpack(path, made)
+                content = unpack(path, made)
                 _check_classes(made, path.name)
-                write_json(made / _ORIGIN, {"name": path.name, "held": asdict(held)})
+                write_json(made / _ORIGIN, {"name": path.name, "content": asdict(content)})
                 shutil.rmtree(self._folder / known, ignore_errors=True)  # what a killed process left
                 made.replace(self._folder / known)
         return self.read(known)
@@ -69,7 +69,7 @@ class PictureStore:
             raise DataError(
                 f"Expected stored images; {pictures[:60]} is not on this machine. Give the zip again."
             )
-        return Pictures(pictures, origin["name"], folder, Unpacked(**origin["held"]))
+        return Pictures(pictures, origin["name"], folder, Unpacked(**origin["content"]))
 
     def forget(self, pictures: str) -> None:
         """Delete a stored zip; runs that used it keep their results."""

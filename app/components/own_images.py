@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import services, state, wording
 from app.help_texts import HELP
+from bcbp.data import load_images
 from bcbp.errors import DataError
 from bcbp.intake.limits import FILE_BYTES
 from bcbp.intake.model import LoadedModel
@@ -55,7 +56,15 @@ def _given(model: LoadedModel, images: str) -> None:
     dataset = services.with_images(model.name, state.data()).dataset
     assert dataset is not None
     held = services.images(images)
-    st.markdown(wording.images_line(held.name, held.held.pictures, len(dataset.classes), held.held.others))
+    st.markdown(
+        wording.images_line(
+            held.name,
+            held.content.pictures,
+            len(dataset.classes),
+            tested=len(load_images(dataset, "test")),
+            others=held.content.others,
+        )
+    )
     st.caption(wording.class_order(dataset.classes))
     st.button("Forget these images", icon=":material/delete:", on_click=_forget, args=(images,))
 

@@ -54,10 +54,10 @@ def test_a_zip_is_taken_in_for_the_model_and_stays_in_the_link(open_page: Open) 
     images = app.query_params[state.IMAGES]
     assert images.startswith("mine-")
     said = text(app)
-    assert wording.images_line("mine.zip", 40, 10, 0) in said
+    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in said
     assert "Class 0 is 0 T\\-shirt or top, 1 is 1 Trouser" in said
     again = healthy(open_page(images=images))
-    assert wording.images_line("mine.zip", 40, 10, 0) in text(again) and not again.warning
+    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in text(again) and not again.warning
     other = healthy(open_page(model="resnet18", images="nothing-0123456789ab"))
     assert "images = nothing-0123456789ab" in text(other)
 

@@ -60,7 +60,7 @@ def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
     others = {"mine/README.txt": b"x", "__MACOSX/mine/cat/._0.png": b"x", "mine/.DS_Store": b"x"}
     others |= {"mine/loose.png": picture(), "mine/cat/.hidden.png": picture()}
     found = taken_in(tmp_path, folders(top="mine/") | others)
-    assert (found.held.pictures, found.held.others) == (12, 5)
+    assert (found.content.pictures, found.content.others) == (12, 5)
     assert files_in(found.folder) - {".origin.json"} == set(folders())
 
 
