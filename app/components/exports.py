@@ -10,6 +10,7 @@ import streamlit as st
 from app import services, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.help_texts import HELP
+from bcbp.errors import NotYours
 from bcbp.export import EXPORTS
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
@@ -47,7 +48,11 @@ def _job(request: ExportRequest, key: str) -> None:
         stop_button(run, key=f"stop_{key}")
         return
     if st.button("Prepare files", icon=":material/package_2:", key=f"export_{key}"):
-        services.submit(request)
+        try:
+            services.submit(request)
+        except NotYours as error:
+            st.error(str(error), icon=":material/error:")
+            return
         st.rerun()
     if run is None:
         return

@@ -15,6 +15,7 @@ from bcbp.criteria import CRITERIA
 from bcbp.errors import DataError, ModelError, SpecError
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, reference_to
+from bcbp.intake.entries import TIMM
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.uploads import UploadStore
 from bcbp.picture_store import PictureStore
@@ -49,7 +50,8 @@ def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
         default=default,
         type=model_name,
         metavar="NAME",
-        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, or {MODEL_FILE} (%(default)s)",
+        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, {TIMM}NAME, or {MODEL_FILE} "
+        "(%(default)s)",
     )
 
 

@@ -11,7 +11,7 @@ NAME_LENGTH = 200
 
 # A zip of pictures. They are packed already and hardly shrink; bitmaps of one colour shrink to a thousandth,
 # which nothing but an attack needs.
-PICTURES = 200_000
+PICTURES = 100_000
 PICTURE_PIXELS = 64 << 20
 UNPACKED_BYTES, UNPACKED_RATIO = 4 * FILE_BYTES, 200
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val")  # folders of classes that are no class
 _MACOS = "__MACOSX"  # what its archiver puts beside the files
+_ENTRY = b"PK\1\2"  # what each entry of a zip's directory begins with
+_AT_ONCE = 2  # pictures that are read, of which the largest take 200 MB each
 _NAMED = 5  # damaged pictures, in a sentence
 # What Pillow makes of a file that breaks off or says odd things.
 _BROKEN = (OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, EOFError, struct.error)
@@ -60,6 +63,7 @@ def unpack(path: Path, folder: Path) -> Unpacked:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    _check_count(path)
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -70,10 +74,16 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def _check_count(path: Path) -> None:
+    """Of entries by their signatures, before zipfile has them all in memory."""
+    with path.open("rb") as file:
+        count = sum(chunk.count(_ENTRY) for chunk in iter(partial(file.read, 1 << 24), b""))
+    if count > PICTURES:
+        raise DataError(f"Expected at most {PICTURES:,} files in the zip; got {count:,}. Use fewer pictures.")
+
+
 def _check(entries: Sequence[zipfile.ZipInfo], *, packed: int) -> None:
     """Of what the archive claims. Sizes cannot be exceeded later: reading an entry ends at its own claim."""
-    if len(entries) > PICTURES:
-        raise DataError(f"Expected at most {PICTURES:,} files in the zip; got {len(entries):,}.")
     total = sum(entry.file_size for entry in entries)
     if total > min(UNPACKED_BYTES, UNPACKED_RATIO * packed):
         raise DataError(
@@ -165,7 +175,7 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None
 
 def _check_pictures(folder: Path, places: Sequence[PurePosixPath]) -> None:
     """Read every one. Raises DataError with the names of those that are damaged."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         sound = list(pool.map(lambda place: _is_sound(folder / place), places))
     damaged = [str(place) for place, fine in zip(places, sound, strict=True) if not fine]
     if damaged:
