@@ -161,7 +161,7 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as packed, path.open("xb") as file:
             shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise DataError(
             f"Expected a whole zip; {entry.filename[:60]!r} in it is damaged. Copy it again, or zip the "
             "folder again."
