@@ -100,7 +100,12 @@ def current_plan(method: str | None = None) -> PruningPlan:
     """The plan of the scope and its edits, for the method in focus or another."""
     scope = state.scope()
     spec = state.spec(current_edits(), method=method or scope.method, layers=layer_names())
-    return services.plan(scope.model, spec, state.data_folder())
+    return services.plan(scope.model, spec, state.data())
+
+
+def has_images() -> bool:
+    """Whether an accuracy can be had: the scope's model comes with images, or some are given."""
+    return services.model(state.scope().model).dataset is not None or state.data() is not None
 
 
 def preset() -> None:
@@ -177,7 +182,7 @@ def _budget(edited: Edits) -> float:
     """Milliseconds that all layers may take together, within what was measured."""
     scope = state.scope()
     spec = state.spec(edited, method=scope.method, layers=layer_names())
-    reach = services.reach(scope.model, spec, state.data_folder())
+    reach = services.reach(scope.model, spec, state.data())
     assert reach is not None, "the batch size is one of those measured"
     low, high, step = wording.slider_range(reach.least_ms, reach.dense_ms)
     if low >= high:
@@ -311,14 +316,16 @@ def _more_settings() -> dict[str, Any]:
         help=HELP["images"],
     )
     rounds = _rounds("run_rounds")
-    if not people.is_shared():  # a visitor must not look through the server's folders
+    if (given := state.images()) is not None:
+        st.caption(wording.images_in_use(given))
+    elif not people.is_shared():  # a visitor must not look through the server's folders
         st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
     return {
         "recovery": recovery,
         "tuning": tuning,
         "images": images,
         "rounds": rounds,
-        "data": state.data_folder(),
+        "data": state.data(),
     }
 
 

@@ -22,6 +22,16 @@ HELP = {
         ".onnx is only looked at. Up to 500 MB and 300 million numbers. The architecture is recognised by "
         "names and shapes of the tensors; the head gets the file's number of classes."
     ),
+    "images_zip": (
+        "A folder for each class, or train/CLASS and val/CLASS, as one zip of up to 500 MB: JPEG, PNG, BMP, "
+        "PPM, TIFF or WebP. Without train and val half of each class is tested, and the other half helps "
+        "recovery. Classes are numbered in the sorted order of their folders' names."
+    ),
+    "preprocessing": (
+        "What whoever released weights of this architecture wrote down, or the usual where nobody did. "
+        "Images that come with the model have the right size. On the command line --resize, --mean and --std "
+        "change it."
+    ),
     "architecture": (
         "What the tensors are taken to be of: the best fit first. From 80 % on it can be built; tensors that "
         "the file lacks are then random, and accuracy is not measured."
@@ -154,9 +164,9 @@ HELP = {
     "precision": "The number format on the GPU. Accuracy is always that of float32 on the processor.",
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",
     "data": (
-        "Only for models whose images are not bundled: CIFAR-10, a folder with train/CLASS and val/CLASS, or "
-        "one with a folder of images for each class, half of which is tested then. Empty: the usual places "
-        "are looked through."
+        "On this machine: CIFAR-10, a folder with train/CLASS and val/CLASS, or one with a folder of images "
+        "for each class, half of which is tested then; or a zip of such a folder. Empty: the images that "
+        "come with the model, else the usual places are looked through."
     ),
     "stop": "Stops within a second; what has been measured is kept.",
     "environment": "Times hold for this machine, with this load and these versions.",

@@ -60,7 +60,7 @@ def frame() -> None:
             services,
             state,
         )  # PyTorch: seconds on a cold start, so not before the first words
-    state.open_session(services.choices(state.asked_model()))
+    state.open_session(services.choices(state.asked_model(), state.asked_images()))
     notices = st.container()
     if name in OUT_OF_SCOPE:
         state.keep_scope()

@@ -7,8 +7,8 @@ frozen and shared between sessions; pruning works on copies.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,12 +28,13 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError, ModelError, NotYours
+from bcbp.errors import DataError, ModelError, NotYours, SpecError
 from bcbp.export_request import ExportRequest
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import MODELS, check_model, load_model
+from bcbp.intake.expectation import expected_preprocessing
 from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.released import Release, fetch, releases
@@ -44,13 +45,15 @@ from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
 from bcbp.latency import Reach
 from bcbp.mask_store import MaskStore, masked_plan
-from bcbp.measured import Measured
+from bcbp.measured import SCAN, Measured
 from bcbp.passport import Passport, PassportError
 from bcbp.passport_store import IMPORTED, PassportStore, Stored
 from bcbp.patterns import PATTERNS
+from bcbp.picture_store import Pictures, PictureStore, place_of, stored_id
 from bcbp.plan import LayerPlan, PruningPlan
 from bcbp.planning import Planner, default_exclude
 from bcbp.predictions import read_predictions, same_images
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery import RECOVERIES
 from bcbp.report import row_of, settled_spec
 from bcbp.request import CompareRequest
@@ -69,18 +72,20 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
-RUNS, IMPORTS, UPLOADS, MASKS = "runs", "imports", "uploads", "masks"  # what can belong to somebody
+# Things that can belong to somebody.
+RUNS, IMPORTS, UPLOADS, MASKS, IMAGES = "runs", "imports", "uploads", "masks", "images"
 
 
-def choices(asked: str | None) -> dict[str, Mapping[str, str | int]]:
+def choices(asked: str | None, images: str | None) -> dict[str, Mapping[str, str | int]]:
     """What the scope bar offers: values by key and by the words a link may use, names or labels.
 
-    `asked` is the model of the link: a stored file, too, can be one.
+    `asked` is the model of the link: a stored file, too, can be one. `images` are stored ones of the link.
     """
     names = (*ARCHITECTURES, *((asked,) if asked and _is_stored(asked) else ()))
     return {
         "model": {name: name for name in names},
         "tile": {str(rows): rows for rows in TILES},
+        "images": {images: images} if images and _are_stored(images) else {},
         "method": {name: name for name in PATTERNS} | {label: name for name, label in PATTERN_TITLES.items()},
     }
 
@@ -97,6 +102,23 @@ def _is_stored(name: str) -> bool:
     return is_mine(UPLOADS, reference.upload)
 
 
+def _are_stored(images: str) -> bool:
+    """Whether stored images of that id are on this machine, and of who is there."""
+    try:
+        return is_mine(IMAGES, PictureStore().read(images).id)
+    except DataError:
+        return False
+
+
+@contextmanager
+def _as_file(name: str, content: bytes | memoryview) -> Iterator[Path]:
+    """An uploaded file on disk, under its own name, for as long as it is read."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (PurePath(name).name or "upload")
+        path.write_bytes(content)
+        yield path
+
+
 def take_in(name: str, content: bytes | memoryview) -> str:
     """Read and keep an uploaded file; gives its id. Raises ModelError."""
     return _take_in(UploadStore(), UPLOADS, name, content)
@@ -108,9 +130,7 @@ def take_in_masks(model_name: str, name: str, content: bytes | memoryview) -> Pr
 
 
 def _take_in(store: UploadStore, kind: str, name: str, content: bytes | memoryview) -> str:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / (PurePath(name).name or "model")
-        path.write_bytes(content)
+    with _as_file(name, content) as path:
         upload_id = store.take_in(path).id
     keep_owner(kind, upload_id)
     return upload_id
@@ -129,6 +149,29 @@ def masks_name(masks: str) -> str:
         return MaskStore().read(masks).name
     except ModelError:
         return masks
+
+
+def take_in_images(name: str, content: bytes | memoryview, model_name: str) -> str:
+    """Check, unpack and keep an uploaded zip of pictures for a model; gives its id. Raises DataError."""
+    with _as_file(name, content) as path:
+        found = PictureStore().take_in(path)
+    keep_owner(IMAGES, found.id)
+    try:
+        with_images(model_name, found.reference)
+    except DataError as error:  # no path of this machine is a visitor's concern
+        raise DataError(str(error).replace(str(found.folder), "the zip")) from error
+    return found.id
+
+
+def images(images_id: str) -> Pictures:
+    """What is known of stored images. Raises DataError."""
+    return PictureStore().read(images_id)
+
+
+def forget_images(images: str) -> None:
+    """Delete stored images, unless somebody else uploaded the same. Raises NotYours."""
+    if _drop(IMAGES, images):
+        PictureStore().forget(images)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -167,6 +210,17 @@ def model(name: str) -> LoadedModel:
     return load_model(name)
 
 
+@st.cache_resource(max_entries=3, show_spinner=False)
+def with_images(name: str, data: str | None, adjusted: str = "null") -> LoadedModel:
+    """A model with the images that are named, as those of a request. Raises DataError, SpecError."""
+    return with_image_folder(model(name), place_of(data), Adjustment.from_json(json.loads(adjusted)))
+
+
+def preprocessing(name: str) -> str:
+    """How pictures are prepared for a model, and why so."""
+    return expected_preprocessing(model(name)).words
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def planner(name: str, criterion: str, tile: int, folder: str | None = None, seed: int = 0) -> Planner:
     """Scores of every layer, once per model, criterion, tile and seed. Raises SpecError, DataError.
@@ -181,14 +235,14 @@ def planner(name: str, criterion: str, tile: int, folder: str | None = None, see
 @st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
 def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int) -> ModelStats:
     """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
-    loaded = model(name)
+    loaded = with_images(name, folder)
     assert loaded.digest == digest
-    return collect(needs, loaded, calibration_images(loaded, Path(folder) if folder else None, seed=seed))
+    return collect(needs, loaded, calibration_images(loaded, place_of(folder), seed=seed))
 
 
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
-    known = measured(name, spec)
+    known = measured(name, spec, folder)
     with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
         return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
 
@@ -201,10 +255,10 @@ def _plan(name: str, spec: str, folder: str | None, _version: str, _measured: Me
     return planner(name, parsed.criterion, parsed.tile, folder, parsed.seed).plan(parsed, _measured)
 
 
-def measured(name: str, spec: PruneSpec) -> Measured:
-    """What the allocation of `spec` goes by. Raises PassportError."""
+def measured(name: str, spec: PruneSpec, folder: str | None = None) -> Measured:
+    """What the allocation of `spec` goes by. Raises PassportError, DataError."""
     return gather(
-        model(name),
+        with_images(name, folder) if SCAN in ALLOCATIONS[spec.allocation].reads else model(name),
         spec,
         scans=scans(),
         passports=passports(),
@@ -222,7 +276,7 @@ def _version(spec: PruneSpec, known: Measured) -> str:
 
 def reach(name: str, spec: PruneSpec, folder: str | None = None) -> Reach | None:
     """Which latency budgets can be met; None where nothing is measured at that batch size."""
-    known = measured(name, spec)
+    known = measured(name, spec, folder)
     if known.times is None or not known.times.dense:
         return None
     return planner(name, spec.criterion, spec.tile, folder).reach(spec, known)
@@ -251,10 +305,19 @@ def scans() -> ScanStore:
     return ScanStore(store().root)
 
 
-def scan(name: str, method: str, criterion: str, tile: int) -> Scan | None:
-    """What is measured so far of how sensitive each layer is to a method."""
+def scan(name: str, method: str, criterion: str, tile: int, data: str | None) -> Scan | None:
+    """What is measured so far of how sensitive each layer is to a method, by the images that are named."""
+    try:
+        source = with_images(name, data).images_digest
+    except (DataError, SpecError):  # a run says what is wrong with them
+        return None
     return scans().find(
-        digest=model(name).digest, pattern=method, criterion=criterion, tile=tile, seed=PruneSpec().seed
+        digest=model(name).digest,
+        source=source,
+        pattern=method,
+        criterion=criterion,
+        tile=tile,
+        seed=PruneSpec().seed,
     )
 
 
@@ -265,7 +328,7 @@ def scanning() -> RunView[SensitivityRequest] | None:
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
     """The plan that the row of that key of a stored run had, whatever was measured since."""
-    return plan(run.request.model, stored_spec(run, key))
+    return plan(run.request.model, stored_spec(run, key), run.request.data)
 
 
 def stored_spec(run: RunView[CompareRequest], key: str) -> PruneSpec:
@@ -281,17 +344,17 @@ def changes(run: RunView[CompareRequest], key: str) -> Changes:
 
 def tested_images(run: RunView[CompareRequest]) -> Images:
     """The images that a stored run was tested on; nothing is fetched. Raises DataError, ModelError."""
-    images = _test_images(run.request.model, run.request.data)
+    asked = run.request
+    images = _test_images(asked.model, asked.data, json.dumps(asked.adjustment.to_json()))
     return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _test_images(name: str, folder: str | None) -> Images:
-    place = Path(folder) if folder else None
-    dataset = with_image_folder(model(name), place).dataset
+def _test_images(name: str, data: str | None, adjusted: str) -> Images:
+    dataset = with_images(name, data, adjusted).dataset
     if dataset is None:
         raise DataError(f"There are no images for {name}.")
-    return images_at_hand(dataset, "test", place)
+    return images_at_hand(dataset, "test", place_of(data))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -345,10 +408,23 @@ def is_mine(kind: str, thing: str) -> bool:
 
 
 def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
-    """Queue a comparison, a measurement, a scan or an export; gives its run id."""
+    """Queue a comparison, a measurement, a scan or an export; gives its run id. Raises NotYours."""
+    masks = request.spec.masks if isinstance(request, CompareRequest | ExportRequest) else None
+    if people.is_shared() and not _uses_mine(request.model, getattr(request, "data", None), masks):
+        raise NotYours(wording.NOT_YOUR_FILES)
     run_id = queue().submit(request)
     keep_owner(RUNS, run_id)
     return run_id
+
+
+def _uses_mine(name: str, data: str | None, masks: str | None) -> bool:
+    """Whether a model, images and masks by these names are of who is there, or everybody's."""
+    reference, stored = reference_of(name), stored_id(data)
+    if reference is not None and not is_mine(UPLOADS, reference.upload):
+        return False
+    if masks and not is_mine(MASKS, masks):
+        return False
+    return not data or (stored is not None and is_mine(IMAGES, stored))
 
 
 def keep_owner(kind: str, thing: str) -> None:
@@ -388,10 +464,9 @@ def other_jobs() -> tuple[RunView[Any], ...]:
 
 
 def _is_open(run: RunView[CompareRequest]) -> bool:
-    """Whether a link opens a run: not where it would hand out a network or masks that somebody uploaded."""
-    reference, masks = reference_of(run.request.model), run.request.spec.masks
-    network = reference is None or is_mine(UPLOADS, reference.upload)
-    return network and (not masks or is_mine(MASKS, masks))
+    """Whether a link opens a run: not where it would hand out what somebody else uploaded."""
+    stored = stored_id(run.request.data)
+    return _uses_mine(run.request.model, run.request.data if stored else None, run.request.spec.masks)
 
 
 def rename_run(run_id: str, name: str) -> None:
@@ -440,7 +515,7 @@ def run(run_id: str) -> RunView[CompareRequest]:
     if not isinstance(found.request, CompareRequest):
         raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
     if not (is_mine(RUNS, run_id) or _is_open(found)):
-        raise RunNotFound(f"Run {run_id} is about a network or masks that somebody else uploaded.")
+        raise RunNotFound(f"Run {run_id} is about a network, masks or images that somebody else uploaded.")
     return found
 
 
@@ -489,9 +564,8 @@ def layer_shapes(name: str) -> dict[LayerShape, int]:
     return distinct_layers(model(name))
 
 
-def losses(name: str, method: str, criterion: str, tile: int) -> tuple[dict[str, str], tuple[float, ...]]:
-    """What every measured layer loses, in words, and the ratios at which."""
-    found = scan(name, method, criterion, tile)
+def losses(found: Scan | None) -> tuple[dict[str, str], tuple[float, ...]]:
+    """What every layer of a scan loses, in words, and the ratios at which."""
     if found is None:
         return {}, ()
     ratios = tuple(sorted({row.ratio for row in found}))

@@ -46,8 +46,15 @@ def _conditions(report: Mapping[str, Any]) -> dict[str, object]:
     return {
         "model": f"{model['title']} ({model['digest'][:7]})",
         "test images": max(tested, default=0),
+        "images": _images(model),
         "device": where.get("gpu" if device == GPU else "cpu"),
         "precision": request.get("precision", "fp32"),
         "threads": where.get("threads"),
         "torch": (where.get("versions") or {}).get("torch"),
     }
+
+
+def _images(model: Mapping[str, Any]) -> str:
+    """Which images, and how they are prepared; reports of old do not say how."""
+    prepared = model.get("preprocessing") or {}
+    return "; ".join(filter(None, (model.get("dataset"), prepared.get("words")))) or "none"

@@ -14,11 +14,13 @@ from app import doors, wording
 from app.doors import DOOR
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
+from bcbp.picture_store import PREFIX
 from bcbp.spec import PruneSpec
 
 # Widgets bound to the address bar; Streamlit itself keeps these five in the link, by the words they show.
 MODEL, TILE, RATIO, METHOD, LAYER = "model", "tile", "ratio", "method", "layer"
 DATA = "run_data"  # a widget, too, but no matter of links
+IMAGES = "images"
 RATIO_LIMITS = (0.0, 0.95)
 DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5, METHOD: "bcbp"}
 
@@ -27,6 +29,7 @@ _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table
 _UPLOADER, _TOKEN, _CHOSEN = "uploader_version", "session_token", "chosen_to_show"
 _NEXT, _UPLOAD, _REFUSAL = "next_scope", "upload", "refusal"
 _IN_USE, _MASKS_REFUSAL = "masks_in_use", "masks_refusal"
+_OWN_IMAGES, _REFUSED_IMAGES = "own_images", "refused_images"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
 BUDGET, BATCH, PERMUTE, MASKS = "budget", "batch", "permute", "masks_file"
 # What Compare shows of a run, where that is not what it would show by itself.
@@ -88,6 +91,12 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
         if found is None:
             _note(wording.bad_link(key, str(asked), _shown(key, default)))
         st.session_state[key] = default if found is None else found
+    st.session_state[_OWN_IMAGES] = {}
+    if (asked := asked_images()) and asked_model() in (None, scope().model):
+        if asked in choices[IMAGES]:
+            set_images(asked)
+        else:
+            _note(wording.bad_link(IMAGES, asked, wording.NO_OWN_IMAGES))
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
@@ -352,8 +361,37 @@ def focus_layer(name: str) -> None:
     st.session_state[LAYER] = name
 
 
-def data_folder() -> str | None:
-    """The folder with images that was named on Run."""
+def asked_images() -> str | None:
+    """The stored images that the link names."""
+    return st.query_params.get(IMAGES)
+
+
+def images() -> str | None:
+    """The id of the stored images that the scope's model is tested on, if they were given."""
+    return st.session_state[_OWN_IMAGES].get(scope().model)
+
+
+def set_images(images: str | None) -> None:
+    """Test the scope's model on these from now on; None forgets that any were given."""
+    st.session_state[_OWN_IMAGES][scope().model] = images
+    refuse_images(None)
+
+
+def refused_images() -> str | None:
+    """Why the zip of images that was uploaded last cannot be used."""
+    return st.session_state.get(_REFUSED_IMAGES)
+
+
+def refuse_images(why: str | None) -> None:
+    """Say so beside the uploader, which is emptied."""
+    st.session_state[_REFUSED_IMAGES] = why
+    empty_uploader()
+
+
+def data() -> str | None:
+    """What requests are to call their images: those given for the model, else the folder named on Run."""
+    if (given := images()) is not None:
+        return PREFIX + given
     return st.session_state.get(DATA, "").strip() or None
 
 
@@ -470,6 +508,7 @@ def write_link(layers: Sequence[str]) -> None:
         RUN: run_id(),
         BESIDE: ".".join(st.session_state.get(SIDE_BY_SIDE, ())) or st.session_state.get(BESIDE),
         PASSPORT: st.session_state.get(PASSPORT),
+        IMAGES: images(),
         DOOR: doors.current().name or None,
         **{key: st.session_state.get(_CHOSEN, {}).get(key) for key in _SHOWN},
     }

@@ -69,6 +69,9 @@ STALE = "The scope above has changed since this run; the figures below belong to
 
 LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
 NO_AUTHLIB = 'A login is set up, but Authlib is not installed here: `pip install "Authlib>=1.3.2"`.'
+NOT_YOUR_FILES = (
+    "This needs a network or images that are not yours to use here: upload them yourself on the Model page."
+)
 SOMEBODYS = "A run of somebody else"
 NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."
 OWN_NETWORK = "Use your own network: upload weights, or name an architecture"
@@ -77,6 +80,14 @@ UPLOAD_NOTE = (
     "machine."
 )
 READING = "Reading the file"
+OWN_IMAGES = "Test it on your own images: upload a zip of them"
+IMAGES_NOTE = (
+    "Only pictures are unpacked, into a folder of their own on this machine. They take the place of images "
+    "that the network comes with."
+)
+READING_IMAGES = "Unpacking the pictures and reading each of them once"
+NO_OWN_IMAGES = "no images of your own"
+_CLASSES_SHOWN = 12
 FETCHING = "Downloading the weights"
 HEAD_RANDOM = "without a head that fits"
 TENSORS_ALT = "Tensors of the file"
@@ -617,6 +628,48 @@ def file_line(name: str, kind: str, tensors: int, numbers: int) -> str:
     """
     count = "1 tensor" if tensors == 1 else f"{tensors:,} tensors"
     return f"**{literal(name)}** is {kind}: {count}, {amount(numbers)} numbers."
+
+
+def images_line(name: str, pictures: int, classes: int, *, tested: int, others: int) -> str:
+    """
+    >>> print(images_line("cats", 1200, 3, tested=600, others=1))
+    **cats**: 1,200 pictures in 3 classes, 600 of them to test on. 1 other file was left out.
+    """
+    kinds = "1 class" if classes == 1 else f"{classes:,} classes"
+    line = f"**{literal(name)}**: {pictures:,} pictures in {kinds}, {tested:,} of them to test on."
+    if not others:
+        return line
+    return f"{line} {others:,} other {'file was' if others == 1 else 'files were'} left out."
+
+
+def class_order(classes: Sequence[str]) -> str:
+    """
+    >>> class_order(["cat", "dog"]).split(":")[0]
+    'Class 0 is cat, 1 is dog'
+    """
+    shown = [f"{number} is {literal(name)}" for number, name in enumerate(classes[:_CLASSES_SHOWN])]
+    if len(classes) > _CLASSES_SHOWN:
+        shown += ["…", f"{len(classes) - 1} is {literal(classes[-1])}"]
+    return (
+        f"Class {', '.join(shown)}: the sorted order of the folders. Run says so where the network seems to "
+        "number its classes otherwise."
+    )
+
+
+def images_in_use(images: str) -> str:
+    """
+    >>> images_in_use("cats-0123456789ab")
+    'Images: `cats-0123456789ab`, uploaded on the Model page.'
+    """
+    return f"Images: `{images}`, uploaded on the Model page."
+
+
+def prepared(words: str) -> str:
+    """
+    >>> prepared("shorter side resized to 256")
+    'Images: shorter side resized to 256.'
+    """
+    return f"Images: {words}."
 
 
 def recognised(name: str, share: float, classes: int | None) -> str:

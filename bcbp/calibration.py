@@ -268,7 +268,7 @@ def calibration_images(model: LoadedModel, folder: Path | None = None, *, seed: 
     """
     if model.dataset is None:
         raise SpecError(
-            f"Expected a model with images to calibrate on; {model.name} has none. {model.note} "
+            f"Expected a model with images to calibrate on; {model.name} has none. {model.no_accuracy} "
             "Choose a criterion that looks at weights alone: l2 or l1."
         )
     return drawn(load_images(model.dataset, "calibration", folder), seed)

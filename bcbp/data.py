@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bcbp.augmentation import augment
 from bcbp.errors import DataError
+from bcbp.preprocessing import Preprocessing
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PARTS = ("train", "calibration", "validation", "test")
@@ -31,7 +32,8 @@ class DataSet:
 
     `held_out` training images, chosen by a fixed seed, are `validation`; `calibration` more come from the
     images that are trained on. Training shifts images by up to `crop` pixels. `open` gives a part of images
-    that lie one a file, too many to hold; then nothing is read at once.
+    that lie one a file, too many to hold; then nothing is read at once. Those are prepared by
+    `preprocessing`, and `digest` tells sets apart that other files or another preprocessing make.
     """
 
     name: str
@@ -45,6 +47,8 @@ class DataSet:
     calibration: int
     crop: int = 0
     open: Callable[[str], Images] | None = None
+    preprocessing: Preprocessing | None = None
+    digest: str = ""
 
 
 class Images(Protocol):

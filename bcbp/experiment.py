@@ -23,6 +23,7 @@ from bcbp.intake.model import LoadedModel
 from bcbp.label_order import wrong_order
 from bcbp.measured import NOTHING, Measured
 from bcbp.passport_store import PassportStore
+from bcbp.picture_store import place_of
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
 from bcbp.predictions import Predictions
@@ -111,7 +112,8 @@ class Comparison:
         self._root = root
         self._no_engine = runtime(request.device, request.precision).no_engine  # or refused at once
         self.request, self._workshop = request, workshop
-        self.model = with_image_folder(load_model(request.model), self._folder)
+        self._folder = place_of(request.data)
+        self.model = with_image_folder(load_model(request.model), self._folder, request.adjustment)
         self.report = new_report(request, self.model, environment())
         self._on_event, self._on_predictions, self._should_stop = on_event, on_predictions, should_stop
         self._no_accuracy = _no_accuracy(request, self.model)
@@ -218,11 +220,6 @@ class Comparison:
             self._tracker.fail(stopped)
         self._publish()
 
-    @property
-    def _folder(self) -> Path | None:
-        """Where the images are, if they are not bundled."""
-        return Path(self.request.data) if self.request.data else None
-
     def _measured(self, spec: PruneSpec) -> Measured:
         """What the allocation of `spec` goes by."""
         if self._root is None:
@@ -298,5 +295,5 @@ def _no_accuracy(request: CompareRequest, model: LoadedModel) -> str:
     if request.images == 0:
         return "No accuracy was asked for."
     if model.dataset is None:
-        return model.note or "There are no images for this model."
+        return model.no_accuracy
     return ""

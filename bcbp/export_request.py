@@ -11,6 +11,7 @@ from bcbp.errors import SpecError
 from bcbp.export import EXPORTS
 from bcbp.intake.architectures import check_model
 from bcbp.names import check_names
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import check_distinct, listed
 from bcbp.spec import PruneSpec
@@ -23,7 +24,8 @@ USUAL = tuple(name for name, export in EXPORTS.items() if not export.needs)
 class ExportRequest:
     """Prune and recover `model` by `spec`, and write it in each of `forms`, names out of EXPORTS.
 
-    `tuning` holds where the spec's recovery is "finetune"; `data` is a folder with images.
+    `tuning` holds where the spec's recovery is "finetune"; `data` and `adjustment` are those
+    of a comparison.
     """
 
     model: str = "sample"
@@ -31,6 +33,7 @@ class ExportRequest:
     tuning: Tuning = field(default_factory=Tuning)
     forms: tuple[str, ...] = USUAL
     data: str | None = None
+    adjustment: Adjustment = field(default_factory=Adjustment)
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
@@ -59,6 +62,7 @@ class ExportRequest:
             "tuning": self.tuning.to_json(),
             "forms": list(self.forms),
             "data": self.data,
+            "adjustment": self.adjustment.to_json(),
         }
 
     @classmethod
@@ -72,6 +76,8 @@ class ExportRequest:
             values["spec"] = PruneSpec.from_json(values["spec"])
         if "tuning" in values:
             values["tuning"] = Tuning.from_json(values["tuning"])
+        if "adjustment" in values:
+            values["adjustment"] = Adjustment.from_json(values["adjustment"])
         if "forms" in values:
             values["forms"] = tuple(values["forms"])
         return cls(**values)

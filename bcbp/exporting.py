@@ -18,6 +18,7 @@ from bcbp.gathering import gather
 from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.passport_store import PassportStore
+from bcbp.picture_store import place_of
 from bcbp.planning import make_plan
 from bcbp.progress import Progress, Tracker
 from bcbp.recovering import recover
@@ -78,8 +79,8 @@ def prune(
     workshop: Workshop | None = None,
 ) -> Pruned:
     """The pruned network that `request` describes. Its spec no longer depends on what is measured."""
-    images = Path(request.data) if request.data else None
-    model = with_image_folder(load_model(request.model), images)
+    images = place_of(request.data)
+    model = with_image_folder(load_model(request.model), images, request.adjustment)
     measured = gather(
         model,
         request.spec,
@@ -95,7 +96,7 @@ def prune(
     module, recovery = recover(
         model, plan, folder=images, tuning=request.tuning, workshop=workshop, should_stop=should_stop
     )
-    return Pruned(model, plan, module, recovery, request.tuning)
+    return Pruned(model, plan, module, recovery, request.tuning, request.data, request.adjustment)
 
 
 def _write(form: str, pruned: Pruned, folder: Path) -> tuple[Path, ...]:

@@ -45,7 +45,12 @@ def find_scan(model: LoadedModel, spec: PruneSpec, store: ScanStore) -> Scan | N
     patterns = (PATTERN,) if timed else (spec.pattern, PATTERN)
     found = (
         store.find(
-            digest=model.digest, pattern=pattern, criterion=spec.criterion, tile=spec.tile, seed=spec.seed
+            digest=model.digest,
+            source=model.images_digest,
+            pattern=pattern,
+            criterion=spec.criterion,
+            tile=spec.tile,
+            seed=spec.seed,
         )
         for pattern in patterns
     )

@@ -8,40 +8,45 @@ for train/.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bcbp.data import DataSet, normalise, split_training
-from bcbp.errors import DataError
+from bcbp.data import DataSet, split_training
+from bcbp.errors import DataError, SpecError
+from bcbp.folder_images import FolderImages
+from bcbp.intake.expectation import expected_preprocessing
 from bcbp.intake.model import LoadedModel
+from bcbp.intake.pictures import ENDINGS, SPLITS
+from bcbp.preprocessing import Adjustment, Preprocessing
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-_MEAN, _STD = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of ImageNet, as torchvision's weights expect them
-_SHRINK = 224 / 256  # what the evaluation crop leaves of the resized image, torchvision's usual share
 _MOST_HELD_OUT, _CALIBRATION = 5000, 5000
-# Share of the area, and width by height, of what training crops: those of torchvision's RandomResizedCrop.
-_AREA, _ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
-SPLITS = ("train", "val")
+_AS_IS = Adjustment()
 
 
-def with_image_folder(model: LoadedModel, folder: Path | None) -> LoadedModel:
-    """`model` with the images of `folder`, where it has no data set of its own. Raises DataError."""
-    if folder is None or model.dataset is not None:
+def with_image_folder(
+    model: LoadedModel, folder: Path | None, adjustment: Adjustment = _AS_IS
+) -> LoadedModel:
+    """`model` with the pictures of `folder`, prepared as it expects them but for `adjustment`.
+
+    A model that has a data set keeps it where `folder` holds something else, such as the files of that set.
+    Raises DataError, and SpecError for an adjustment of nothing.
+    """
+    if folder is None or (model.dataset is not None and not _has_pictures(folder)):
+        if adjustment:
+            raise SpecError(
+                "Expected a folder or a zip of pictures with --resize, --mean or --std; got none. Name it by "
+                "--data."
+            )
         return model
-    dataset = image_folder(folder, model.input_shape)
+    dataset = image_folder(folder, adjustment.apply(expected_preprocessing(model)))
     with torch.no_grad():
         outputs = model.module(torch.zeros(1, *model.input_shape)).shape[1]
     if outputs != len(dataset.classes):
@@ -53,30 +58,44 @@ def with_image_folder(model: LoadedModel, folder: Path | None) -> LoadedModel:
     return replace(model, dataset=dataset, note=" ".join(part for part in (model.note, order) if part))
 
 
-def image_folder(folder: Path, shape: tuple[int, int, int]) -> DataSet:
-    """The images of `folder`, for inputs of `shape`.
+def _has_pictures(folder: Path) -> bool:
+    """Whether a picture lies in a folder of `folder`, or in one of its splits."""
+    return any(
+        path.suffix.lower() in ENDINGS
+        for part in (folder, *(folder / split for split in SPLITS))
+        for path in part.glob("*/*")
+    )
+
+
+def image_folder(folder: Path, preprocessing: Preprocessing) -> DataSet:
+    """The images of `folder`, prepared by `preprocessing`.
 
     Raises DataError for a split that is missing, has a class without images, or other classes than the other.
     """
-    if any((folder / split).is_dir() for split in SPLITS):
-        classes, train, test = _both_splits(folder)
-        how = "in sorted order"
-    else:
-        classes, train, test = _halves(folder)
-        how = "in sorted order, half of each tested"
-    channels = shape[0]
+    classes, train, test = found = samples_in(folder)
+    how = "in sorted order" if _has_splits(folder) else "in sorted order, half of each tested"
     dataset = DataSet(
         name=folder.name,
         title=f"{folder.name} ({len(classes)} classes, {_ends(classes)}, {how})",
-        shape=shape,
+        shape=preprocessing.shape,
         classes=classes,
-        mean=_MEAN if channels == 3 else (float(np.mean(_MEAN)),),
-        std=_STD if channels == 3 else (float(np.mean(_STD)),),
+        mean=preprocessing.mean,
+        std=preprocessing.std,
         read=_not_at_once,
         held_out=min(_MOST_HELD_OUT, len(train) // 10),
         calibration=_CALIBRATION,
+        preprocessing=preprocessing,
+        digest=_digest(folder, found, preprocessing),
     )
     return replace(dataset, open=partial(_part, dataset, train, test))
+
+
+def _digest(folder: Path, found: Found, preprocessing: Preprocessing) -> str:
+    """Of the folder's name, in which is that of a zip's content, of names and sizes, and of preprocessing."""
+    classes, *parts = found
+    files = [[(path[len(str(folder)) :], os.stat(path).st_size) for path, _ in part] for part in parts]
+    content = [folder.name, classes, files, replace(preprocessing, reason="").to_json()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
 def _ends(classes: Sequence[str]) -> str:
@@ -88,9 +107,19 @@ def _not_at_once(_train: bool, _folder: Path | None) -> tuple[np.ndarray, np.nda
 
 
 Samples = Sequence[tuple[str, int]]
+Found = tuple[tuple[str, ...], Samples, Samples]
 
 
-def _both_splits(folder: Path) -> tuple[tuple[str, ...], Samples, Samples]:
+def samples_in(folder: Path) -> Found:
+    """Class names, and the samples to train on and to test. Raises DataError (see `image_folder`)."""
+    return _both_splits(folder) if _has_splits(folder) else _halves(folder)
+
+
+def _has_splits(folder: Path) -> bool:
+    return any((folder / split).is_dir() for split in SPLITS)
+
+
+def _both_splits(folder: Path) -> Found:
     """Class names, and the samples of train/ and of val/."""
     for split in SPLITS:
         if not (folder / split).is_dir():
@@ -104,7 +133,7 @@ def _both_splits(folder: Path) -> tuple[tuple[str, ...], Samples, Samples]:
     return classes, train, test
 
 
-def _halves(folder: Path) -> tuple[tuple[str, ...], Samples, Samples]:
+def _halves(folder: Path) -> Found:
     """Class names, and the samples of each class in two halves: of one image, the second half has it."""
     classes, samples = _samples(folder)
     by_class: dict[int, list[tuple[str, int]]] = {}
@@ -136,93 +165,3 @@ def _part(dataset: DataSet, train: Samples, test: Samples, part: str) -> FolderI
         samples = [train[index] for index in split_training(dataset, len(train))[part]]
     paths = tuple(Path(path) for path, _ in samples)
     return FolderImages(dataset, part, paths, torch.tensor([label for _, label in samples]))
-
-
-@dataclass(frozen=True, eq=False)
-class FolderImages:
-    """Images of one part, one a file (see `bcbp.data.Images`). Raises DataError for one that is damaged."""
-
-    dataset: DataSet
-    part: str
-    paths: tuple[Path, ...]
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def head(self, count: int) -> FolderImages:
-        return replace(self, paths=self.paths[:count], labels=self.labels[:count])
-
-    def take(self, chosen: Tensor) -> FolderImages:
-        paths = tuple(self.paths[index] for index in chosen.tolist())
-        return replace(self, paths=paths, labels=self.labels[chosen])
-
-    def inputs(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """The middle of each image, as torchvision evaluates its own weights."""
-        paths = self.paths[start:stop]
-        return self._batch(paths, [None] * len(paths))
-
-    def training_inputs(self, chosen: Tensor, generator: torch.Generator, share: slice) -> Tensor:
-        """A random part of each image, resized, and mirrored half of the time."""
-        seeds = torch.randint(2**31, (len(chosen),), generator=generator)[share].tolist()
-        return self._batch([self.paths[index] for index in chosen[share].tolist()], seeds)
-
-    def pixels(self, chosen: Tensor) -> Tensor:
-        """The middle of each image at the indices `chosen`: uint8 [n, C, H, W]."""
-        return self._decoded_all([self.paths[index] for index in chosen.tolist()], [None] * len(chosen))
-
-    def _batch(self, paths: Sequence[Path], seeds: Sequence[int | None]) -> Tensor:
-        return normalise(self._decoded_all(paths, seeds), self.dataset)
-
-    def _decoded_all(self, paths: Sequence[Path], seeds: Sequence[int | None]) -> Tensor:
-        if not paths:
-            return torch.zeros(0, *self.dataset.shape, dtype=torch.uint8)
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return torch.stack(list(pool.map(self._pixels, paths, seeds)))
-
-    def _pixels(self, path: Path, seed: int | None) -> Tensor:
-        """uint8 [C, H, W]; a random part with a seed, the middle without."""
-        from torchvision.transforms import functional
-
-        image = self._decoded(path)
-        return functional.pil_to_tensor(self._middle(image) if seed is None else self._part(image, seed))
-
-    def _decoded(self, path: Path) -> Image:
-        from PIL import Image
-
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB" if self.dataset.shape[0] == 3 else "L")
-        except OSError as error:  # UnidentifiedImageError is one
-            raise DataError(
-                f"Expected an image that can be read; {path} cannot ({type(error).__name__}). "
-                "Repair or remove it."
-            ) from error
-
-    def _middle(self, image: Image) -> Image:
-        from torchvision.transforms import functional
-
-        _, height, width = self.dataset.shape
-        resized = functional.resize(image, round(max(height, width) / _SHRINK), antialias=True)
-        return functional.center_crop(resized, [height, width])
-
-    def _part(self, image: Image, seed: int) -> Image:
-        """By a generator of its own, so that it is the same whichever process and thread cuts it."""
-        from torchvision.transforms import functional
-
-        own = np.random.default_rng(seed)
-        top, left, high, wide = _random_box(image.height, image.width, own)
-        size = list(self.dataset.shape[1:])
-        part = functional.resized_crop(image, top, left, high, wide, size, antialias=True)
-        return functional.hflip(part) if own.random() < 0.5 else part
-
-
-def _random_box(height: int, width: int, own: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random part (Szegedy et al. 2015), all if ten draws do not fit."""
-    for _ in range(10):
-        area = height * width * own.uniform(*_AREA)
-        aspect = np.exp(own.uniform(*np.log(_ASPECT)))
-        high, wide = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
-        if 0 < high <= height and 0 < wide <= width:
-            return int(own.integers(height - high + 1)), int(own.integers(width - wide + 1)), high, wide
-    return 0, 0, height, width

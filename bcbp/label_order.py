@@ -9,12 +9,13 @@ from torch import Tensor
 
 # Of images per class: below that the most frequent answer of a class is chance.
 _LEAST_IMAGES = 5
-# Right after a fixed exchange of classes, and wrong as they are: far beyond what pruning or noise does.
-_EXPLAINED, _GAIN = 0.5, 3.0
+# Right after a fixed exchange of classes: most answers, and many times as many as are right as they are, or
+# nearly all that are wrong, where only some classes are exchanged. Noise and pruning come nowhere near.
+_EXPLAINED, _GAIN, _OF_WRONG = 0.5, 3.0, 0.75
 
 
 def wrong_order(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> str | None:
-    """A sentence where a fixed exchange of classes would make most answers right that are wrong as they are.
+    """A sentence where a fixed exchange of classes would make most of the answers right that are wrong.
 
     `labels` and `predicted` int64 [N], both numbers into `classes`. None where the order looks right.
 
@@ -31,7 +32,8 @@ def wrong_order(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> st
     answers, every = torch.tensor(_exchange(table)), torch.arange(count)
     direct = float(table.diagonal().sum()) / len(labels)
     explained = float(table[every, answers].sum()) / len(labels)
-    if explained < _EXPLAINED or explained < _GAIN * direct:
+    gains = explained >= _GAIN * direct or explained - direct >= _OF_WRONG * (1 - direct) > 0
+    if explained < _EXPLAINED or not gains:
         return None
     moved = int(table[every, answers].where(answers != every, 0).argmax())
     return (

@@ -3,6 +3,10 @@
 {"schema": 1, "environment", "request", "model", "rows", "latency": {BATCH: session}, "ceiling", "tuning",
 "seconds", "finished"}
 
+Of "model", "images_digest" tells images of one's own apart, names and preprocessing included, and
+"preprocessing" has the fields of `bcbp.preprocessing.Preprocessing` and its "words"; empty and null for
+images that a model comes with.
+
 A row is a method at one asked ratio (its key: `bcbp.rows.key_of`); dense comes first and once.
 
 A row: "method", "title", "asked_ratio", "sparsity" (share of weights removed over the layers in scope),
@@ -75,7 +79,7 @@ def new_report(request: CompareRequest, model: LoadedModel, environment: Json) -
             "digest": model.digest,
             "input_shape": list(model.input_shape),
             "trained": model.trained,
-            "dataset": model.dataset.title if model.dataset else None,
+            **_images_of(model),
             "note": model.note,
         },
         "rows": [],
@@ -85,6 +89,17 @@ def new_report(request: CompareRequest, model: LoadedModel, environment: Json) -
         "tuning": None,
         "seconds": 0.0,
         "finished": False,
+    }
+
+
+def _images_of(model: LoadedModel) -> Json:
+    """Which images; of those of one's own, what tells them apart and how they are prepared."""
+    dataset = model.dataset
+    prepared = dataset.preprocessing if dataset else None
+    return {
+        "dataset": dataset.title if dataset else None,
+        "images_digest": model.images_digest,
+        "preprocessing": prepared.to_json() | {"words": prepared.words} if prepared else None,
     }
 
 

@@ -12,6 +12,7 @@ from bcbp.intake.architectures import check_model
 from bcbp.names import check_names
 from bcbp.patterns import PATTERNS
 from bcbp.planning import METHODS
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, check_device
 from bcbp.spec import DENSE, PruneSpec
@@ -31,8 +32,9 @@ class CompareRequest:
     is "finetune". `ratios` are several ratios for each method, in place of the one of `spec`. `batches` are
     the batch sizes to time, none for accuracy alone; `threads` is None for torch's own choice; `images`
     limits the test images (None = all, 0 = no accuracy); `data` is a folder with the images where they are
-    not bundled; `rounds` are timing rounds. Networks are timed on `device` (see `bcbp.runtime`) in
-    `precision`; accuracy is always that of float32 on the processor.
+    not bundled, a zip of one, or stored images (`images:ID`), and `adjustment` what is to be prepared
+    otherwise than the model expects; `rounds` are timing rounds. Networks are timed on `device` (see
+    `bcbp.runtime`) in `precision`; accuracy is always that of float32 on the processor.
     """
 
     model: str = "sample"
@@ -44,6 +46,7 @@ class CompareRequest:
     threads: int | None = None
     images: int | None = None
     data: str | None = None
+    adjustment: Adjustment = field(default_factory=Adjustment)
     rounds: int = 15
     device: str = CPU
     precision: str = FP32.name
@@ -139,6 +142,7 @@ class CompareRequest:
             "threads": self.threads,
             "images": self.images,
             "data": self.data,
+            "adjustment": self.adjustment.to_json(),
             "rounds": self.rounds,
             "device": self.device,
             "precision": self.precision,
@@ -155,6 +159,8 @@ class CompareRequest:
             values["spec"] = PruneSpec.from_json(values["spec"])
         if "tuning" in values:
             values["tuning"] = Tuning.from_json(values["tuning"])
+        if "adjustment" in values:
+            values["adjustment"] = Adjustment.from_json(values["adjustment"])
         for name in ("methods", "ratios", "batches"):
             if name in values:
                 values[name] = tuple(values[name])

@@ -16,10 +16,11 @@ from torch import Tensor
 from bcbp.data import Images, drawn, load_images
 from bcbp.errors import DataError, SpecError
 from bcbp.evaluation import BATCH, drop_interval
+from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
-from bcbp.intake.model import LoadedModel
 from bcbp.masking import masked_copy
 from bcbp.norms import re_estimating
+from bcbp.picture_store import place_of
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
 from bcbp.progress import Progress, Tracker
@@ -68,22 +69,22 @@ class _Scanning:
         on_event: OnEvent,
         should_stop: ShouldStop,
     ) -> None:
-        self.request, self.store, self.model = request, store, load_model(request.model)
+        self.request, self.store, self._folder = request, store, place_of(request.data)
+        self.model = with_image_folder(load_model(request.model), self._folder, request.adjustment)
         self._on_event, self._should_stop = on_event, should_stop
-        self._validation = _images(self.model, "validation", request)
-        calibration = drawn(_images(self.model, "calibration", request), request.seed)
+        self._validation = self._images("validation")
+        calibration = drawn(self._images("calibration"), request.seed)
         self._labels = self._validation.labels[: request.images]
         answered = _batches(self._validation, request.images)
         self._trials = Trials(self.model.module, [*answered, *_batches(calibration, CALIBRATION)])
         self._answered = range(len(answered))
         self._calibrating = range(len(answered), len(answered) + len(_batches(calibration, CALIBRATION)))
-        folder = Path(request.data) if request.data else None
         self._planner = Planner(
             self.model,
             criterion=request.criterion,
             tile=request.tile,
             seed=request.seed,
-            stats=stats_for(self.model, request.criterion, folder=folder, seed=request.seed),
+            stats=stats_for(self.model, request.criterion, folder=self._folder, seed=request.seed),
         )
         self.scan = store.read(request.key(self.model)) or Scan(request.key(self.model), 0)
         self._progress = Progress()
@@ -131,6 +132,14 @@ class _Scanning:
             predicted.append(self._trials.run(module, index).argmax(1))
         return torch.cat(predicted) == self._labels
 
+    def _images(self, part: str) -> Images:
+        if self.model.dataset is None:
+            raise SpecError(
+                f"Expected a model with an accuracy to lose; {self.model.name} has none: "
+                f"{self.model.no_accuracy}"
+            )
+        return load_images(self.model.dataset, part, self._folder)
+
     def _keep(self, scan: Scan) -> None:
         self.scan = scan
         self.store.write(scan)
@@ -143,13 +152,6 @@ class _Scanning:
     def _raise_if_stopped(self) -> None:
         if self._should_stop():
             raise Stopped
-
-
-def _images(model: LoadedModel, part: str, request: SensitivityRequest) -> Images:
-    if model.dataset is None:
-        why = model.note or "there are no images for this model"
-        raise SpecError(f"Expected a model with an accuracy to lose; {model.name} has none: {why}")
-    return load_images(model.dataset, part, Path(request.data) if request.data else None)
 
 
 def _batches(images: Images, count: int) -> list[Tensor]:

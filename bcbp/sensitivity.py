@@ -25,7 +25,7 @@ class ScanKey:
     """All that the drops of a scan follow from, besides layer and ratio.
 
     `digest` is that of the model; `images` of the validation part are answered, batch norms re-estimated on
-    `calibration` images.
+    `calibration` images. `source` is the digest of a data set of one's own.
     """
 
     digest: str
@@ -35,6 +35,7 @@ class ScanKey:
     images: int
     calibration: int
     seed: int
+    source: str = ""
 
     @property
     def id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bcbp.device_request import RATIOS
@@ -10,6 +10,7 @@ from bcbp.errors import SpecError
 from bcbp.intake.architectures import check_model
 from bcbp.intake.model import LoadedModel
 from bcbp.names import check_names
+from bcbp.preprocessing import Adjustment
 from bcbp.request import check_distinct, check_whole, listed
 from bcbp.sensitivity import ScanKey
 from bcbp.spec import PruneSpec
@@ -22,7 +23,8 @@ IMAGES, CALIBRATION = 1000, 500
 class SensitivityRequest:
     """Prune every layer of `model` alone by each of `ratios`, and count what it loses on validation images.
 
-    `pattern`, `criterion`, `tile` and `seed` are those of a PruneSpec; `data` is a folder with the images.
+    `pattern`, `criterion`, `tile` and `seed` are those of a PruneSpec; `data` and `adjustment`
+    are those of a comparison.
     """
 
     model: str = "sample"
@@ -33,6 +35,7 @@ class SensitivityRequest:
     images: int = IMAGES
     seed: int = 0
     data: str | None = None
+    adjustment: Adjustment = field(default_factory=Adjustment)
 
     def __post_init__(self) -> None:
         """Raises SpecError or ModelError for anything that cannot be carried out."""
@@ -63,11 +66,19 @@ class SensitivityRequest:
     def key(self, model: LoadedModel) -> ScanKey:
         """Under which the scan of the loaded model is kept."""
         return ScanKey(
-            model.digest, self.pattern, self.criterion, self.tile, self.images, CALIBRATION, self.seed
+            model.digest,
+            self.pattern,
+            self.criterion,
+            self.tile,
+            self.images,
+            CALIBRATION,
+            self.seed,
+            model.images_digest,
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"ratios": list(self.ratios)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return values | {"ratios": list(self.ratios), "adjustment": self.adjustment.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SensitivityRequest:
@@ -75,4 +86,9 @@ class SensitivityRequest:
         unknown = set(data) - {known.name for known in fields(cls)}
         if unknown:
             raise SpecError(f"Unknown field in a request to scan: {listed(sorted(unknown))}.")
-        return cls(**{**data, **({"ratios": tuple(data["ratios"])} if "ratios" in data else {})})
+        values = dict(data)
+        if "ratios" in values:
+            values["ratios"] = tuple(values["ratios"])
+        if "adjustment" in values:
+            values["adjustment"] = Adjustment.from_json(values["adjustment"])
+        return cls(**values)

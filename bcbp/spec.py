@@ -7,7 +7,7 @@ from typing import Any
 
 from bcbp.errors import SpecError
 from bcbp.geometry import TILE_ROWS
-from bcbp.intake.uploads import UPLOAD_ID
+from bcbp.intake.uploads import is_id
 
 DENSE = "dense"
 REDUCTIONS = ("mean", "min", "max")
@@ -63,7 +63,7 @@ class PruneSpec:
             raise SpecError(f"Expected a k_step of at least 1 column; got {self.k_step}.")
         if not isinstance(self.permute, bool):
             raise SpecError(f"Expected permute to be true or false; got {self.permute!r}.")
-        if self.masks and not UPLOAD_ID.fullmatch(self.masks):
+        if self.masks and not is_id(self.masks):
             raise SpecError(
                 f"Expected masks as the id of a stored file, NAME-DIGEST; got {self.masks[:80]!r}."
             )

@@ -15,7 +15,6 @@ import base64
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,10 @@ from bcbp.layer_errors import layer_errors
 from bcbp.names import check_names
 from bcbp.network import convert
 from bcbp.patterns import PATTERNS
+from bcbp.picture_store import place_of
 from bcbp.plan import PruningPlan
 from bcbp.planning import Planner, stats_for
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery import FINETUNE, RecoveryTask
 from bcbp.recovery.ladder import climb
 from bcbp.recovery.tuning import Lessons, Tuning
@@ -75,7 +76,8 @@ class Cell:
 @dataclass(frozen=True)
 class StudyRequest:
     """`methods` are names of patterns, NAME or NAME@TILE (tile 32 where none is named); `recovery` is the
-    highest rung; `images` limits the test images (None = all); `data` is a folder with the images.
+    highest rung; `images` limits the test images (None = all); `data` and `adjustment` are
+    those of a comparison.
     """
 
     model: str = "sample"
@@ -86,7 +88,8 @@ class StudyRequest:
     recovery: str = "refit"
     tuning: Tuning = field(default_factory=Tuning)
     images: int | None = None
-    data: Path | None = None
+    data: str | None = None
+    adjustment: Adjustment = field(default_factory=Adjustment)
 
     def __post_init__(self) -> None:
         """Raises SpecError for anything that cannot be carried out."""
@@ -155,7 +158,8 @@ class Study:
         self, request: StudyRequest, *, workshop: Workshop, should_stop: ShouldStop = lambda: False
     ) -> None:
         self.request, self._should_stop = request, should_stop
-        self.model = with_image_folder(load_model(request.model), request.data)
+        self._folder = place_of(request.data)
+        self.model = with_image_folder(load_model(request.model), self._folder, request.adjustment)
         self._exam = Exam(self._images("test"), request.images)
         self._calibration, self._validation = self._images("calibration"), self._images("validation")
         self._tested: dict[str, Json] = {}
@@ -211,7 +215,7 @@ class Study:
             stats = stats_for(
                 self.model,
                 criterion,
-                folder=self.request.data,
+                folder=self._folder,
                 seed=cell.seed,
                 should_stop=self._should_stop,
             )
@@ -239,14 +243,15 @@ class Study:
 
     def _take_lessons(self, workshop: Workshop) -> Lessons:
         assert self.model.dataset is not None
-        train = training_images(self.model.dataset, self.request.data)
+        train = training_images(self.model.dataset, self._folder)
         return workshop.lessons(self.model.module, train, self._validation, self.request.tuning)[0]
 
     def _images(self, part: str) -> Images:
         if self.model.dataset is None:
-            why = self.model.note or "there are no images for this model"
-            raise SpecError(f"Expected a model with an accuracy; {self.model.name} has none: {why}")
-        return load_images(self.model.dataset, part, self.request.data)
+            raise SpecError(
+                f"Expected a model with an accuracy; {self.model.name} has none: {self.model.no_accuracy}"
+            )
+        return load_images(self.model.dataset, part, self._folder)
 
 
 def _quality(quality: Quality) -> Json:

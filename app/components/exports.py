@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
 from app import services, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.help_texts import HELP
+from bcbp.errors import NotYours
 from bcbp.export import EXPORTS
-from bcbp.export_request import USUAL, ExportRequest
+from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
-from bcbp.recovery.tuning import Tuning
-from bcbp.spec import PruneSpec
 
 
-def exports(model: str, spec: PruneSpec, *, tuning: Tuning, data: str | None, key: str) -> None:
-    """What can be taken away of the network that `spec` gives, with the job that makes it."""
+def exports(wanted: ExportRequest, *, key: str) -> None:
+    """What can be taken away of the network of a request, in whichever forms, with the job that makes it."""
     with st.expander("Export this network", icon=":material/inventory_2:"):
         forms = st.multiselect(
             "Files",
             list(EXPORTS),
-            default=list(USUAL),
+            default=list(wanted.forms),
             format_func=lambda name: EXPORTS[name].title,
             key=f"forms_{key}",
             help=HELP["export"],
@@ -30,7 +31,7 @@ def exports(model: str, spec: PruneSpec, *, tuning: Tuning, data: str | None, ke
             st.caption(f"**{EXPORTS[form].title}**: {EXPORTS[form].description}")
         if not forms:
             return
-        request = ExportRequest(model, spec, tuning, tuple(forms), data)
+        request = replace(wanted, forms=tuple(forms))
         active = _newest(request)
         st.fragment(_job, run_every=LOOK_SECONDS if active and active.active else None)(request, key)
 
@@ -47,7 +48,11 @@ def _job(request: ExportRequest, key: str) -> None:
         stop_button(run, key=f"stop_{key}")
         return
     if st.button("Prepare files", icon=":material/package_2:", key=f"export_{key}"):
-        services.submit(request)
+        try:
+            services.submit(request)
+        except NotYours as error:
+            st.error(str(error), icon=":material/error:")
+            return
         st.rerun()
     if run is None:
         return

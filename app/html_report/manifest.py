@@ -32,6 +32,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
         ("Model", f"{model['title']} ({model['name']})"),
         ("Weights", f"SHA-256 {model['digest']}"),
         ("Images", model.get("dataset")),
+        ("Preprocessing", (model.get("preprocessing") or {}).get("words")),
         ("Note", model.get("note")),
         ("Seed", subject.request["spec"].get("seed")),
         ("Device", subject.device),

@@ -23,6 +23,7 @@ from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
 from app.html_report import page
+from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
@@ -196,7 +197,8 @@ def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     """The network of the row itself, in forms that others can use."""
     asked = run.request
     spec = services.stored_spec(run, row.key)
-    exports(asked.model, spec, tuning=asked.tuning, data=asked.data, key=f"{run.id}_{row.key}")
+    wanted = ExportRequest(asked.model, spec, asked.tuning, data=asked.data, adjustment=asked.adjustment)
+    exports(wanted, key=f"{run.id}_{row.key}")
 
 
 def evidence(run: RunView[CompareRequest], rows: tuple[Finding, ...], on: Focus) -> None:

@@ -10,8 +10,10 @@ import streamlit as st
 from app import charts, controls, services, state, wording
 from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.components.own_images import own_images
 from app.components.own_network import download_button, own_network
-from bcbp.intake.model import LoadedModel
+from app.help_texts import HELP
+from bcbp.intake.model import NO_IMAGES, LoadedModel
 
 
 def hero(model: LoadedModel) -> None:
@@ -28,7 +30,7 @@ def hero(model: LoadedModel) -> None:
                 controls.go_to("tune")
             if model.name != state.DEFAULTS[state.MODEL]:
                 st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
-        st.caption(wording.start_caption(with_accuracy=model.dataset is not None))
+        st.caption(wording.start_caption(with_accuracy=controls.has_images()))
     with example:
         picture_of_method(model)
 
@@ -48,6 +50,8 @@ def facts(model: LoadedModel) -> None:
     st.subheader(model.title)
     if model.note:
         st.caption(wording.literal(model.note))
+    if not controls.has_images():
+        st.caption(NO_IMAGES)
     if not model.trained:
         st.warning(wording.UNTRAINED, icon=":material/casino:")
         download_button(model)
@@ -59,6 +63,7 @@ def facts(model: LoadedModel) -> None:
         ("Multiply-adds", wording.amount(macs), "Per image"),
         ("Input", " × ".join(map(str, model.input_shape)), None),
     )
+    st.caption(wording.prepared(services.preprocessing(model.name)), help=HELP["preprocessing"])
 
 
 def prunable(model: LoadedModel) -> None:
@@ -106,6 +111,7 @@ network = services.model(state.scope().model)
 hero(network)
 three_doors()
 own_network()
+own_images(network)
 facts(network)
 prunable(network)
 not_prunable(network)

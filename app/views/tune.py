@@ -13,6 +13,7 @@ from app.help_texts import HELP
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
+from bcbp.sensitivity import Scan
 from bcbp.sensitivity_request import SensitivityRequest
 
 
@@ -104,17 +105,21 @@ def layers(plan: PruningPlan) -> None:
     """The table, with what was measured of each layer."""
     scope = state.scope()
     edits = controls.current_edits()
-    losses, ratios = services.losses(scope.model, scope.method, edits.criterion, scope.tile)
+    losses, ratios = services.losses(known_scan())
     known = Known(services.break_evens(scope.model, scope.tile), losses, ratios)
     layer_table(services.model(scope.model), plan, edits, known)
     st.caption(wording.MASKS_TABLE_NOTE if state.masks() else wording.TABLE_NOTE)
 
 
+def known_scan() -> Scan | None:
+    """What is measured of the scope's model by the method in focus."""
+    scope, criterion = state.scope(), controls.current_edits().criterion
+    return services.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+
+
 def layer_losses(name: str) -> None:
     """What the chosen layer loses, with intervals."""
-    scope = state.scope()
-    criterion = controls.current_edits().criterion
-    scan = services.scan(scope.model, scope.method, criterion, scope.tile)
+    scan = known_scan()
     rows = scan.of(name).values() if scan else ()
     words = [
         wording.drop(row.ratio, row.drop, row.interval)
@@ -149,7 +154,7 @@ def sensitivity() -> None:
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
         return
-    if services.model(scope.model).dataset is None:
+    if not controls.has_images():
         st.caption(wording.NO_SCAN)
         return
     label = wording.scan_label(services.METHOD_TITLES[scope.method], scope.tile)
@@ -159,7 +164,7 @@ def sensitivity() -> None:
             pattern=scope.method,
             criterion=controls.current_edits().criterion,
             tile=scope.tile,
-            data=state.data_folder(),
+            data=state.data(),
         )
         services.submit(wanted)
         st.rerun()

@@ -12,6 +12,7 @@ from bcbp.cli.command import (
     add_data,
     add_device,
     add_json,
+    adjustment_of,
     check_json,
     precision_of,
     write_json,
@@ -25,6 +26,7 @@ from bcbp.intake.architectures import load_model
 from bcbp.jobs.kinds import FINETUNED
 from bcbp.jobs.store import default_root
 from bcbp.limits import Limit, drop_limit, latency_limit
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery.tuning import Tuning
 from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
@@ -59,6 +61,7 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
     Raises SpecError, ModelError.
     """
     recipe = read_recipe(chosen.recipe)
+    images = recipe.get("images") or {}
     try:
         spec = PruneSpec.from_json(recipe["spec"])
         return CompareRequest(
@@ -69,7 +72,8 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
             batches=() if chosen.budget_ms is None else (chosen.batch,),
             threads=chosen.threads,
             images=0 if chosen.max_drop is None else chosen.images,
-            data=str(chosen.data) if chosen.data else None,
+            data=chosen.data or images.get("data"),
+            adjustment=adjustment_of(chosen) or Adjustment.from_json(images.get("adjustment")),
             rounds=chosen.rounds,
             device=chosen.device,
             precision=precision_of(chosen),

@@ -12,13 +12,16 @@ from typing import Any
 
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
-from bcbp.errors import ModelError, SpecError
+from bcbp.errors import DataError, ModelError, SpecError
 from bcbp.geometry import TILE_ROWS
 from bcbp.intake.architectures import MODELS, load_model, reference_to
+from bcbp.intake.entries import TIMM
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.uploads import UploadStore
 from bcbp.mask_store import MaskStore
+from bcbp.picture_store import PictureStore
 from bcbp.planning import scope
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery import RECOVERIES
 from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
 from bcbp.recovery.tuning import Tuning
@@ -48,7 +51,8 @@ def add_model(parser: argparse.ArgumentParser, default: str = "sample") -> None:
         default=default,
         type=model_name,
         metavar="NAME",
-        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, or {MODEL_FILE} (%(default)s)",
+        help=f"one of {', '.join(MODELS)}, another classifier of torchvision, {TIMM}NAME, or {MODEL_FILE} "
+        "(%(default)s)",
     )
 
 
@@ -64,7 +68,39 @@ def model_name(text: str) -> str:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where the images are, if not bundled")
+    """Where the images are, and what of their preparation is to be otherwise than the model expects."""
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--data",
+        type=images_name,
+        metavar="PLACE",
+        help="folder of the images, if not bundled, or a zip of it: train/CLASS and val/CLASS, or CLASS",
+    )
+    group.add_argument(
+        "--resize", type=int, metavar="PIXELS", help="of the shorter side (as the model expects)"
+    )
+    for name, meaning in (("mean", "subtracted from"), ("std", "then dividing")):
+        group.add_argument(
+            f"--{name}",
+            type=shares,
+            metavar="R,G,B",
+            help=f"{meaning} each channel, a share from 0 to 1 (likewise)",
+        )
+
+
+def images_name(text: str) -> str:
+    """A folder as it is; a zip of one is unpacked, kept, and named by its reference."""
+    if not Path(text).is_file():
+        return text
+    try:
+        return PictureStore().take_in(Path(text)).reference
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def adjustment_of(chosen: argparse.Namespace) -> Adjustment:
+    """What the arguments of `add_data` want otherwise. Raises SpecError."""
+    return Adjustment(chosen.resize, chosen.mean, chosen.std)
 
 
 def add_spec(parser: argparse.ArgumentParser, *, recovery: bool = True, several: bool = False) -> None:

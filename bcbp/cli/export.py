@@ -13,6 +13,7 @@ from bcbp.cli.command import (
     add_model,
     add_spec,
     add_tuning,
+    adjustment_of,
     check_tile,
     names,
     spec_of,
@@ -55,7 +56,8 @@ def request_of(chosen: argparse.Namespace) -> ExportRequest:
         spec=spec_of(chosen, chosen.method),
         tuning=tuning_of(chosen),
         forms=chosen.forms,
-        data=str(chosen.data) if chosen.data else None,
+        data=chosen.data,
+        adjustment=adjustment_of(chosen),
     )
 
 

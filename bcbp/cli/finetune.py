@@ -14,6 +14,7 @@ from bcbp.cli.command import (
     add_model,
     add_spec,
     add_tuning,
+    adjustment_of,
     check_json,
     spec_of,
     tuning_of,
@@ -25,6 +26,7 @@ from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.kinds import FINETUNED
 from bcbp.jobs.store import default_root
+from bcbp.picture_store import place_of
 from bcbp.recovery import FINETUNE
 from bcbp.recovery.finetune import follow, release
 from bcbp.recovery.workshop import Workshop
@@ -62,7 +64,8 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         batches=(),
         threads=chosen.threads,
         images=chosen.images,
-        data=str(chosen.data) if chosen.data else None,
+        data=chosen.data,
+        adjustment=adjustment_of(chosen),
     )
 
 
@@ -71,16 +74,17 @@ def _run(chosen: argparse.Namespace) -> int:
     request = request_of(chosen)
     with joined() as team:
         if not team.leads:
-            return _follow(request, team, chosen.data)
+            return _follow(request, team)
         folder = chosen.checkpoint or default_root() / FINETUNED
         code = run_comparison(request, json=chosen.json, workshop=Workshop(folder, team))
         release(team)
         return code
 
 
-def _follow(request: CompareRequest, team: Team, folder: Path | None) -> int:
+def _follow(request: CompareRequest, team: Team) -> int:
     """Train along; the first process alone prints, writes and says when to stop."""
-    model = with_image_folder(load_model(request.model), folder)
+    folder = place_of(request.data)
+    model = with_image_folder(load_model(request.model), folder, request.adjustment)
     if model.dataset is None:
         return 0  # the first process says so
     train = training_images(model.dataset, folder)

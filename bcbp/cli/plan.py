@@ -10,6 +10,7 @@ from bcbp.cli.command import (
     add_json,
     add_model,
     add_spec,
+    adjustment_of,
     check_json,
     check_tile,
     spec_of,
@@ -20,10 +21,12 @@ from bcbp.cli.table import table
 from bcbp.costs import kept_parameters, network_macs, network_parameters, removed_macs
 from bcbp.devices import first_device
 from bcbp.gathering import gather
+from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
 from bcbp.jobs.store import default_root
 from bcbp.names import check_names
 from bcbp.passport_store import PassportStore
+from bcbp.picture_store import place_of
 from bcbp.plan import Forecast, Importance, LayerPlan
 from bcbp.planning import make_plan
 from bcbp.sensitivity import ScanStore
@@ -45,7 +48,8 @@ def _run(chosen: argparse.Namespace) -> int:
     check_json(chosen.json)
     spec = spec_of(chosen, chosen.method)
     check_names(spec)
-    model = load_model(chosen.model)
+    folder = place_of(chosen.data)
+    model = with_image_folder(load_model(chosen.model), folder, adjustment_of(chosen))
     check_tile(model, spec, [spec.pattern])
     root = default_root()
     measured = gather(
@@ -56,7 +60,7 @@ def _run(chosen: argparse.Namespace) -> int:
         device=first_device(),
         conditions=environment(),
     )
-    plan = make_plan(model, spec, measured, folder=chosen.data)
+    plan = make_plan(model, spec, measured, folder=folder)
     if plan.importance is None:
         print(table(_HEADER, [_row(layer) for layer in plan]))
     else:

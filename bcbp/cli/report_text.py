@@ -192,7 +192,11 @@ def importance_text(before: float, after: float) -> str:
 
 def _conditions(report: Json) -> str:
     after = report["environment"].get("load_after")
-    return f"{machine_text(report['environment'])}, load after {after}, took {report['seconds']:.0f} s"
+    prepared = report["model"].get("preprocessing")
+    images = f"images: {report['model']['dataset']}; {prepared['words']}\n" if prepared else ""
+    return (
+        f"{images}{machine_text(report['environment'])}, load after {after}, took {report['seconds']:.0f} s"
+    )
 
 
 def machine_text(machine: Json) -> str:

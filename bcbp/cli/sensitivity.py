@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Sequence
 
 from bcbp.cli.alone import alone
-from bcbp.cli.command import Command, add_json, add_model, check_json, shares, write_json
+from bcbp.cli.command import (
+    Command,
+    add_data,
+    add_json,
+    add_model,
+    adjustment_of,
+    check_json,
+    shares,
+    write_json,
+)
 from bcbp.cli.table import table
 from bcbp.jobs.store import default_root
 from bcbp.scanning import scan_layers
@@ -32,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="validation images (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=default.seed, help="for random choices (%(default)s)")
-    parser.add_argument("--data", metavar="DIR", help="where the images are, if not bundled")
+    add_data(parser)
     add_json(parser)
 
 
@@ -47,6 +56,7 @@ def request_of(chosen: argparse.Namespace) -> SensitivityRequest:
         images=chosen.images,
         seed=chosen.seed,
         data=chosen.data,
+        adjustment=adjustment_of(chosen),
     )
 
 

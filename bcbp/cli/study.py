@@ -15,6 +15,7 @@ from bcbp.cli.command import (
     add_json,
     add_model,
     add_tuning,
+    adjustment_of,
     check_json,
     names,
     numbers,
@@ -83,6 +84,7 @@ def request_of(chosen: argparse.Namespace) -> StudyRequest:
         tuning=tuning_of(chosen),
         images=chosen.images,
         data=chosen.data,
+        adjustment=adjustment_of(chosen),
     )
 
 
@@ -108,6 +110,8 @@ def _record(study: Study, path: Path | None) -> Record:
     model = study.model
     assert model.dataset is not None
     basis = study.request.basis | {"digest": model.digest, "dataset": model.dataset.title}
+    if model.images_digest:
+        basis["images_digest"] = model.images_digest
     record = Record(path, "study", environment() | {"study": basis})
     record.resume(ACCURACY)
     return record

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bcbp.bundled import TRAINED, train_sample
-from bcbp.cli.command import Command, add_data, check_json
+from bcbp.cli.command import Command, check_json
 from bcbp.errors import SpecError
 
 
@@ -14,7 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="sample", metavar="NAME", help=f"one of {', '.join(TRAINED)} (%(default)s)"
     )
-    add_data(parser)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the images are, if not bundled")
     parser.add_argument("--epochs", type=int, help="passes over the training images (the model's own recipe)")
     parser.add_argument(
         "--seed", type=int, default=0, help="for the start, the order and the shifts (%(default)s)"

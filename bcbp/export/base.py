@@ -13,6 +13,7 @@ from torch import nn
 from bcbp.export.portable import exported, portable
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import PruningPlan
+from bcbp.preprocessing import Adjustment
 from bcbp.recovery.tuning import Tuning
 from bcbp.table import Entry
 
@@ -21,7 +22,8 @@ from bcbp.table import Entry
 class Pruned:
     """A pruned network: `module`, in eval mode with its zeros in place, came of `plan` by `recovery`.
 
-    `tuning` are the settings of fine-tuning, where the plan's recovery asks for it.
+    `tuning` are the settings of fine-tuning, where the plan's recovery asks for it; `data` and `adjustment`
+    name the images, as in a request.
     """
 
     model: LoadedModel
@@ -29,6 +31,8 @@ class Pruned:
     module: nn.Module
     recovery: str
     tuning: Tuning = field(default_factory=Tuning)
+    data: str | None = None
+    adjustment: Adjustment = field(default_factory=Adjustment)
 
     @cached_property
     def portable(self) -> nn.Module:

@@ -27,13 +27,23 @@ model = bcbp.load_model({model!r})
 expected = {digest!r}
 if model.digest != expected:
     raise SystemExit(f"Expected the dense weights {{expected[:12]}}; got {{model.digest[:12]}}.")
-
+{images}
 spec = {spec}
-plan = bcbp.make_plan(model, spec)
-network, recovery = bcbp.recover(model, plan{tuning})
+plan = bcbp.make_plan(model, spec{folder})
+network, recovery = bcbp.recover(model, plan{folder}{tuning})
 print(f"{{plan.sparsity:.1%}} removed, recovered by {{recovery}}")
 save_file({{name: value.contiguous() for name, value in network.state_dict().items()}}, "weights.safetensors")
 '''
+_IMAGES = """
+images = place_of({data!r})
+model = with_image_folder(model, images, {adjustment!r})
+if model.images_digest != {digest!r}:
+    raise SystemExit("Expected the images and the preprocessing of then; those found are others.")
+"""
+_IMPORTS = """from bcbp.image_folder import with_image_folder
+from bcbp.picture_store import place_of
+from bcbp.preprocessing import Adjustment
+"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ def recipe_of(pruned: Pruned) -> dict[str, Any]:
         "bcbp": __version__,
         "model": pruned.model.name,
         "dense_digest": pruned.model.digest,
+        "images": images_of(pruned),
         "spec": pruned.plan.spec.to_json(),
         "tuning": pruned.tuning.to_json() if tunes else None,
         "recovery": pruned.recovery,
@@ -71,10 +82,22 @@ def recipe_of(pruned: Pruned) -> dict[str, Any]:
     }
 
 
+def images_of(pruned: Pruned) -> dict[str, Any] | None:
+    """How a request names the images, and what tells them apart; None for those that a model comes with."""
+    if pruned.data is None:
+        return None
+    return {
+        "data": pruned.data,
+        "adjustment": pruned.adjustment.to_json(),
+        "digest": pruned.model.images_digest,
+    }
+
+
 def script_of(pruned: Pruned) -> str:
     """The same as Python."""
     spec = pruned.plan.spec
-    tunes = spec.recovery == FINETUNE.name
+    tunes, named = spec.recovery == FINETUNE.name, pruned.data is not None
+    images = _IMAGES.format(data=pruned.data, adjustment=pruned.adjustment, digest=pruned.model.images_digest)
     return _SCRIPT.format(
         model=pruned.model.name,
         digest=pruned.model.digest,
@@ -82,7 +105,9 @@ def script_of(pruned: Pruned) -> str:
         pattern=spec.pattern,
         version=__version__,
         spec=_changed(spec),
-        imports="from bcbp.recovery.tuning import Tuning\n" if tunes else "",
+        imports=(_IMPORTS if named else "") + ("from bcbp.recovery.tuning import Tuning\n" if tunes else ""),
+        images=images if named else "",
+        folder=", folder=images" if named else "",
         tuning=f", tuning={pruned.tuning!r}" if tunes else "",
     )
 

@@ -129,13 +129,8 @@ def _load_upload(reference: Reference) -> LoadedModel:
         input_shape=entry.input_shape,
         dataset=dataset if known else None,
         trained=trained,
-        note=_joined(
-            _what_was_taken(found), "" if known else _NO_IMAGES, *upload.reading.notes, entry.advice
-        ),
+        note=_joined(_what_was_taken(found), *upload.reading.notes, entry.advice),
     )
-
-
-_NO_IMAGES = "No images for it here, so no accuracy; Run takes a folder with some."
 
 
 def _what_was_taken(found: Match) -> str:
@@ -155,10 +150,7 @@ def _find_weights(entry: ModelEntry) -> tuple[Path | None, str]:
         return entry.bundled, f"Weights that ship with the product. {_card_sentence(entry)}"
     cached = cached_weights(entry.name)
     if cached is not None:
-        return (
-            cached,
-            f"torchvision's ImageNet weights ({cached.name}). No ImageNet images here, so no accuracy.",
-        )
+        return cached, f"torchvision's ImageNet weights ({cached.name})."
     return None, _RANDOM
 
 

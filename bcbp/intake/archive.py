@@ -32,7 +32,7 @@ class Archive:
             )
 
     def _check_names(self, count: int) -> None:
-        unsafe = [name for name in self._entries if _is_unsafe(name)]
+        unsafe = [name for name in self._entries if is_unsafe(name)]
         if unsafe:
             raise ModelError(
                 f"Expected names inside the archive; {unsafe[0][:60]!r} leads out of it. "
@@ -74,9 +74,9 @@ class Archive:
         return name in self._entries
 
 
-def _is_unsafe(name: str) -> bool:
+def is_unsafe(name: str) -> bool:
     """
-    >>> [_is_unsafe(name) for name in ("net/data/0", "../x", "/etc/x", "a\\\\b", "C:/x")]
+    >>> [is_unsafe(name) for name in ("net/data/0", "../x", "/etc/x", "a\\\\b", "C:/x")]
     [False, True, True, True, True]
     """
     parts = PurePosixPath(name).parts

@@ -122,15 +122,20 @@ def check_architecture(name: str) -> None:
         )
 
 
-def _timm(name: str) -> ModelEntry:
-    """An architecture of the library timm, which is an optional extra; its weights are never fetched."""
+def timm_library() -> ModuleType:
+    """timm, which is an optional extra. Raises ModelError where it is not installed."""
     if find_spec("timm") is None:
         raise ModelError(
-            f"Expected the library timm for {name}; it is not installed. Run `pip install timm`."
+            f"Expected the library timm for names with {TIMM}; it is not installed. Run `pip install timm`."
         )
     import timm
 
-    bare = name.removeprefix(TIMM)
+    return timm
+
+
+def _timm(name: str) -> ModelEntry:
+    """An architecture of timm; its weights are never fetched."""
+    timm, bare = timm_library(), name.removeprefix(TIMM)
     if not timm.is_model(bare):
         raise ModelError(f"Expected a model that timm knows; got {bare!r}. `timm.list_models()` lists them.")
     config = timm.get_pretrained_cfg(bare)
@@ -142,9 +147,7 @@ def signature_of(entry: ModelEntry) -> Signature:
     """From the shipped table; of timm's models from two that are built without memory."""
     if entry.name in signatures():
         return signatures()[entry.name]
-    import timm
-
-    bare = entry.name.removeprefix(TIMM)
+    timm, bare = timm_library(), entry.name.removeprefix(TIMM)
 
     def built(classes: int) -> nn.Module:
         with torch.device("meta"):

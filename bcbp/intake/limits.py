@@ -9,6 +9,12 @@ ENTRIES = 20_000  # tensors in a file, files in an archive
 PARAMETERS = 300_000_000
 NAME_LENGTH = 200
 
+# A zip of pictures. They are packed already and hardly shrink; bitmaps of one colour shrink to a thousandth,
+# which nothing but an attack needs.
+PICTURES = 100_000
+PICTURE_PIXELS = 64 << 20
+UNPACKED_BYTES, UNPACKED_RATIO = 4 * FILE_BYTES, 200
+
 # Far above any checkpoint met, far below what would hurt: pickles and headers name tensors, they hold none.
 PICKLE_BYTES = HEADER_BYTES = 32 << 20
 OPCODES = 2_000_000

@@ -14,6 +14,10 @@ from bcbp.data import DataSet
 from bcbp.errors import ModelError
 from bcbp.geometry import LayerInfo, geometry_of
 
+NO_IMAGES = (
+    "No images for it here, so no accuracy: give a folder or a zip of pictures, a folder for each class."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
@@ -21,7 +25,7 @@ class LoadedModel:
 
     `layers` are prunable, in the order of execution; `skipped` names every other Conv2d/Linear (and other
     weight layer) with its reason. `dataset` is None when there is nothing to measure accuracy on;
-    `note` says so in words. `digest` is SHA-256 over the state_dict.
+    `note` says where the weights are from. `digest` is SHA-256 over the state_dict.
     """
 
     name: str
@@ -34,6 +38,16 @@ class LoadedModel:
     dataset: DataSet | None = None
     trained: bool = False
     note: str = ""
+
+    @property
+    def images_digest(self) -> str:
+        """Of a data set of one's own (see `DataSet`); empty for one that is known by its name."""
+        return self.dataset.digest if self.dataset else ""
+
+    @property
+    def no_accuracy(self) -> str:
+        """Why a model without images has no accuracy, and how it gets one."""
+        return f"{self.note} {NO_IMAGES}".strip()
 
     def layer(self, name: str) -> LayerInfo:
         return {layer.name: layer for layer in self.layers}[name]

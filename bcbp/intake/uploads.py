@@ -17,7 +17,7 @@ from bcbp.intake.reading import Reading, read_file, reading_of
 from bcbp.intake.sniff import MASKS
 
 _FILE = "file:"
-UPLOAD_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
+_ID = re.compile(r"[a-z0-9_.-]{1,40}-[0-9a-f]{12}")
 _ORIGIN = "origin.json"
 
 
@@ -37,7 +37,7 @@ def reference_of(name: str) -> Reference | None:
     if not name.startswith(_FILE):
         return None
     upload, _, architecture = name.removeprefix(_FILE).partition("@")
-    if not UPLOAD_ID.fullmatch(upload) or not architecture:
+    if not is_id(upload) or not architecture:
         raise ModelError(f"Expected a stored file as {_FILE}NAME-DIGEST@ARCHITECTURE; got {name[:80]!r}.")
     return Reference(upload, architecture)
 
@@ -63,7 +63,7 @@ class UploadStore:
         """Read a file (see `read_file`) and keep what it holds, once per content. Raises ModelError."""
         if not path.is_file():
             raise ModelError(f"Expected a file at {path}; there is none. Check the path.")
-        known = f"{_slug(path.stem)}-{_digest(path)}"
+        known = content_id(path)
         if (self._folder / known / _ORIGIN).exists():
             return self.read(known)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class UploadStore:
     def read(self, upload: str) -> Upload:
         """One stored file. Raises ModelError."""
         answer = origin = None
-        if UPLOAD_ID.fullmatch(upload):
+        if is_id(upload):
             folder = self._folder / upload
             answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
         if answer is None or origin is None:
@@ -98,13 +98,23 @@ class UploadStore:
     def list(self) -> tuple[str, ...]:
         """The ids of all stored files, the newest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
-        known = [folder for folder in folders if UPLOAD_ID.fullmatch(folder.name)]
+        known = [folder for folder in folders if is_id(folder.name)]
         return tuple(one.name for one in sorted(known, key=lambda one: one.stat().st_mtime, reverse=True))
 
     def forget(self, upload: str) -> None:
         """Delete a stored file; runs that used it keep their results."""
-        if UPLOAD_ID.fullmatch(upload):
+        if is_id(upload):
             shutil.rmtree(self._folder / upload, ignore_errors=True)
+
+
+def content_id(path: Path) -> str:
+    """What a file is kept under: its name, and twelve digits of its content."""
+    return f"{_slug(path.stem)}-{_digest(path)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be one of `content_id`, and so the name of one folder and of no path."""
+    return _ID.fullmatch(text) is not None
 
 
 def _slug(stem: str) -> str:

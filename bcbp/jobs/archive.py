@@ -106,7 +106,9 @@ def _members(content: bytes) -> dict[str, bytes]:
                 if entry.file_size > (most := MEMBERS[entry.filename]):
                     raise StoreError(f"Expected {entry.filename} of at most {most >> 10} KB. {_AGAIN}")
             return {name: archive.read(name) for name in names}  # at most as many bytes as it claims
-    except (*_BROKEN, NotImplementedError, RuntimeError, OSError) as error:
+    except StoreError:
+        raise
+    except (*_BROKEN, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise StoreError(f"Expected an exported run (zip); the file cannot be read: {error}") from error
 
 

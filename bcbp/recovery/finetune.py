@@ -192,6 +192,7 @@ class _Course:
         assert lessons.folder is not None
         what = [
             task.model.digest,
+            task.model.images_digest,
             task.plan.to_json(),
             lessons.tuning.to_json(),
             len(lessons.train),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 
 from bcbp.errors import ModelError
 from bcbp.intake import entries
-from bcbp.intake.architectures import MODELS, check_model, load_file, load_model
+from bcbp.intake.architectures import MODELS, check_model, load_model
 
 SMALL = ("sample", "cifar-resnet20", "resnet18", "mobilenet_v2")
 
@@ -56,7 +55,7 @@ def test_weights_in_the_local_cache_of_torchvision_are_found(tmp_path: Path, no_
     torch.save(weights_of("resnet18"), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
     model = load_model("resnet18")
     assert model.trained and model.dataset is None
-    assert "resnet18-f37072fd.pth" in model.note and "no accuracy" in model.note
+    assert "resnet18-f37072fd.pth" in model.note and "so no accuracy" in model.no_accuracy
 
 
 def test_damaged_weights_in_the_cache_are_named(tmp_path: Path, no_weights: None) -> None:
@@ -99,22 +98,3 @@ def test_a_reference_to_a_file_that_is_not_here_is_well_formed_and_cannot_be_loa
         load_model(name)
     with pytest.raises(ModelError, match="got 'resnet-9000'"):
         check_model("file:net-0123456789ab@resnet-9000")
-
-
-@pytest.mark.skipif(find_spec("timm") is None, reason="timm is an optional extra and not installed")
-def test_models_of_timm_are_built_and_recognised_when_named(tmp_path: Path) -> None:
-    import timm
-
-    made = timm.create_model("resnet26", num_classes=3)
-    torch.save(made.state_dict(), tmp_path / "mine.pt")
-    model = load_file(tmp_path / "mine.pt", "timm:resnet26")
-    assert model.trained and model.name.endswith("@timm:resnet26")
-    with pytest.raises(ModelError, match="Expected a model that timm knows"):
-        load_model("timm:resnet-9000")
-
-
-def test_without_timm_its_names_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "find_spec", lambda _name: None)
-    check_model("timm:resnet26")  # a stored run stays readable
-    with pytest.raises(ModelError, match="pip install timm"):
-        load_model("timm:resnet26")

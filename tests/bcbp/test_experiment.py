@@ -11,6 +11,7 @@ from bcbp.baselines import Declined
 from bcbp.crossover import WINS
 from bcbp.errors import DataError, SpecError
 from bcbp.experiment import CompareRequest, compare
+from bcbp.intake.model import NO_IMAGES
 from bcbp.passport_store import PassportStore
 from bcbp.planning import METHODS
 from bcbp.predictions import Predictions
@@ -290,7 +291,7 @@ def test_an_untrained_model_gets_no_accuracy_and_the_reason(monkeypatch):
     use_small_model(monkeypatch, trained=False)
     report = compare(CompareRequest(methods=("bcbp",), spec=SPEC, batches=()), on_event=Listener())
     for row in report["rows"]:
-        assert row["accuracy"] is None and row["accuracy_reason"] == "Random weights."
+        assert row["accuracy"] is None and row["accuracy_reason"] == f"Random weights. {NO_IMAGES}"
 
 
 @pytest.mark.parametrize(("after", "tested"), [(1, 0), (2, 1), (3, 2), (5, 2), (6, 3)])

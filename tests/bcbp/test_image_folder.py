@@ -12,11 +12,14 @@ from torch import nn
 
 from bcbp.data import load_images, normalise
 from bcbp.errors import DataError
-from bcbp.image_folder import FolderImages, image_folder, with_image_folder
+from bcbp.folder_images import FolderImages
+from bcbp.image_folder import image_folder, with_image_folder
 from bcbp.intake.model import LoadedModel, adopt
+from bcbp.preprocessing import usual
 
 CLASSES = ("n01", "n02", "n10")
 SHAPE = (3, 16, 16)
+HOW = usual(SHAPE, "a test")
 
 
 def write_folder(folder: Path, *, train: int = 20, val: int = 6, classes: tuple[str, ...] = CLASSES) -> Path:
@@ -45,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_parts_do_not_overlap_and_val_is_the_test_part(folder: Path) -> None:
-    dataset = image_folder(folder, SHAPE)
+    dataset = image_folder(folder, HOW)
     parts = {part: load_images(dataset, part) for part in ("train", "calibration", "validation", "test")}
     assert {part: len(images) for part, images in parts.items()} == {
         "train": 54, "calibration": 54, "validation": 6, "test": 18,
@@ -56,19 +59,19 @@ def test_the_parts_do_not_overlap_and_val_is_the_test_part(folder: Path) -> None
 
 
 def test_class_folders_alone_are_tested_by_halves(folder: Path) -> None:
-    dataset = image_folder(folder / "train", SHAPE)
+    dataset = image_folder(folder / "train", HOW)
     assert "half of each tested" in dataset.title and dataset.classes == CLASSES
     parts = {part: load_images(dataset, part) for part in ("train", "validation", "test")}
     paths = {part: set(images.paths) for part, images in parts.items()}  # type: ignore[attr-defined]
     assert len(paths["test"]) == 30 and parts["test"].labels.bincount().tolist() == [10, 10, 10]
     assert not paths["test"] & (paths["train"] | paths["validation"])
     assert len(paths["train"] | paths["validation"]) == 30
-    again = load_images(image_folder(folder / "train", SHAPE), "test")
+    again = load_images(image_folder(folder / "train", HOW), "test")
     assert again.paths == parts["test"].paths  # type: ignore[attr-defined]
 
 
 def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> None:
-    images = load_images(image_folder(folder, SHAPE), "test")
+    images = load_images(image_folder(folder, HOW), "test")
     inputs = images.inputs()
     assert inputs.shape == (18, *SHAPE) and inputs.is_contiguous(memory_format=torch.channels_last)
     assert inputs.mean((2, 3)).argmax(1).equal(images.labels)
@@ -78,7 +81,7 @@ def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> N
 
 
 def test_training_images_are_random_parts_the_same_for_the_same_seed_and_share(folder: Path) -> None:
-    images, chosen = load_images(image_folder(folder, SHAPE), "train"), torch.arange(8)
+    images, chosen = load_images(image_folder(folder, HOW), "train"), torch.arange(8)
 
     def drawn(seed: int, share: slice) -> torch.Tensor:
         return images.training_inputs(chosen, torch.Generator().manual_seed(seed), share)
@@ -94,21 +97,20 @@ def test_a_model_gets_the_folder_and_the_class_order_is_said(folder: Path) -> No
     model = with_image_folder(model_of(), folder)
     assert model.dataset is not None and model.dataset.classes == CLASSES
     assert model.note == "Classes in the sorted order of their folders: 0 is n01, 2 is n10."
-    assert with_image_folder(model, folder) is model
     assert with_image_folder(model_of(), None).dataset is None
 
 
 def test_grey_models_get_grey_images(folder: Path) -> None:
-    images = load_images(image_folder(folder, (1, 16, 16)), "test")
+    images = load_images(image_folder(folder, usual((1, 16, 16), "test")), "test")
     assert isinstance(images, FolderImages) and images.inputs(0, 2).shape == (2, 1, 16, 16)
 
 
 def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Expected folders of images in .*, one for each class: .*\.$"):
-        image_folder(tmp_path, SHAPE)
+        image_folder(tmp_path, HOW)
     (tmp_path / "half" / "val").mkdir(parents=True)
     with pytest.raises(DataError, match=r"Expected a folder train in .*found none\.$"):
-        image_folder(tmp_path / "half", SHAPE)
+        image_folder(tmp_path / "half", HOW)
     with pytest.raises(
         DataError, match=r"Expected 5 class folders in .*, one for each output of mine; got 3\.$"
     ):
@@ -116,12 +118,12 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Pat
     odd = write_folder(tmp_path / "odd", train=1, val=1)
     (odd / "val" / "n02").rename(odd / "val" / "n03")
     with pytest.raises(DataError, match=r"the same classes in train/ and val/ .*'n02' is in one only\.$"):
-        image_folder(odd, SHAPE)
+        image_folder(odd, HOW)
     for path in (odd / "train" / "n01").iterdir():
         path.unlink()
     with pytest.raises(DataError, match=r"Expected folders of images in .*train, one for each class: .*n01"):
-        image_folder(odd, SHAPE)
-    dataset = image_folder(folder, SHAPE)
+        image_folder(odd, HOW)
+    dataset = image_folder(folder, HOW)
     with pytest.raises(DataError, match="are read as needed"):
         dataset.read(True, None)
 
@@ -129,7 +131,7 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Pat
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     made = write_folder(tmp_path / "made", train=1, val=1, classes=("a",))
     (made / "val" / "a" / "0.png").write_bytes(b"not an image")
-    images = load_images(image_folder(made, SHAPE), "test")
+    images = load_images(image_folder(made, HOW), "test")
     with pytest.raises(
         DataError, match=r"Expected an image that can be read; .*0\.png cannot \(Unidentified"
     ):
@@ -137,7 +139,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_pixels_are_what_networks_see_before_they_are_scaled(folder: Path) -> None:
-    dataset = image_folder(folder, SHAPE)
+    dataset = image_folder(folder, HOW)
     images, chosen = load_images(dataset, "test"), torch.tensor([5, 0, 17])
     pixels = images.pixels(chosen)
     assert pixels.dtype == torch.uint8 and pixels.shape == (3, *SHAPE)
