@@ -8,7 +8,9 @@ from app import charts, controls, services, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.components.report_download import report_download
 from app.help_texts import HELP
+from app.html_report import page
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
@@ -161,6 +163,9 @@ def sensitivity() -> None:
     st.caption(wording.SCAN_NOTE)
     if last is not None:
         job_status(last)
+    found = services.scan(scope.model, scope.method, controls.current_edits().criterion, scope.tile)
+    if found is not None and found.rows:
+        report_download(lambda: page(found.to_json()), name=f"sensitivity-{found.key.id}", key="scan_report")
 
 
 presets()

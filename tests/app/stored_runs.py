@@ -13,7 +13,7 @@ from bcbp.evaluation import PairedTest, Quality
 from bcbp.files import write_json
 from bcbp.intake.architectures import load_model
 from bcbp.jobs import RunStore
-from bcbp.jobs.kinds import PREDICTIONS
+from bcbp.jobs.kinds import PREDICTIONS, Request
 from bcbp.jobs.store import REPORT_FILE, STATE_FILE
 from bcbp.planning import Planner
 from bcbp.predictions import Predictions, write_predictions
@@ -156,7 +156,7 @@ def store_run(
     root: Path,
     state: str = "done",
     *,
-    request: CompareRequest | None = None,
+    request: Request | None = None,
     made: dict[str, Any] | None = None,
     answers: Predictions | None = None,
     error: str | None = None,
