@@ -1,4 +1,4 @@
-"""The crossover map as a figure: a colour, a sign and a number in every cell, never a colour alone."""
+"""The crossover map as a figure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from app import wording
-from app.charts import OTHER, blank_figure
+from app.state_map import BAD, GOOD, NONE, REFUSED, UNSURE, Cell, state_map
 from bcbp.crossover import DECLINED, LOSES, NOT_MEASURED, UNCLEAR, WINS, Spot
 
-# White text has at least 4.5:1 on each. Blue and orange stay apart in every kind of colour-blindness; the
-# signs tell them apart without any colour.
-FILLS = {WINS: "#1D5FD1", UNCLEAR: "#737373", LOSES: "#B45309", DECLINED: "#3F4650"}
-SIGNS = {WINS: "▲", UNCLEAR: "≈", LOSES: "▼", DECLINED: "✕", NOT_MEASURED: "–"}
-_ROW_PIXELS, _FRAME_PIXELS = 28, 70
-# With more columns, a cell on a phone has no room for sign and number: the sign stays.
-_MOST_NUMBERS = 5
+FILLS = {WINS: GOOD, UNCLEAR: UNSURE, LOSES: BAD, DECLINED: REFUSED}
+SIGNS = {WINS: "▲", UNCLEAR: "≈", LOSES: "▼", DECLINED: "✕", NOT_MEASURED: NONE}
 
 
 @dataclass(frozen=True)
@@ -29,60 +24,14 @@ class MapLine:
 
 
 def crossover_map(lines: Sequence[MapLine], ratios: Sequence[float]) -> go.Figure:
-    """Layers down, ratios across; what was not measured stays empty but for its sign."""
-    figure = blank_figure(height=_FRAME_PIXELS + _ROW_PIXELS * len(lines))
-    columns = [wording.ratio_percent(ratio) for ratio in ratios]
-    states, numbers = list(FILLS), len(ratios) <= _MOST_NUMBERS
-    figure.add_heatmap(
-        x=columns,
-        y=[line.label for line in lines],
-        z=[[states.index(spot.state) if spot.row else None for spot in line.spots] for line in lines],
-        zmin=-0.5,
-        zmax=len(states) - 0.5,
-        colorscale=_steps([FILLS[state] for state in states]),
-        showscale=False,
-        text=[[_text(spot, with_number=numbers) for spot in line.spots] for line in lines],
-        texttemplate="%{text}",
-        textfont={"color": "#FFFFFF", "size": 12},
-        customdata=[[_explained(spot) for spot in line.spots] for line in lines],
-        hovertemplate="<b>%{y}</b>, %{x} removed<br>%{customdata}<extra></extra>",
-        xgap=3,
-        ygap=3,
-    )
-    _add_gaps(figure, lines, columns)
-    figure.update_xaxes(title="ratio removed", type="category", showgrid=False, fixedrange=True)
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, fixedrange=True)
-    return figure
+    """Layers down, ratios across."""
+    return state_map([(line.label, [_cell(spot) for spot in line.spots]) for line in lines], ratios, FILLS)
 
 
-def _add_gaps(figure: go.Figure, lines: Sequence[MapLine], columns: Sequence[str]) -> None:
-    """The sign of what was not measured, in a grey that reads on both backgrounds."""
-    gaps = [
-        (column, line.label)
-        for line in lines
-        for column, spot in zip(columns, line.spots, strict=True)
-        if spot.row is None
-    ]
-    figure.add_scatter(
-        x=[column for column, _ in gaps],
-        y=[label for _, label in gaps],
-        mode="text",
-        text=[SIGNS[NOT_MEASURED]] * len(gaps),
-        textfont={"color": OTHER, "size": 14},
-        hovertemplate=f"<b>%{{y}}</b>, %{{x}} removed<br>{NOT_MEASURED}<extra></extra>",
-        showlegend=False,
-    )
-
-
-def _steps(colors: Sequence[str]) -> list[list[object]]:
-    """A colour scale of equal steps without blends."""
-    count = len(colors)
-    return [[edge / count, color] for i, color in enumerate(colors) for edge in (i, i + 1)]
-
-
-def _text(spot: Spot, *, with_number: bool) -> str:
+def _cell(spot: Spot) -> Cell:
     gain = spot.row.row.speedup if spot.row else None
-    return SIGNS[spot.state] + (f" {wording.times(gain)}" if with_number and gain is not None else "")
+    number = "" if gain is None else wording.times(gain)
+    return Cell(spot.state, SIGNS[spot.state], number, _explained(spot))
 
 
 def _explained(spot: Spot) -> str:

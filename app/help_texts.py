@@ -226,7 +226,7 @@ HELP = {
     "side_by_side": "Rows of several runs in one table, each against the dense of its own run.",
     "html_report": (
         "One file that opens from disk and prints: verdict, figures, how each was measured, versions, and "
-        "sliders over everything that was measured. About 5 MB."
+        "sliders over everything that was measured. About 2 MB."
     ),
     "paired": "McNemar's test on the same images: answers gained and lost against dense.",
 }

@@ -1,4 +1,4 @@
-"""`python -m bcbp report`: a comparison as one HTML file.
+"""`python -m bcbp report`: results as one HTML file, several comparisons beside one another.
 
 It stands here and not beside the other commands since it draws, and the library does not know the dashboard.
 """
@@ -14,52 +14,62 @@ from bcbp.cli.command import Command, check_json
 from bcbp.errors import SpecError
 from bcbp.files import replace_file
 from bcbp.jobs import RunStore
-from bcbp.report import SCHEMA
-from bcbp.request import CompareRequest
+
+SEVERAL = "side-by-side"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("report", metavar="RUN", help="id of a stored run, or a file of compare --json")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="id of a stored run (comparison, fine-tuning, device measurement, sensitivity scan), a JSON "
+        "file of one, or a device passport; several comparisons stand side by side",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="(bcbp-report-RUN.html)")
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from app.html_report import page  # plotly: no other command needs it
+    from app.html_report import page, page_of_several  # plotly: no other command needs it
+    from app.side_by_side import called
 
-    path = chosen.out or Path(f"bcbp-report-{Path(chosen.report).stem}.html")
+    named = Path(chosen.runs[0]).stem if len(chosen.runs) == 1 else SEVERAL
+    path = chosen.out or Path(f"bcbp-report-{named}.html")
     check_json(path, "--out")
-    made = page(read_report(chosen.report))
+    names, found = zip(*map(read_results, chosen.runs), strict=True)
+    if len(found) == 1:
+        made = page(found[0], chosen.runs[0])
+    else:
+        made = page_of_several(list(zip(called(names, chosen.runs), found, strict=True)))
     replace_file(path, made)
     print(f"{path} ({len(made) / 1e6:.1f} MB)")
     return 0
 
 
-def read_report(run: str) -> dict[str, Any]:
-    """The report of a stored run, or in a file. Raises RunNotFound, SpecError."""
+def read_results(run: str) -> tuple[str, Any]:
+    """What a stored run, or a file, is called, and its results. Raises RunNotFound, SpecError."""
     path = Path(run)
-    found = _in_file(path) if path.is_file() else _in_store(run)
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA or "rows" not in found:
-        raise SpecError(f"Expected the report of a comparison of schema {SCHEMA}; {run} has none.")
-    return found
+    if path.is_file():
+        return path.stem, _in_file(path)
+    view = RunStore().read(run)
+    if view.report is None:
+        raise SpecError(f"Expected a run that has measured something; {run} ({view.title}) has not.")
+    return view.name or run, view.report
 
 
 def _in_file(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SpecError(f"Expected a report (JSON) in {path}; it cannot be read: {error}") from error
-
-
-def _in_store(run_id: str) -> dict[str, Any] | None:
-    view = RunStore().read(run_id)
-    if not isinstance(view.request, CompareRequest):
-        raise SpecError(f"Expected the id of a comparison; {run_id} is: {view.title}.")
-    return view.report
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"Expected results (JSON) in {path}; it cannot be read: {error}") from error
 
 
 COMMAND = Command(
     name="report",
-    summary="Write a comparison as one HTML file that opens from disk: verdict, figures, method, replay.",
+    summary=(
+        "Write results as one HTML file that opens from disk: verdict, figures, method, replay; of several "
+        "comparisons, one beside the other."
+    ),
     example="python -m bcbp report out.json --out out.html",
     add_arguments=_add_arguments,
     run=_run,

@@ -47,6 +47,29 @@ def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
     return Verdict(mood, head + interval + _accuracy_clause(row, dense) + ".", _cause(row, dense, mood))
 
 
+def untimed_verdict(rows: Sequence[Finding], row: Finding) -> Verdict:
+    """The answer of a run that was to time nothing, such as fine-tuning: accuracy alone."""
+    dense = dense_of(rows)
+    if dense is None or row.accuracy is None or dense.accuracy is None or row.paired is None:
+        return Verdict("waiting", f"No verdict yet: the accuracy of {row.title} is still to come.", "")
+    head = {
+        BETTER: f"{row.title} is more often right than dense",
+        WORSE: f"{row.title} costs accuracy",
+        UNCLEAR: f"No clear loss: {row.title} and dense are too close to call",
+    }[row.paired.verdict]
+    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
+    change = wording.points(row.accuracy.share - dense.accuracy.share)
+    sentence = f"{head}: {shares} of {row.accuracy.total:,} test images, {change} points."
+    return Verdict(
+        row.paired.verdict, sentence, f"{_recovered(row)}Nothing was timed, so nothing is said of speed."
+    )
+
+
+def _recovered(row: Finding) -> str:
+    kept = next((rung for rung in row.ladder if rung.kept), None)
+    return f"Kept is {kept.title}, which took {wording.seconds(kept.seconds)}. " if kept else ""
+
+
 def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
     """What may be said of the speed, and whether it was paid for with accuracy."""
     if not latency.speed_claim:

@@ -200,10 +200,11 @@ def lost_points(share: float) -> str:
 
 def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
     """
-    >>> paired(40, 114, "worse", 0.001)
-    '+40 −114, worse (p = 0.001)'
+    >>> paired(40, 114, "worse", 0.001), paired(5149, 197, "better", 0.0)
+    ('+40 −114, worse (p = 0.001)', '+5149 −197, better (p < 1e-99)')
     """
-    return f"+{gained} −{lost}, {verdict} (p = {p_value:.2g})"
+    told = f"= {p_value:.2g}" if p_value > 1e-99 else "< 1e-99"
+    return f"+{gained} −{lost}, {verdict} (p {told})"
 
 
 def seconds(value: float) -> str:
@@ -279,6 +280,14 @@ def moment(created: str) -> str:
     '2026-11-23 17:48 UTC'
     """
     return created[:16].replace("T", " ") + " UTC"
+
+
+def recorded(device: str, date: str) -> str:
+    """
+    >>> recorded("Test processor", "2026-11-23T12:00:00+00:00")
+    'Recorded on Test processor, 2026-11-23 12:00 UTC'
+    """
+    return f"Recorded on {device}, {moment(date)}"
 
 
 def layer_kind(kind: str, kernel: tuple[int, int], stride: tuple[int, int]) -> str:

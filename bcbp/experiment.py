@@ -33,12 +33,12 @@ from bcbp.recovery.workshop import Workshop
 from bcbp.report import add_accuracy, add_session, dense_row, new_report, plan_row, row_of
 from bcbp.request import CompareRequest
 from bcbp.rows import key_of_spec
-from bcbp.runtime import runtime
+from bcbp.runtime import GPU, runtime
 from bcbp.sensitivity import ScanStore
 from bcbp.spec import DENSE, PruneSpec
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
-from kernels.device import environment, load_average
+from kernels.device import cpu_clock, environment, gpu_state, load_average
 from kernels.measure import Stopped
 from kernels.memory import keep_freed_memory
 
@@ -263,9 +263,16 @@ class Comparison:
             self._tracker.update(event["share"], event["message"])
         else:
             add_session(self.report, event["batch"], event["result"])
+            self._note_clocks()
             self._publish()
             if event["batch"] != self.request.batches[-1]:
                 self._tracker.begin("building the networks again for another batch size")
+
+    def _note_clocks(self) -> None:
+        """Now that the device has just worked: they fall back as soon as it idles."""
+        self.report["environment"]["clock_after"] = cpu_clock()
+        if self.request.device == GPU:
+            self.report["environment"]["gpu_state"] = gpu_state()
 
     def _none_predicted(self) -> Predictions | None:
         if self._exam is None or self.model.dataset is None:

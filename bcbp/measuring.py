@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from bcbp.crossover import distinct_layers
+from bcbp.device_report import device_report
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
@@ -20,7 +21,7 @@ from bcbp.passport import PATTERN, MeasuredLayer, Passport, Rate
 from bcbp.passport_store import PassportStore
 from bcbp.progress import Progress, Tracker
 from bcbp.timing_process import run_timing
-from kernels.device import environment, load_average, now
+from kernels.device import cpu_clock, environment, load_average, now
 from kernels.layers import LayerShape
 from kernels.measure import Stopped
 
@@ -39,8 +40,9 @@ def measure_device(
 ) -> None:
     """Measure what the passport under `root` lacks of `request`; what is measured is kept however it ends.
 
-    `on_event` gets the progress and None: the results are in the passport. Timing runs in a process of its
-    own. Raises BcbpErrors: SpecError without an engine for the device, PassportError, TimingError.
+    `on_event` gets the progress, and what the passport says of the request (`bcbp.device_report`) whenever
+    it has grown. Timing runs in a process of its own. Raises BcbpErrors: SpecError without an engine for the
+    device, PassportError, TimingError.
     """
     missing = DEVICES[request.device].missing()
     if missing is not None:
@@ -80,18 +82,18 @@ class _Measuring:
     def __init__(self, request: DeviceRequest, store: PassportStore, on_event: OnEvent) -> None:
         self.request, self.store = request, store
         conditions = environment()
-        layers = distinct_layers(load_model(request.model))
-        self.groups = missing_groups(request, layers, store.live(request.device, conditions))
+        self.layers = distinct_layers(load_model(request.model))
+        self.groups = missing_groups(request, self.layers, store.live(request.device, conditions))
         self.passport = Passport(request.device, conditions)
-        self.tracker = Tracker(_steps(self.groups, request.rounds), lambda now: on_event(now, None))
-        self._group = -1
+        self.tracker = Tracker(_steps(self.groups, request.rounds), self._tell)
+        self._on_progress, self._progress, self._group = on_event, Progress(), -1
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         self.tracker.begin("starting a process to time in")
         request = self.request
         job = LayerJob(request.device, torch.get_num_threads(), request.rounds, self.groups)
         run_timing(job, on_event=self._on_event, should_stop=should_stop, command=COMMAND)
-        conditions = {**self.passport.environment, "load_after": load_average()}
+        conditions = {**self.passport.environment, "load_after": load_average(), "clock_after": cpu_clock()}
         self._keep(replace(self.passport, environment=conditions))
 
     def _on_event(self, event: dict[str, Any]) -> None:
@@ -123,6 +125,11 @@ class _Measuring:
     def _keep(self, passport: Passport) -> None:
         self.passport = passport
         self.store.write_live(passport)
+        self._on_progress(self._progress, device_report(passport, self.layers, self.request))
+
+    def _tell(self, progress: Progress) -> None:
+        self._progress = progress
+        self._on_progress(progress, None)
 
 
 def _steps(groups: Iterable[LayerGroup], rounds: int) -> list[tuple[str, float]]:

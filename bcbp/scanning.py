@@ -7,6 +7,7 @@ figures, so the images are of the validation part; test images are never looked 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bcbp.progress import Progress, Tracker
 from bcbp.sensitivity import Scan, ScanStore, Sensitivity
 from bcbp.sensitivity_request import CALIBRATION, SensitivityRequest
 from bcbp.trials import Trials
+from kernels.device import environment
 from kernels.measure import Stopped
 from kernels.memory import keep_freed_memory
 
@@ -86,7 +88,10 @@ class _Scanning:
             seed=request.seed,
             stats=stats_for(self.model, request.criterion, folder=self._folder, seed=request.seed),
         )
-        self.scan = store.read(request.key(self.model)) or Scan(request.key(self.model), 0)
+        key = request.key(self.model)
+        self.scan = replace(
+            store.read(key) or Scan(key, 0), model=self.model.title, environment=environment()
+        )
         self._progress = Progress()
         steps = ["Dense", *(layer.name for layer in self.model.layers)]
         self.tracker = Tracker([(step, 1.0) for step in steps], self._tell)
@@ -95,7 +100,7 @@ class _Scanning:
         keep_freed_memory()
         self.tracker.begin()
         self._hits = self._answers(self._trials.module)
-        self._keep(Scan(self.scan.key, int(self._hits.sum()), self.scan.rows))
+        self._keep(replace(self.scan, correct=int(self._hits.sum())))
         for info in self.model.layers:
             self.tracker.begin()
             self._layer(info.name)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bcbp.fields import FieldError, read_fields
+from bcbp.fields import FieldError, check_environment, read_fields
 from bcbp.files import read_json, write_json
 
 SCHEMA = 1
@@ -61,11 +61,16 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Scan:
-    """The rows of one key, in the order of measuring; `correct` answers of the dense network."""
+    """The rows of one key, in the order of measuring; `correct` answers of the dense network.
+
+    `model` is what it was called, and `environment` where it was, when rows were last asked for.
+    """
 
     key: ScanKey
     correct: int
     rows: tuple[Sensitivity, ...] = ()
+    model: str = field(default="", compare=False)
+    environment: Json = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[Sensitivity]:
         return iter(self.rows)
@@ -87,8 +92,13 @@ class Scan:
         """Inverse of `to_json`. Raises FieldError for whatever else arrives."""
         if data.get("schema") != SCHEMA:
             raise FieldError(f"a sensitivity scan of schema {SCHEMA}")
-        head = read_fields(_Head, {name: value for name, value in data.items() if name != "schema"})
-        return cls(head.key, head.correct, tuple(read_fields(Sensitivity, row) for row in head.rows))
+        conditions = data.get("environment") or {}
+        outer = ("schema", "environment")
+        head = read_fields(_Head, {name: value for name, value in data.items() if name not in outer})
+        rows = tuple(read_fields(Sensitivity, row) for row in head.rows)
+        if conditions:
+            check_environment(conditions, needs=("cpu", "date"))
+        return cls(head.key, head.correct, rows, head.model, conditions)
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class _Head:
     key: ScanKey
     correct: int
     rows: list[Any]
+    model: str = ""
 
 
 class ScanStore:

@@ -20,6 +20,7 @@ def environment() -> dict[str, object]:
 
     `cores` are physical, `logical_cores` what the system schedules on, `usable_cores` those this process
     may run on; `threads` is what torch runs with. `load` is the one-minute load average (None on Windows).
+    `clock` is `cpu_clock` as the record is written.
     """
     return {
         "cpu": cpu_model(),
@@ -29,6 +30,7 @@ def environment() -> dict[str, object]:
         "usable_cores": _usable_cores(),
         "threads": torch.get_num_threads(),
         "load": load_average(),
+        "clock": cpu_clock(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "os": platform.platform(),
         "python": platform.python_version(),
@@ -60,6 +62,32 @@ def gpu_state() -> dict[str, str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return dict(zip(fields, (value.strip() for value in answer.split(",")), strict=False))
+
+
+def cpu_clock(system: Path = Path("/")) -> dict[str, object]:
+    """MHz of the first core now and at most, and the governor that chooses them; empty where none is told.
+
+    A virtual machine often tells the present frequency alone, or a nominal one.
+    """
+    folder = system / "sys/devices/system/cpu/cpu0/cpufreq"
+    now_khz, most_khz = _text(folder / "scaling_cur_freq"), _text(folder / "cpuinfo_max_freq")
+    lines = _text(system / "proc/cpuinfo").splitlines()
+    told = [line.partition(":")[2] for line in lines if line.startswith("cpu MHz")]
+    mhz = int(now_khz) / 1000 if now_khz else float(told[0]) if told else None
+    found = {
+        "mhz": mhz and round(mhz),
+        "most_mhz": round(int(most_khz) / 1000) if most_khz else None,
+        "governor": _text(folder / "scaling_governor"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _text(path: Path) -> str:
+    """What stands in a file of the system; empty where it is not there."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def load_average() -> float | None:

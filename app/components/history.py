@@ -10,8 +10,10 @@ import streamlit as st
 
 from app import compare_words, services, state, wording
 from app.components.job_status import job_status
+from app.components.report_download import report_download
 from app.help_texts import HELP
-from app.side_by_side import differences, shared_batches, side_by_side
+from app.html_report import page_of_several
+from app.side_by_side import called, differences, shared_batches, side_by_side
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
@@ -177,7 +179,8 @@ def _several(runs: tuple[Run, ...]) -> None:
         help=HELP["side_by_side"],
         placeholder="Choose two runs or more",
     )
-    chosen = [(with_results[run_id].name or tags[run_id], with_results[run_id].report) for run_id in picked]
+    names = called([with_results[one].name for one in picked], [tags[one] for one in picked])
+    chosen = [(name, with_results[one].report) for name, one in zip(names, picked, strict=True)]
     found = [(title, report) for title, report in chosen if report and report.get("rows")]
     if len(found) < 2:
         return
@@ -196,3 +199,4 @@ def _several(runs: tuple[Run, ...]) -> None:
         column_config={"Run": st.column_config.TextColumn(pinned=True)},
         alt="Rows of several runs",
     )
+    report_download(lambda: page_of_several(found), name="side-by-side", key="report_of_several")

@@ -1,5 +1,5 @@
-"""A comparison as one HTML file, made from the JSON of its report alone."""
+"""Results as one HTML file, made from their JSON alone."""
 
-from app.html_report.page import page
+from app.html_report.reports import page, page_of_several
 
-__all__ = ["page"]
+__all__ = ["page", "page_of_several"]

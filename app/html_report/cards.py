@@ -9,23 +9,28 @@ from app.html_report.subject import Subject
 from bcbp.spec import DENSE
 
 
-def card(*entries: tuple[str, str]) -> Html:
-    """(What is said, in prose) each; empty ones are left out."""
+def card(*entries: tuple[str, str], of: str = "") -> Html:
+    """(What is said, in prose) each; empty ones are left out. `of` names one of several."""
     told = definitions([(name, prose(text)) for name, text in entries])
-    return element("aside", element("h4", "Method card"), told, class_="card")
+    return element("aside", element("h4", f"Method card{of and f': {of}'}"), told, class_="card")
 
 
 def trade_off_card(subject: Subject, batch: str, *, tested: bool) -> Html:
-    return card(
-        ("Shows", compare_words.TRADE_OFF_NOTE if tested else compare_words.NO_ACCURACY),
+    shows = compare_words.TRADE_OFF_NOTE if tested else compare_words.NO_ACCURACY
+    return card(("Shows", shows), *measured_how(subject, batch))
+
+
+def measured_how(subject: Subject, batch: str) -> list[tuple[str, str]]:
+    """The entries of a card that say how times and accuracies came about."""
+    return [
         ("Latency", _latency(subject, batch)),
         ("Dense", _dense(subject, batch)),
         ("Clock", _clock(subject, batch)),
-        ("Accuracy", _accuracy(subject)),
+        ("Accuracy", accuracy(subject)),
         ("Speed", HELP["speedup"]),
         ("Limit", HELP["limit"] if subject.report.get("ceiling") else ""),
         ("WIT", HELP["wit"]),
-    )
+    ]
 
 
 def _latency(subject: Subject, batch: str) -> str:
@@ -54,7 +59,7 @@ def _clock(subject: Subject, batch: str) -> str:
     )
 
 
-def _accuracy(subject: Subject) -> str:
+def accuracy(subject: Subject) -> str:
     dense = next((row for row in subject.rows if row.method == DENSE and row.accuracy), None)
     if dense is None or dense.accuracy is None:
         return ""
@@ -76,11 +81,16 @@ def ladder_card(subject: Subject) -> Html:
         ("Rungs", HELP["recovery"]),
         ("Test", HELP["rung"]),
         ("Time", HELP["rung_seconds"]),
-        ("Accuracy", _accuracy(subject)),
+        ("Accuracy", accuracy(subject)),
     )
 
 
 def curves_card(subject: Subject) -> Html:
+    return card(("Shows", wording.CURVES_NOTE), *tuned_how(subject))
+
+
+def tuned_how(subject: Subject) -> list[tuple[str, str]]:
+    """The entries of a card that say how it was fine-tuned."""
     tuning, asked = subject.report.get("tuning") or {}, subject.request.get("tuning") or {}
-    how = ", ".join(f"{name} {value}" for name, value in (asked | tuning).items())
-    return card(("Shows", wording.CURVES_NOTE), ("How", how), ("Distillation", HELP["distill"]))
+    how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in (asked | tuning).items())
+    return [("How", how), ("Distillation", HELP["distill"])]

@@ -32,20 +32,28 @@ def join(*children: str) -> Html:
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
 
 
-def prose(text: str) -> Html:
-    """A help text, whose only Markdown is strong and emphasis.
+_PRIVATE = 0xE000  # of characters without a meaning: where signs wait that are no Markdown
 
-    >>> prose("**Paper**: *lost* & gained")
-    '<strong>Paper</strong>: <em>lost</em> &amp; gained'
+
+def prose(text: str) -> Html:
+    r"""What pages show as Markdown: strong, emphasis, code, and signs that a backslash keeps as they are.
+
+    >>> print(prose(r"**Paper**: *lost* & gained in `conv`, a\*b\<"))
+    <strong>Paper</strong>: <em>lost</em> &amp; gained in <code>conv</code>, a*b&lt;
     """
-    strong = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
-    return Html(re.sub(r"\*(.+?)\*", r"<em>\1</em>", strong))
+    told = escape(re.sub(r"\\([!-/:-@\[-`{-~])", lambda sign: chr(_PRIVATE + ord(sign[1])), text))
+    for mark, tag in ((r"\*\*", "strong"), (r"\*", "em"), ("`", "code")):
+        told = re.sub(f"{mark}(.+?){mark}", rf"<{tag}>\1</{tag}>", told)
+    return Html(re.sub("[\ue000-\ue07f]", lambda sign: escape(chr(ord(sign[0]) - _PRIVATE)), told))
 
 
 def definitions(entries: Sequence[tuple[str, str]]) -> Html:
     """A list of (term, what is said of it); entries of which nothing is said are left out."""
     told = [(element("dt", term), element("dd", text)) for term, text in entries if text]
     return element("dl", *(part for pair in told for part in pair))
+
+
+_ON_ONE_SHEET = 16  # lines of a table that paper does not break
 
 
 def table(lines: Sequence[Mapping[str, str]], caption: str) -> Html:
@@ -58,7 +66,9 @@ def table(lines: Sequence[Mapping[str, str]], caption: str) -> Html:
         for line in lines
     ]
     whole = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
-    return element("div", whole, class_="scroll", tabindex="0")
+    return element(
+        "div", whole, class_="scroll whole" if len(lines) <= _ON_ONE_SHEET else "scroll", tabindex="0"
+    )
 
 
 def data(identity: str, value: Any) -> Html:

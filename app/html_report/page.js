@@ -5,48 +5,58 @@ const PRINTED_WIDTH = 960; // CSS pixels: between the margins of a sheet of A4 o
 const plots = [...document.querySelectorAll("[data-figure]")];
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
-for (const plot of plots) {
-  const { data, layout } = read(plot.dataset.figure);
-  plot.replaceChildren(); // what stands there without a script
-  Plotly.newPlot(plot, data, layout, { displayModeBar: false, responsive: true });
+async function unpackPlotly() {
+  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (char) => char.charCodeAt(0));
+  const script = document.createElement("script");
+  script.textContent = await new Response(
+    new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip")),
+  ).text();
+  document.head.append(script);
 }
-addEventListener("beforeprint", () => {
-  for (const plot of plots) Plotly.relayout(plot, { width: PRINTED_WIDTH });
-});
-addEventListener("afterprint", () => {
-  for (const plot of plots) Plotly.relayout(plot, { width: null, autosize: true });
-});
+
+function draw() {
+  for (const plot of plots) {
+    const { data, layout } = read(plot.dataset.figure);
+    plot.replaceChildren(); // what stands there without a script
+    Plotly.newPlot(plot, data, layout, { displayModeBar: false, responsive: true });
+  }
+  addEventListener("beforeprint", () => {
+    for (const plot of plots) Plotly.relayout(plot, { width: PRINTED_WIDTH });
+  });
+  addEventListener("afterprint", () => {
+    for (const plot of plots) Plotly.relayout(plot, { width: null, autosize: true });
+  });
+}
 
 function replay() {
   const grid = read("grid");
-  const [method, ratio, batch] = ["method", "ratio", "batch"].map((name) =>
-    document.getElementById(`replay-${name}`),
-  );
-  for (const [name, title] of grid.methods) method.add(new Option(title, name));
-  [method.value, ratio.value] = grid.start;
+  const at = (id) => document.getElementById(`replay-${id}`);
+  const controls = grid.axes.map((axis) => at(axis.name));
+  grid.axes.forEach((axis, i) => {
+    if (controls[i].options) axis.stops.forEach((stop, n) => controls[i].add(new Option(stop, n)));
+    else controls[i].max = axis.stops.length - 1;
+    controls[i].disabled = axis.stops.length === 1;
+    controls[i].value = grid.start[i];
+    controls[i].addEventListener("input", show);
+  });
 
-  const slide = (slider, stops) => {
-    slider.max = stops.length - 1;
-    slider.disabled = stops.length === 1;
-  };
-  slide(ratio, grid.ratios);
-  slide(batch, grid.batches);
-  [ratio.value, batch.value] = [grid.start[1], 0];
-
-  const say = (id, words) => (document.getElementById(`replay-${id}`).textContent = words);
-  const show = () => {
-    say("ratio-shown", `${grid.ratios[ratio.value]} removed`);
-    say("batch-shown", grid.batches[batch.value]);
-    const point = grid.points[`${method.value} ${ratio.value} ${grid.batches[batch.value]}`];
-    for (const name of ["speed", "accuracy", "size"]) {
-      const [value, under] = point ? point[name] : [grid.missing, ""];
-      say(name, value);
-      say(`${name}-under`, under);
-    }
-  };
-  for (const control of [method, ratio, batch]) control.addEventListener("input", show);
+  function show() {
+    grid.axes.forEach((axis, i) => {
+      const stop = axis.stops[controls[i].value];
+      if (controls[i].options) return;
+      at(`${axis.name}-shown`).textContent = stop;
+      controls[i].setAttribute("aria-valuetext", stop);
+    });
+    const point = grid.points[controls.map((control) => control.value).join(" ")];
+    grid.figures.forEach((name, i) => {
+      const [value, under] = point ? point[i] : [grid.missing, ""];
+      at(name).textContent = value;
+      at(`${name}-under`).textContent = under;
+    });
+  }
   show();
   document.getElementById("replay").hidden = false;
 }
 
 if (document.getElementById("replay")) replay();
+if (plots.length) unpackPlotly().then(draw);

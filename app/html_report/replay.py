@@ -1,94 +1,80 @@
-"""The replay: sliders over the measured grid, and the three figures of the point under them."""
+"""The replay: sliders over what was measured, and the figures of the point under them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app import wording
-from app.findings import Finding, dense_of, paired_text
 from app.html_report.html import Html, data, element
-from app.html_report.subject import Subject
-from app.result_lines import accuracy_change, verdict_word
-from app.titles import METHOD_TITLES
-from bcbp.spec import DENSE
 
 TITLE = "Replay"
-NOTE = "Recorded, not computed: the sliders stop only where something was measured. Nothing is interpolated."
-NOT_MEASURED = "not measured"
-FIGURES = ("speed", "accuracy", "size")
+NOTE = "Recorded, not computed: the controls stop only where something was measured. Nothing is interpolated."
+NOT_MEASURED = wording.NOT_MEASURED
+Figure = tuple[str, str]  # what is shown, and the words under it
+Points = dict[tuple[str, ...], tuple[Figure, ...]]
 
 
-def replay(subject: Subject) -> Html:
-    """Nothing before there is a pruned row; shown by the script, and never printed."""
-    pruned = [row for row in subject.rows if row.method != DENSE]
-    if not pruned or not subject.batches:
+@dataclass(frozen=True)
+class Axis:
+    """One control: its `stops` in words. Names become a list, numbers a slider."""
+
+    name: str
+    stops: tuple[str, ...]
+    slider: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """At every measured place, a stop of each axis, one figure for each of `figures`; where it begins."""
+
+    axes: tuple[Axis, ...]
+    figures: tuple[str, ...]
+    points: Points
+    start: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Places by the numbers of their stops, since words of strangers could look like two of them."""
+        return {
+            "axes": [{"name": axis.name, "stops": axis.stops} for axis in self.axes],
+            "figures": self.figures,
+            "points": {" ".join(map(str, self._at(place))): list(one) for place, one in self.points.items()},
+            "start": self._at(self.start or next(iter(self.points))),
+            "missing": NOT_MEASURED,
+        }
+
+    def _at(self, place: tuple[str, ...]) -> list[int]:
+        return [axis.stops.index(stop) for axis, stop in zip(self.axes, place, strict=True)]
+
+
+def replay(recorded: str, grid: Grid) -> Html:
+    """Nothing before something is measured; shown by the script, and never printed."""
+    if not grid.points:
         return Html("")
     return element(
         "section",
         element("h2", TITLE),
-        element("p", element("strong", subject.recorded), ". ", NOTE, class_="recorded"),
-        element("div", *_controls(), class_="controls"),
-        element("div", *(_figure(name) for name in FIGURES), class_="figures", aria_live="polite"),
-        data("grid", grid(subject, pruned)),
+        element("p", element("strong", recorded), ". ", NOTE, class_="recorded"),
+        element("div", *(_control(axis) for axis in grid.axes), class_="controls"),
+        element("div", *(_figure(name) for name in grid.figures), class_="figures", aria_live="polite"),
+        data("grid", grid.to_json()),
         id="replay",
         class_="screen-only",
         hidden=True,
     )
 
 
-def _controls() -> list[Html]:
-    method = element("label", "Method", element("select", id="replay-method"))
-    sliders = [
-        element(
-            "label",
-            label,
-            Html(f'<input type="range" min="0" step="1" id="replay-{name}">'),
-            element("output", id=f"replay-{name}-shown", for_=f"replay-{name}"),
-        )
-        for name, label in (("ratio", "Ratio"), ("batch", "Batch"))
-    ]
-    return [method, *sliders]
+def _control(axis: Axis) -> Html:
+    name = f"replay-{axis.name}"
+    if not axis.slider:
+        return element("label", axis.name.capitalize(), element("select", id=name))
+    return element(
+        "label",
+        axis.name.capitalize(),
+        Html(f'<input type="range" min="0" step="1" id="{name}">'),
+        element("output", id=f"{name}-shown", for_=name),
+    )
 
 
 def _figure(name: str) -> Html:
     value, under = (element(tag, id=f"replay-{name}{end}") for tag, end in (("b", ""), ("small", "-under")))
     return element("div", element("span", name.capitalize()), value, under, class_="metric")
-
-
-def grid(subject: Subject, pruned: list[Finding]) -> dict[str, object]:
-    """What the sliders go over, and at "METHOD RATIO BATCH" the words: [figure, what stands under it]."""
-    ratios = sorted({row.ratio for row in pruned})
-    titles = {row.method: METHOD_TITLES.get(row.method, row.method) for row in pruned}
-    points = {}
-    for batch, rows in subject.by_batch.items():
-        dense = dense_of(rows)
-        for row in rows if batch and dense else ():
-            if row.method != DENSE:
-                points[f"{row.method} {ratios.index(row.ratio)} {batch}"] = _point(row, dense)
-    focus = subject.focus
-    return {
-        "methods": list(titles.items()),
-        "ratios": [wording.ratio_percent(ratio) for ratio in ratios],
-        "batches": list(subject.batches),
-        "points": points,
-        "start": [focus.method, ratios.index(focus.ratio)] if focus else None,
-        "missing": NOT_MEASURED,
-    }
-
-
-def _point(row: Finding, dense: Finding | None) -> dict[str, tuple[str, str]]:
-    assert dense is not None
-    speed = accuracy = (NOT_MEASURED, "; ".join(row.remarks))
-    if row.speedup and row.latency:
-        bounds = wording.interval(row.speedup.interval, wording.times)
-        words = f"95 % interval {bounds}; {wording.milliseconds(row.latency.median)}; {verdict_word(row)}"
-        speed = (wording.times(row.speedup.value), words)
-    if row.accuracy:
-        bounds = wording.interval(row.accuracy.interval, lambda share: wording.percent(share, 2))
-        change = accuracy_change(row, dense)
-        words = f"95 % interval {bounds}; {change} points; {paired_text(row.paired)}"
-        accuracy = (wording.percent(row.accuracy.share, 2), words)
-    size = (
-        wording.percent(row.parameters / dense.parameters, 0),
-        f"of the parameters, {wording.amount(row.parameters)} of {wording.amount(dense.parameters)}; "
-        f"{wording.percent(row.macs / dense.macs, 0)} of the multiply-adds; counted, so without interval",
-    )
-    return {"speed": speed, "accuracy": accuracy, "size": size}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-
-import plotly.graph_objects as go
 
 from app import compare_words, findings, verdict, wording
 from app.finding_figures import curve_figures, ladder_figure, latency_figure, trade_off_figure
 from app.findings import Finding
 from app.html_report import cards
-from app.html_report.html import Html, data, element, join, table
+from app.html_report.figures import figure
+from app.html_report.html import Html, element, join, prose, table
 from app.html_report.subject import Subject
 from app.result_lines import choice_line, curve_lines, ladder_lines, result_lines
 from app.titles import METHOD_TITLES
-from app.verdict import Verdict
+from app.verdict import Verdict, untimed_verdict
 from bcbp.equal_accuracy import Answer, equal_accuracy, sentence
 
+LAYERS = "What is left of each layer, what ran it, and why"
 POINT = 0.01  # the share of accuracy that may be lost "at equal accuracy"
 
 
@@ -25,7 +24,9 @@ def verdicts(subject: Subject) -> Html:
     """The answer for the method that stands first, at every batch size."""
     focus = subject.focus
     answers = [] if focus is None else [_verdict(subject, focus, batch) for batch in subject.batches]
-    return join(*(_answer(answer) for answer in answers or [verdict.WAITING]))
+    if focus is not None and not subject.request["batches"]:
+        answers = [untimed_verdict(subject.rows, focus)]
+    return join(*(answer_box(answer) for answer in answers or [verdict.WAITING]))
 
 
 def _verdict(subject: Subject, focus: Finding, batch: str) -> Verdict:
@@ -33,18 +34,11 @@ def _verdict(subject: Subject, focus: Finding, batch: str) -> Verdict:
     return verdict.verdict(rows, method=focus.method, batch=batch)
 
 
-def _answer(answer: Verdict) -> Html:
+def answer_box(answer: Verdict, *, lead: str = "") -> Html:
+    """The sentence, with what it is of before it, then its cause."""
     mood = answer.mood.replace(" ", "-")
-    return element("p", element("strong", answer.sentence), f" {answer.cause}", class_=f"verdict {mood}")
-
-
-def figure(identity: str, drawn: go.Figure, alt: str) -> Html:
-    """A figure that the script draws; its numbers stand in the table that follows."""
-    plain = json.loads(go.Figure(drawn).update_layout(template=None).to_json())
-    missing = element("p", "This figure needs JavaScript. The table has its numbers.", class_="note")
-    return join(
-        element("div", missing, class_="plot", data_figure=identity, role="img", aria_label=alt),
-        data(identity, plain),
+    return element(
+        "p", element("strong", lead + answer.sentence), " ", prose(answer.cause), class_=f"verdict {mood}"
     )
 
 
@@ -97,7 +91,7 @@ def ladder(subject: Subject) -> Html:
         "section",
         element("h2", wording.LADDER),
         figure("ladder", drawn, wording.LADDER_ALT),
-        table(ladder_lines(rows), wording.LADDER),
+        table(ladder_lines(rows), "Every rung at every ratio"),
         cards.ladder_card(subject),
     )
 
@@ -113,7 +107,7 @@ def curves(subject: Subject) -> Html:
         element("h2", wording.CURVES),
         figure("losses", losses, wording.LOSS_ALT),
         figure("validation", right, wording.VALIDATION_ALT),
-        table(curve_lines(rows), wording.CURVES),
+        table(curve_lines(rows), "Every epoch"),
         cards.curves_card(subject),
     )
 
@@ -127,4 +121,4 @@ def layers(subject: Subject) -> Html:
         return Html("")
     lines = [{name: str(cell) for name, cell in line.items()} for line in findings.layer_lines(row)]
     title = f"Layers of {row.title}"
-    return element("section", element("h2", title), table(lines, title))
+    return element("section", element("h2", title), table(lines, LAYERS))

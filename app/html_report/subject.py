@@ -47,7 +47,14 @@ class Subject:
 
     @property
     def recorded(self) -> str:
-        return f"Recorded on {self.device}, {wording.moment(self.environment['date'])}"
+        return wording.recorded(self.device, self.environment["date"])
+
+    @property
+    def heading(self) -> str:
+        """On what and when, what it timed, and whether it is whole."""
+        timed = f"; {self.timed_on}" if self.request["batches"] else "; nothing was timed"
+        unfinished = "" if self.report["finished"] else " Not finished: what is missing was not reached."
+        return f"{self.recorded}{timed}.{unfinished}"
 
     @property
     def batches(self) -> tuple[str, ...]:
@@ -70,9 +77,12 @@ class Subject:
         return self.by_batch[None]
 
     @property
+    def pruned(self) -> tuple[Finding, ...]:
+        return tuple(row for row in self.rows if row.method != DENSE)
+
+    @property
     def focus(self) -> Finding | None:
         """The row that stands first: of FIRST, else of any method, at the ratio of the request's spec."""
-        pruned = [row for row in self.rows if row.method != DENSE]
-        first = [row for row in pruned if row.method == FIRST] or pruned
+        first = [row for row in self.pruned if row.method == FIRST] or self.pruned
         asked = self.request["spec"]["ratio"]
         return next((row for row in first if row.ratio == asked), next(iter(first), None))

@@ -17,6 +17,7 @@ from app.components.equal_accuracy import equal_accuracy_section
 from app.components.exports import exports
 from app.components.history import history
 from app.components.ladder import ladder
+from app.components.report_download import report_download
 from app.components.results_table import results_table
 from app.controls import show_chart
 from app.finding_figures import latency_figure, trade_off_figure
@@ -166,15 +167,7 @@ def layers(row: Finding) -> None:
 def downloads(run: RunView[CompareRequest], row: Finding) -> None:
     """The report to read and to pass on, and report and plan as files for other programs."""
     with st.container(horizontal=True):
-        st.download_button(
-            "Report (HTML)",
-            lambda: page(run.report or {}),
-            file_name=f"bcbp-report-{run.id}.html",
-            mime="text/html",
-            icon=":material/description:",
-            help=HELP["html_report"],
-            on_click="ignore",
-        )
+        report_download(lambda: page(run.report), name=run.id, key=f"report_{run.id}")
         st.download_button(
             "Report (JSON)",
             json.dumps(run.report, indent=1),

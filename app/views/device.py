@@ -9,11 +9,14 @@ import streamlit as st
 
 from app import controls, device_findings, services, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
+from app.components.report_download import report_download
 from app.device_charts import crossover_map
 from app.device_findings import View
 from app.help_texts import HELP
+from app.html_report import page
 from app.passport_choice import Shown, choices, in_focus
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
+from bcbp.device_report import device_report
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES
 from bcbp.errors import SpecError
@@ -171,6 +174,7 @@ def exchange(shown: Shown) -> None:
     st.subheader("Export and import")
     with st.container(horizontal=True):
         if shown.passport is not None:
+            report(shown.passport)
             export(shown.passport)
         if shown.stored is not None and shown.stored.origin == IMPORTED:
             st.button(
@@ -188,6 +192,14 @@ def exchange(shown: Shown) -> None:
     )
     if uploaded is not None:
         take_in(uploaded.getvalue())
+
+
+def report(passport: Passport) -> None:
+    """What the passport says of the layers in scope, if it says anything."""
+    layers = services.layer_shapes(state.scope().model)
+    if slices(passport, [shape.place for shape in layers]):
+        made = device_report(passport, layers)
+        report_download(lambda: page(made), name=f"device-{passport.device}", key="device_report")
 
 
 def forget(stored: Stored) -> None:

@@ -9,7 +9,9 @@ from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.masks_file import masks_uploader
+from app.components.report_download import report_download
 from app.help_texts import HELP
+from app.html_report import page
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
@@ -171,6 +173,10 @@ def sensitivity() -> None:
     st.caption(wording.SCAN_NOTE)
     if last is not None:
         job_status(last)
+    criterion = controls.current_edits().criterion
+    found = services.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+    if found is not None and found.rows:
+        report_download(lambda: page(found.to_json()), name=f"sensitivity-{found.key.id}", key="scan_report")
 
 
 presets()

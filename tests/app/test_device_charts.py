@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from app import device_charts
+from app import state_map
 from app.device_charts import FILLS, SIGNS, MapLine, crossover_map
 from bcbp.crossover import DECLINED, LOSES, NOT_MEASURED, UNCLEAR, WINS, Spot
 from kernels.layers import square
@@ -69,4 +69,4 @@ def test_the_map_of_a_large_network_stays_small() -> None:
     lines = [MapLine(f"layer {number}", line(*[WINS] * 5).spots) for number in range(30)]
     figure = crossover_map(lines, [0.1, 0.25, 0.5, 0.75, 0.9])
     assert len(json.dumps(json.loads(figure.to_json()))) < 40_000
-    assert figure.layout.height == device_charts._FRAME_PIXELS + 30 * device_charts._ROW_PIXELS
+    assert figure.layout.height == state_map._FRAME_PIXELS + 30 * state_map._ROW_PIXELS

@@ -190,6 +190,7 @@ def test_runs_stand_side_by_side_each_against_its_own_dense(
     assert any(r"differ in threads\: 2\; 8" in one for one in warned)
     assert any(r"Another \*processor\*" in one for one in warned)
     assert not any("differ in model" in one for one in warned)
+    assert app.get("download_button")[-1].label == "Report (HTML)"
 
 
 def test_runs_that_differ_say_in_what_and_equal_ones_say_nothing(made: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ import pytest
 from torch import nn
 
 from bcbp import layer_timing, measuring
-from bcbp.crossover import LOSES, WINS, CrossoverMap, Slice
+from bcbp.crossover import LOSES, WINS, CrossoverMap, Slice, distinct_layers
+from bcbp.device_report import layers_of
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, present_devices
 from bcbp.errors import ModelError, SpecError
@@ -101,9 +102,23 @@ def test_every_distinct_layer_is_measured_at_every_batch_and_ratio(tmp_path: Pat
     found = CrossoverMap(made, Slice(16, "float32"))
     for layer in NET.layers:
         assert found.break_even((layer.geometry, layer.plane), 2).ratio == 0.5
-    assert seen[-1].fraction == 1.0 and "load_after" in made.environment
+    assert seen[-1].fraction == 1.0 and {"load_after", "clock_after"} <= made.environment.keys()
     assert [step.label for step in seen[-1].steps][:2] == ["Ceilings of the device", "3x3 16-32 @6, batch 1"]
     assert {step.state for step in seen[-1].steps} == {"done"}
+
+
+def test_the_run_keeps_what_it_was_asked_for_apart_from_the_rest_of_the_passport(
+    tmp_path: Path, clock: Clock
+) -> None:
+    measure(tmp_path, replace(REQUEST, tile=32))
+    told: list[Any] = []
+    measure_device(REQUEST, root=tmp_path, on_event=lambda _, report: told.append(report))
+    report = json.loads(json.dumps(next(one for one in reversed(told) if one)))
+    passport = Passport.from_json(report)
+    assert len(live(tmp_path).rows) > len(passport.rows) == 16
+    assert DeviceRequest.from_json(report["request"]) == REQUEST
+    assert layers_of(report, passport) == distinct_layers(NET)
+    assert layers_of(passport.to_json(), passport) == dict.fromkeys(distinct_layers(NET), 1)
 
 
 def test_what_is_stopped_keeps_its_rows_and_is_gone_on_with(tmp_path: Path, clock: Clock) -> None:

@@ -69,6 +69,7 @@ def test_every_layer_is_measured_at_every_ratio(model: LoadedModel, tmp_path: Pa
         assert row.interval == drop_interval(row.gained, row.lost, 40)
     assert events.last.fraction == 1
     assert Scan.from_json(events.reports[-1]) == scan
+    assert scan.model == model.title and scan.environment["versions"]["torch"]
 
 
 def test_a_stopped_scan_keeps_its_rows_and_goes_on_from_there(model: LoadedModel, tmp_path: Path) -> None:

@@ -21,6 +21,19 @@ def test_the_record_is_json_and_names_what_a_reader_needs():
     assert datetime.fromisoformat(record["date"]).tzinfo is not None
 
 
+def test_the_clock_is_what_the_system_tells_of_it(tmp_path: Path) -> None:
+    assert device.cpu_clock(tmp_path) == {}
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("model name : A\ncpu MHz\t\t: 2596.150\ncpu MHz : 1.0\n")
+    assert device.cpu_clock(tmp_path) == {"mhz": 2596}
+    folder = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq"
+    folder.mkdir(parents=True)
+    for name, text in (("scaling_cur_freq", "1800000\n"), ("cpuinfo_max_freq", "3500000\n")):
+        (folder / name).write_text(text)
+    (folder / "scaling_governor").write_text("powersave\n")
+    assert device.cpu_clock(tmp_path) == {"mhz": 1800, "most_mhz": 3500, "governor": "powersave"}
+
+
 @pytest.mark.parametrize(("told", "commit"), [(None, None), ("", None), ("f61f863", "f61f863")])
 def test_where_there_is_no_checkout_the_commit_is_told(
     told: str | None, commit: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
