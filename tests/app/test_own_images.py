@@ -161,7 +161,7 @@ def test_images_and_what_was_run_with_them_are_closed_to_others(
     as_person("ben")
     assert not services.choices(None, images)["images"]
     assert f"images = {images}" in text(healthy(open_page(images=images)))
-    with pytest.raises(RunNotFound, match="a network or images that somebody else uploaded"):
+    with pytest.raises(RunNotFound, match="a network, masks or images that somebody else uploaded"):
         services.run(run)
     for asked in (request, CompareRequest(data=str(home))):
         with pytest.raises(NotYours, match="not yours to use here"):
