@@ -39,14 +39,26 @@ RATIO, TILE, ENGINE = 0.5, 32, "cpu-tiles"
 _PIXELS = {"inception_v3": 299}
 _SEEN = 4  # images that batch norms take their statistics from
 _DRAWS_SLOWLY = ("googlenet", "inception_v3")  # their own initial weights take half a minute
+# A word for the table, how a reason begins, and what it means.
+WHY = (
+    ("stem", "the first convolution", "the first convolution reads the image: few weights, much to lose"),
+    ("head", "the final classifier", "every class needs its row"),
+    ("depth-wise", "depth-wise convolution", "one filter for each channel: a matrix of 9, 25 or 49 columns"),
+    (
+        "grouped",
+        "a tile of",
+        f"a tile of {TILE} filters would straddle groups; a tile that divides them fits",
+    ),
+    ("not called", "never called as a layer", "attention reads its weights itself, or nothing does"),
+)
 INTRODUCTION = f"""# Coverage
 
 Written by `tools/coverage.py`: every classifier of torchvision, with random weights and batch norms that
 have seen {_SEEN} random images, is planned at ratio {RATIO:g} and V = {TILE}, converted, run on the processor
 for one image, and compared with the masked dense network. *Off by* is the largest difference, *allowed*
 what the rounding of so many layers may come to, both as shares of the root mean square of the output.
-MACs are those of the whole network, attention included. A layer that no tile fits, or that the engine
-declines, runs dense; the reasons are listed below the table. Nothing was timed."""
+MACs are those of the whole network, attention included. *Sparse* counts the layers that run on the sparse
+engine. Nothing was timed."""
 
 
 def names() -> list[str]:
@@ -132,15 +144,21 @@ def record(name: str) -> None:
 
 def document(held: Json) -> str:
     rows = held["rows"]
-    header = ["model", "M parameters", "prunable share of MACs", "M MACs", "after", "layers", "sparse"]
+    header = [
+        "model",
+        "M parameters",
+        "prunable share of MACs",
+        "M MACs",
+        "after",
+        "sparse",
+        "dense, and why",
+    ]
     table = markdown([*header, "off by", "allowed"], [_cells(row) for row in rows])
+    words = "\n".join(f"- **{word}**: {meaning}" for word, _, meaning in WHY)
     made = held["environment"]
     versions = ", ".join(f"{name} {made['versions'][name]}" for name in ("torch", "torchvision", "llvmlite"))
     conditions = f"{made['cpu']}, {versions}; commit {made['commit'][:10]}, {made['date'][:10]}."
-    return (
-        "\n\n".join([INTRODUCTION, table, "## Layers that run dense, and why", _reasons(rows), conditions])
-        + "\n"
-    )
+    return "\n\n".join([INTRODUCTION, table, "## Why layers run dense", words, conditions]) + "\n"
 
 
 def _cells(row: Json) -> list[str]:
@@ -152,22 +170,21 @@ def _cells(row: Json) -> list[str]:
         f"{row['prunable']:.0%}",
         f"{row['macs'] / 1e6:,.0f}",
         f"{row['macs_after'] / 1e6:,.0f}",
-        str(row["layers"]),
         str(row["sparse"]),
+        _dense(row),
         f"{row['off']:.1e}",
         f"{row['allowed']:.1e}",
     ]
 
 
-def _reasons(rows: list[Json]) -> str:
-    """Each reason with the models it holds for, and for how many of their layers."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        for reason, count in row.get("reasons", {}).items():
-            found.setdefault(reason, []).append(f"{row['model']} {count}")
-        if row.get("note"):
-            found.setdefault(f"not fused: {row['note']}", []).append(row["model"])
-    return "\n".join(f"- **{reason}**: {', '.join(models)}" for reason, models in sorted(found.items()))
+def _dense(row: Json) -> str:
+    """How many layers run dense for which reason, in the order of WHY; a reason it lacks in full."""
+    found: Counter[str] = Counter()
+    for reason, count in row["reasons"].items():
+        found[next((word for word, start, _ in WHY if reason.startswith(start)), reason)] += count
+    order = [word for word, _, _ in WHY if word in found]
+    parts = [f"{found[word]} {word}" for word in (*order, *sorted(found.keys() - set(order)))]
+    return ", ".join([*parts, *([f"not fused: {row['note']}"] if row["note"] else [])])
 
 
 def main() -> None:
