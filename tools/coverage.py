@@ -47,7 +47,7 @@ WHY = (
     (
         "grouped",
         "a tile of",
-        f"a tile of {TILE} filters would straddle groups; a tile that divides them fits",
+        f"a tile of {TILE} filters would straddle groups; one that divides them fits",
     ),
     ("not called", "never called as a layer", "attention reads its weights itself, or nothing does"),
 )
