@@ -20,6 +20,7 @@ from app.components.mask_canvas import Magnitude
 from app.html_report import page
 from app.titles import METHOD_TITLES as METHOD_TITLES
 from app.titles import PATTERN_TITLES as PATTERN_TITLES
+from bcbp import costs
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
 from bcbp.changes import Changes, changes_of
@@ -368,12 +369,15 @@ def magnitude(name: str, tile: int, layer: LayerPlan) -> Magnitude:
     return Magnitude(tile, planner(name, "l2", tile).layer_scores(layer.name, layer.mask.order))
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def network_macs(name: str) -> int:
+    """Multiply-adds of a network for one image, attention included."""
+    return costs.network_macs(model(name))
+
+
 def macs_left(name: str, planned: PruningPlan) -> float:
     """Share of the network's multiply-adds per image that a plan leaves."""
-    loaded = model(name)
-    removed = {layer.name: layer.ratio for layer in planned}
-    left = sum(info.macs * (1 - removed.get(info.name, 0.0)) for info in loaded.layers)
-    return left / sum(info.macs for info in loaded.layers)
+    return 1 - costs.removed_macs(model(name), planned) / network_macs(name)
 
 
 def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:

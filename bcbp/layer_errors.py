@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,32 +24,40 @@ def layer_errors(
     """Relative error of the outputs of the layers called `names`: ‖Ŷ - Y‖ / ‖Y‖ over all of `batches`.
 
     Each network runs as a whole, so an error holds what the layers before add to it. A layer that gives the
-    wanted outputs has 0, one that gives zeros 1. Raises Stopped.
+    wanted outputs has 0, one that gives zeros 1. The outputs of all these layers for one batch are held at
+    once, so batches are better small. Raises Stopped.
     """
     wrong, energy = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    wanted: dict[str, deque[Tensor]] = {name: deque() for name in names}
+
+    def keep(name: str, output: Tensor) -> None:
+        wanted[name].append(output.clone())  # an activation that follows may work in place
+
+    def compare(name: str, output: Tensor) -> None:
+        before = wanted[name].popleft()
+        wrong[name] += float((output - before).double().square().sum())
+        energy[name] += float(before.double().square().sum())
+
     for batch in batches:
         if should_stop():
             raise Stopped
-        with _outputs(original, names) as wanted, _outputs(pruned, names) as given, torch.inference_mode():
-            original(batch)
-            pruned(batch)
-        for name in wanted:
-            for now, before in zip(given[name], wanted[name], strict=True):
-                wrong[name] += float((now - before).double().square().sum())
-                energy[name] += float(before.double().square().sum())
+        with torch.inference_mode():
+            for module, note in ((original, keep), (pruned, compare)):
+                with _telling(module, names, note):
+                    module(batch)
     return {name: (wrong[name] / energy[name]) ** 0.5 for name in names if energy[name]}
 
 
 @contextmanager
-def _outputs(module: nn.Module, names: Collection[str]) -> Iterator[dict[str, list[Tensor]]]:
-    """What the layers called `names` give in the forward passes inside, one tensor a call."""
-    outputs: dict[str, list[Tensor]] = {name: [] for name in names}
+def _telling(
+    module: nn.Module, names: Collection[str], note: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Forward passes inside tell `note` the output of every call of the layers called `names`."""
     hooks = [
         module.get_submodule(name).register_forward_hook(
-            # A copy: an activation that follows may work in place.
-            lambda _layer, _args, output, name=name: outputs[name].append(output.clone())  # type: ignore[misc]
+            lambda _layer, _args, output, name=name: note(name, output)  # type: ignore[misc]
         )
         for name in names
     ]
     with attached(hooks):
-        yield outputs
+        yield

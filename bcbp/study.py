@@ -51,7 +51,7 @@ Json = dict[str, Any]
 ShouldStop = Callable[[], bool]
 TORCH = "torch"
 DEFAULT_TILE = 32
-_ERROR_IMAGES = 500  # of the validation images
+_ERROR_IMAGES, _ERROR_BATCH = 500, 8  # of the validation images
 METHODS = ("filter", "block", "column", "bcbp@16", "bcbp", "bcbp@64", "unstructured", "2:4")
 
 
@@ -204,7 +204,7 @@ class Study:
         return rows
 
     def _errors(self, module: nn.Module) -> dict[str, float]:
-        batches = self._validation.inputs(0, _ERROR_IMAGES).split(BATCH)
+        batches = self._validation.inputs(0, _ERROR_IMAGES).split(_ERROR_BATCH)
         names = [info.name for info in self.model.layers]
         return layer_errors(self.model.module, module, batches, names, should_stop=self._should_stop)
 

@@ -56,11 +56,10 @@ def facts(model: LoadedModel) -> None:
         st.warning(wording.UNTRAINED, icon=":material/casino:")
         download_button(model)
     parameters = sum(value.numel() for value in model.module.parameters())
-    macs = sum(info.macs for info in model.layers)
     controls.figures(
         ("Prunable layers", str(len(model.layers)), None),
         ("Parameters", wording.amount(parameters), None),
-        ("Multiply-adds", wording.amount(macs), "Per image"),
+        ("Multiply-adds", wording.amount(services.network_macs(model.name)), "Per image"),
         ("Input", " × ".join(map(str, model.input_shape)), None),
     )
     st.caption(wording.prepared(services.preprocessing(model.name)), help=HELP["preprocessing"])
@@ -69,7 +68,7 @@ def facts(model: LoadedModel) -> None:
 def prunable(model: LoadedModel) -> None:
     """One line a layer, in the order of execution."""
     dense = services.left_dense(model.name)
-    total = sum(info.macs for info in model.layers)
+    total = services.network_macs(model.name)
     lines = [
         {
             "Layer": info.name,
