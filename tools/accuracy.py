@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from measured import RECORDED, markdown  # noqa: E402
 from bcbp.patterns import PATTERNS  # noqa: E402
 from bcbp.recovery import RECOVERIES  # noqa: E402
 from bcbp.spec import DENSE  # noqa: E402
+from bcbp.study import TORCH  # noqa: E402
 from bcbp.study_summary import Line, difference, lines_of, mean_accuracy  # noqa: E402
 
 Json = dict[str, Any]
@@ -37,8 +39,7 @@ Written by `tools/accuracy.py` from the studies in `assets/recorded`, which `pyt
 Each network is tested on all test images of its data set, which no choice has seen. A figure is the mean
 over draws of calibration images, in brackets the lowest and the highest. All methods have the same
 criterion, the same images and the same ladder; ratios are uniform over the layers, stem and classifier
-stay dense. Pruned networks answer on the CPU engine, except unstructured and 2:4, which it has no kernels
-for. What is blank has not been studied."""
+stay dense. What is blank has not been studied."""
 
 
 def ratios_of(rows: Sequence[Json]) -> list[float]:
@@ -132,14 +133,28 @@ def made_with(environment: Json) -> str:
     )
 
 
-def trained(tuning: Json | None) -> str:
+def trained(tuning: Json | None, rows: Sequence[Json]) -> str:
     """The settings of a fine-tuning in a sentence; empty where nothing was trained."""
     if tuning is None:
         return ""
+    remarks = {remark for row in rows for remark in row.get("notes", ())}
+    images = "not on all" if any("not on all" in remark for remark in remarks) else "on all"
     teacher = f", {tuning['distill']:g} of the loss follows the dense network" if tuning["distill"] else ""
     return (
-        f" Fine-tuned for {tuning['epochs']} epochs: {tuning['optimizer']}, {tuning['schedule']}, peak rate "
-        f"{tuning['rate']:g}, batch {tuning['batch']}{teacher}."
+        f" Fine-tuned {images} training images for {tuning['epochs']} epochs: {tuning['optimizer']}, "
+        f"{tuning['schedule']}, peak rate {tuning['rate']:g}, batch {tuning['batch']}{teacher}."
+    )
+
+
+def answered(rows: Sequence[Json]) -> str:
+    """What gave the answers, in a sentence; rows of old do not say, they came from PyTorch."""
+    engines = Counter(row.get("engine", TORCH) for row in rows if "kept" in row)
+    if engines.keys() == {TORCH}:
+        return "Pruned networks answered as masked PyTorch networks."
+    every = sum(engines.values())
+    return (
+        f"{every - engines[TORCH]} of {every} tests of pruned networks ran on the CPU engine, the others as "
+        "masked PyTorch networks, which differ from it by rounding."
     )
 
 
@@ -156,7 +171,7 @@ def section(record: Json) -> str:
             f"Dense: {percent(dense['correct'] / dense['total'])} % of {dense['total']:,} test images "
             f"({percent(low)} to {percent(high)}, 95 %). Criterion {study['criterion']}; {len(seeds)} "
             f"{'draws' if len(seeds) > 1 else 'draw'} of calibration images; recovery up to "
-            f"{RECOVERIES[study['recovery']].title}.{trained(study['tuning'])}",
+            f"{RECOVERIES[study['recovery']].title}.{trained(study['tuning'], rows)}",
             "### Of the rung kept on validation images",
             kept_table(rows),
             "### BCBP against others on the same images",
@@ -165,13 +180,16 @@ def section(record: Json) -> str:
             "### Rung by rung",
             ladder_table(rows),
             *([ERRORS, errors] if errors else []),
-            made_with(record["environment"]),
+            f"{answered(rows)} {made_with(record['environment'])}",
         ]
     )
 
 
 def document(folder: Path = RECORDED) -> str:
-    studies = [json.loads(path.read_text()) for path in sorted(folder.glob("study-*.json"))]
+    studies = [
+        json.loads(path.read_text())
+        for path in sorted(folder.glob("study-*.json"), key=lambda path: path.stem)
+    ]
     return "\n\n".join([INTRODUCTION, *(section(study) for study in studies)]) + "\n"
 
 
