@@ -70,6 +70,23 @@ def test_class_folders_alone_are_tested_by_halves(folder: Path) -> None:
     assert again.paths == parts["test"].paths  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("split", [True, False])
+def test_the_smallest_set_has_an_image_for_each_part_and_a_smaller_one_is_refused(
+    split: bool, tmp_path: Path
+) -> None:
+    small, smaller = (
+        write_folder(tmp_path / str(count), train=count, val=1, classes=("a",))
+        for count in ((2, 1) if split else (4, 3))
+    )
+    places = (small, smaller) if split else (small / "train", smaller / "train")
+    dataset = image_folder(places[0], HOW)
+    assert all(len(load_images(dataset, part)) for part in ("train", "calibration", "validation", "test"))
+    with pytest.raises(
+        DataError, match=r"at least 2 images in .* besides those that are tested, .*; got 1\. Add images\."
+    ):
+        image_folder(places[1], HOW)
+
+
 def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> None:
     images = load_images(image_folder(folder, HOW), "test")
     inputs = images.inputs()
@@ -129,7 +146,7 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Pat
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    made = write_folder(tmp_path / "made", train=1, val=1, classes=("a",))
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
     (made / "val" / "a" / "0.png").write_bytes(b"not an image")
     images = load_images(image_folder(made, HOW), "test")
     with pytest.raises(

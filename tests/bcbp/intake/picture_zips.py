@@ -135,6 +135,7 @@ REFUSED = (
         lambda: zipped(folders() | {"cat/9.png": _wide()}),
         "at most 64 megapixels; 1 of 13",
     ),
+    Case("one picture a class", lambda: zipped(folders(each=1)), "Expected at least 2 images in mine.zip"),
     Case("no val", lambda: zipped(folders(top="train/")), "Expected a folder val"),
     Case(
         "other classes",
