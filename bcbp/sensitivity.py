@@ -63,7 +63,7 @@ class Sensitivity:
 class Scan:
     """The rows of one key, in the order of measuring; `correct` answers of the dense network.
 
-    `model` is what it was called, and `environment` where it was, when rows were last asked for.
+    `model` is what it was called, and `environment` where it was, when a row was last measured.
     """
 
     key: ScanKey

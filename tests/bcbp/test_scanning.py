@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ def test_a_stopped_scan_keeps_its_rows_and_goes_on_from_there(model: LoadedModel
     assert whole.rows[:5] == stopped.rows
     assert len(again.reports) == 1 + 1 + (len(whole.rows) - 5)  # the empty one, dense, then what was missing
     assert whole == run(tmp_path / "elsewhere", Events())
+
+
+def test_a_scan_keeps_the_conditions_of_its_newest_row(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path, Events())
+    elsewhere = first.environment | {"cpu": "another"}
+    monkeypatch.setattr(scanning, "environment", lambda: elsewhere)
+    nothing_new = run(tmp_path, Events())
+    assert nothing_new.environment == first.environment
+    more = run(tmp_path, Events(), replace(REQUEST, ratios=(0.25,)))
+    assert more.environment == elsewhere
 
 
 def test_further_ratios_join_the_scan_and_other_images_begin_another(
