@@ -16,6 +16,7 @@ from bcbp.folder_images import FolderImages
 from bcbp.image_folder import image_folder, with_image_folder
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.preprocessing import usual
+from tests.bcbp.intake.picture_zips import grey
 
 CLASSES = ("n01", "n02", "n10")
 SHAPE = (3, 16, 16)
@@ -152,6 +153,28 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"Expected an image that can be read; .*0\.png cannot \(Unidentified"
     ):
+        images.inputs()
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), SHAPE])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_grey_of_16_bits_is_scaled_to_8(form: str, shape: tuple[int, int, int], tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
+    path = made / "val" / "a" / "0.png"
+    dataset = image_folder(made, usual(shape, "a test"))
+    path.write_bytes(grey(np.uint16, form))
+    deep = load_images(dataset, "test").pixels(torch.tensor([0]))
+    ramp = np.linspace(0, 255, 24 * 24).round().astype(np.uint8).reshape(24, 24)
+    Image.fromarray(ramp).save(path, "PNG")
+    assert deep.equal(load_images(dataset, "test").pixels(torch.tensor([0])))
+    assert deep.min() < 64 and deep.max() > 192
+
+
+def test_32_bits_are_refused_in_words(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
+    (made / "val" / "a" / "0.png").write_bytes(grey(np.float32))
+    images = load_images(image_folder(made, HOW), "test")
+    with pytest.raises(DataError, match=r"Expected 8 or 16 bits a channel; .*0\.png has 32\. Save it with 8"):
         images.inputs()
 
 
