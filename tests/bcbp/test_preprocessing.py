@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,6 +135,21 @@ def test_runs_of_other_images_or_another_preprocessing_are_told_apart(folder: Pa
     told = new_report(CompareRequest(), models[1], {})["model"]
     assert told["images_digest"] == others[0].digest and told["preprocessing"]["resize"] == 20
     assert told["preprocessing"]["words"] == others[0].preprocessing.words  # type: ignore[union-attr]
+
+
+def test_another_picture_of_the_same_name_and_size_makes_another_set_and_a_copy_does_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    how = usual((3, 16, 16), "one reason")
+    before = image_folder(folder, how).digest
+    copy = Path(shutil.copytree(folder, tmp_path / folder.name, copy_function=shutil.copyfile))
+    assert image_folder(copy, how).digest == before
+    for form in ("bmp", "png"):
+        path = copy / "cat" / f"more.{form}"
+        Image.new("RGB", (64, 64), (10, 0, 0)).save(path)
+        first, size = image_folder(copy, how).digest, path.stat().st_size
+        Image.new("RGB", (64, 64), (20, 0, 0)).save(path)
+        assert path.stat().st_size == size and image_folder(copy, how).digest != first
 
 
 @pytest.mark.parametrize("kind", [CompareRequest, ExportRequest, SensitivityRequest])
