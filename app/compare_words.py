@@ -132,12 +132,15 @@ def again(kept: str, *, unfinished: bool) -> tuple[str, str]:
     return label, f"{label}: {words[0].lower()}{words[1:]}"
 
 
-def delete(title: str, when: str) -> str:
+def delete(title: str, when: str, stays: str) -> str:
     """
-    >>> delete("sample", "2026-11-23 17:48 UTC")
+    >>> delete("sample", "2026-11-23 17:48 UTC", "")
     'Deletes **sample** of 2026-11-23 17:48 UTC with its results. This cannot be undone.'
+    >>> delete("sample", "now", "the layer times that it measured")
+    'Deletes **sample** of now. Not deleted: the layer times that it measured. This cannot be undone.'
     """
-    return f"Deletes **{title}** of {when} with its results. This cannot be undone."
+    rest = f". Not deleted: {stays}" if stays else " with its results"
+    return f"Deletes **{title}** of {when}{rest}. This cannot be undone."
 
 
 def run_tag(when: str, run_id: str) -> str:

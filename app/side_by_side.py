@@ -148,6 +148,7 @@ def _conditions(report: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _images(model: Mapping[str, Any]) -> str:
-    """Which images, and how they are prepared; reports of old do not say how."""
-    prepared = model.get("preprocessing") or {}
-    return "; ".join(filter(None, (model.get("dataset"), prepared.get("words")))) or "none"
+    """Which images, how they are prepared, and what tells one's own apart; reports of old say the first."""
+    prepared, digest = model.get("preprocessing") or {}, model.get("images_digest")
+    told = (model.get("dataset"), prepared.get("words"), digest and f"digest {digest[:7]}")
+    return "; ".join(filter(None, told)) or "none"

@@ -52,8 +52,11 @@ class ExportRequest:
 
     @property
     def id(self) -> str:
-        """Twelve digits of the content: the name of its folder."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        """Twelve digits of the content: the name of its folder, which no later field changes while empty."""
+        content = self.to_json()
+        if not self.adjustment:
+            del content["adjustment"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -73,7 +73,7 @@ class FolderImages:
 
     def _decoded(self, path: Path) -> Image:
         with open_picture(path) as image:
-            return image.convert("RGB" if self.dataset.shape[0] == 3 else "L")
+            return _eight_bits(image).convert("RGB" if self.dataset.shape[0] == 3 else "L")
 
     def _middle(self, image: Image) -> Image:
         from torchvision.transforms import InterpolationMode, functional
@@ -92,6 +92,15 @@ class FolderImages:
         size = list(self.dataset.shape[1:])
         part = functional.resized_crop(image, top, left, high, wide, size, antialias=True)
         return functional.hflip(part) if own.random() < 0.5 else part
+
+
+def _eight_bits(image: Image) -> Image:
+    """Grey of 16 bits scaled to 8, which Pillow would cut off at 255 instead; all else as it is."""
+    from PIL import Image
+
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))  # 65535 = 255 * 257
 
 
 def _random_box(height: int, width: int, own: np.random.Generator) -> tuple[int, int, int, int]:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ from bcbp.intake.pictures import ENDINGS, SPLITS
 from bcbp.preprocessing import Adjustment, Preprocessing
 
 _MOST_HELD_OUT, _CALIBRATION = 5000, 5000
+_LEAST = 2  # images besides the tested ones: validation and calibration have one each
+# Of how many files, evenly chosen, the end is looked at: whole ones would take minutes for ImageNet. Where
+# pictures are compressed, what differs anywhere differs at the end.
+_ENDS, _END_BYTES = 4096, 1 << 14
 _AS_IS = Adjustment()
 
 
@@ -59,18 +64,22 @@ def with_image_folder(
 
 
 def _has_pictures(folder: Path) -> bool:
-    """Whether a picture lies in a folder of `folder`, or in one of its splits."""
-    return any(
-        path.suffix.lower() in ENDINGS
-        for part in (folder, *(folder / split for split in SPLITS))
-        for path in part.glob("*/*")
-    )
+    """Whether a picture lies in a folder of `folder`, however deep: that is where `image_folder` looks.
+
+    Raises DataError where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"Expected a folder of images at {folder}; there is none. Check the path.")
+    inside = (path for path in folder.iterdir() if path.is_dir())
+    places = (place for path in inside for place in os.walk(path, followlinks=True))
+    return any(name.lower().endswith(ENDINGS) for _, _, names in places for name in names)
 
 
 def image_folder(folder: Path, preprocessing: Preprocessing) -> DataSet:
     """The images of `folder`, prepared by `preprocessing`.
 
-    Raises DataError for a split that is missing, has a class without images, or other classes than the other.
+    Raises DataError for a split that is missing, has a class without images, or other classes than the other,
+    and where fewer than two images are left to train on.
     """
     classes, train, test = found = samples_in(folder)
     how = "in sorted order" if _has_splits(folder) else "in sorted order, half of each tested"
@@ -82,7 +91,7 @@ def image_folder(folder: Path, preprocessing: Preprocessing) -> DataSet:
         mean=preprocessing.mean,
         std=preprocessing.std,
         read=_not_at_once,
-        held_out=min(_MOST_HELD_OUT, len(train) // 10),
+        held_out=min(_MOST_HELD_OUT, max(1, len(train) // 10)),
         calibration=_CALIBRATION,
         preprocessing=preprocessing,
         digest=_digest(folder, found, preprocessing),
@@ -91,11 +100,23 @@ def image_folder(folder: Path, preprocessing: Preprocessing) -> DataSet:
 
 
 def _digest(folder: Path, found: Found, preprocessing: Preprocessing) -> str:
-    """Of the folder's name, in which is that of a zip's content, of names and sizes, and of preprocessing."""
+    """Of the folder's name, in which is that of a zip's content, of names, sizes and ends of files, and of
+    preprocessing. Times of change are left out: a copy on another machine is the same set.
+    """
     classes, *parts = found
     files = [[(path[len(str(folder)) :], os.stat(path).st_size) for path, _ in part] for part in parts]
     content = [folder.name, classes, files, replace(preprocessing, reason="").to_json()]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(content).encode())
+    paths = [path for part in parts for path, _ in part]
+    for path in paths[:: ceil(len(paths) / _ENDS)]:
+        digest.update(_end(path))
+    return digest.hexdigest()[:12]
+
+
+def _end(path: str) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.stat(path).st_size - _END_BYTES))
+        return file.read()
 
 
 def _ends(classes: Sequence[str]) -> str:
@@ -112,7 +133,13 @@ Found = tuple[tuple[str, ...], Samples, Samples]
 
 def samples_in(folder: Path) -> Found:
     """Class names, and the samples to train on and to test. Raises DataError (see `image_folder`)."""
-    return _both_splits(folder) if _has_splits(folder) else _halves(folder)
+    found = _both_splits(folder) if _has_splits(folder) else _halves(folder)
+    if (left := len(found[1])) < _LEAST:
+        raise DataError(
+            f"Expected at least {_LEAST} images in {folder} besides those that are tested, one to calibrate "
+            f"on and one to choose by; got {left}. Add images."
+        )
+    return found
 
 
 def _has_splits(folder: Path) -> bool:

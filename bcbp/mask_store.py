@@ -20,7 +20,7 @@ from bcbp.spec import PruneSpec
 class MaskStore(UploadStore):
     """Files under `root`/masks: the tensors of each, and its header."""
 
-    place = "masks"
+    place, again = "masks", "Drop the file on Tune again, or give it to --masks."
 
     def check_kind(self, reading: Reading) -> None:
         if reading.kind != MASKS:

@@ -89,9 +89,8 @@ class _Scanning:
             stats=stats_for(self.model, request.criterion, folder=self._folder, seed=request.seed),
         )
         key = request.key(self.model)
-        self.scan = replace(
-            store.read(key) or Scan(key, 0), model=self.model.title, environment=environment()
-        )
+        self._conditions: dict[str, Any] = {"model": self.model.title, "environment": environment()}
+        self.scan = store.read(key) or Scan(key, 0, **self._conditions)
         self._progress = Progress()
         steps = ["Dense", *(layer.name for layer in self.model.layers)]
         self.tracker = Tracker([(step, 1.0) for step in steps], self._tell)
@@ -113,7 +112,7 @@ class _Scanning:
         self._trials.advance(name)
         for done, ratio in enumerate(missing):
             self.tracker.update(done / len(missing), f"{ratio:g} removed")
-            self._keep(self.scan.with_row(self._row(name, ratio)))
+            self._keep(replace(self.scan.with_row(self._row(name, ratio)), **self._conditions))
 
     def _row(self, name: str, ratio: float) -> Sensitivity:
         plan = self._planner.plan(self.request.spec(name, ratio))

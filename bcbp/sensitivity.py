@@ -39,8 +39,11 @@ class ScanKey:
 
     @property
     def id(self) -> str:
-        """Twelve digits of the content."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        """Twelve digits of the content, without a source where that is none: so are earlier scans named."""
+        content = asdict(self)
+        if not self.source:
+            del content["source"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Sensitivity:
 class Scan:
     """The rows of one key, in the order of measuring; `correct` answers of the dense network.
 
-    `model` is what it was called, and `environment` where it was, when rows were last asked for.
+    `model` is what it was called, and `environment` where it was, when a row was last measured.
     """
 
     key: ScanKey
@@ -120,23 +123,31 @@ class ScanStore:
 
     def read(self, key: ScanKey) -> Scan | None:
         """What was measured of it; None if nothing was, or nothing that can be read."""
-        data = read_json(self.path(key))
-        try:
-            found = Scan.from_json(data) if data is not None else None
-        except FieldError:  # edited, or of another version: measured again
-            return None
+        found = _scan_in(self.path(key))
         return found if found is not None and found.key == key else None
 
     def find(self, **wanted: object) -> Scan | None:
         """The scan with the most images among those whose key has these values; None if there is none."""
-        keys = [_key_in(path) for path in sorted(self._folder.glob("*.json"))]
-        fit = [key for key in keys if key and all(getattr(key, name) == one for name, one in wanted.items())]
-        return self.read(max(fit, key=lambda key: key.images)) if fit else None
+        keys = {path: _key_in(path) for path in sorted(self._folder.glob("*.json"))}
+        fit = {
+            path: key.images
+            for path, key in keys.items()
+            if key and all(getattr(key, name) == one for name, one in wanted.items())
+        }
+        return _scan_in(max(fit, key=lambda path: fit[path])) if fit else None
 
     def write(self, scan: Scan) -> None:
         """Put the scan where `read` finds it. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self.path(scan.key), scan.to_json())
+
+
+def _scan_in(path: Path) -> Scan | None:
+    data = read_json(path)
+    try:
+        return Scan.from_json(data) if data is not None else None
+    except FieldError:  # edited, or of another version: measured again
+        return None
 
 
 def _key_in(path: Path) -> ScanKey | None:

@@ -75,7 +75,11 @@ class PruneSpec:
         return replace(self, pattern=pattern, masks=self.masks if pattern == self.pattern else "")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"ratios": dict(self.ratios), "exclude": list(self.exclude)}
+        """Without masks where there are none: exports and checkpoints are named by it, earlier ones, too."""
+        values = asdict(self) | {"ratios": dict(self.ratios), "exclude": list(self.exclude)}
+        if not self.masks:
+            del values["masks"]
+        return values
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PruneSpec:

@@ -131,7 +131,8 @@ def _rename(run: RunView[Any]) -> None:
 
 def _offer_to_delete(run: RunView[Any]) -> None:
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(compare_words.delete(wording.literal(run.title), wording.moment(run.created)))
+        stays = KINDS[kind_of(run.request)].stays(run.request)
+        st.markdown(compare_words.delete(wording.literal(run.title), wording.moment(run.created), stays))
         if st.button("Delete for good", type="primary", key=f"delete_{run.id}"):
             _do(lambda: _delete(run))
 

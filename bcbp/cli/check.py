@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,18 @@ from bcbp.cli.command import (
 )
 from bcbp.cli.report_text import machine_text
 from bcbp.cli.table import table
-from bcbp.errors import BcbpError, ModelError, SpecError
+from bcbp.criteria import CRITERIA
+from bcbp.errors import BcbpError, DataError, ModelError, SpecError
 from bcbp.experiment import compare
 from bcbp.export.recipe import read_recipe
+from bcbp.image_folder import with_image_folder
 from bcbp.intake.architectures import load_model
+from bcbp.intake.uploads import content_of
 from bcbp.jobs.kinds import FINETUNED
 from bcbp.jobs.store import default_root
 from bcbp.limits import Limit, drop_limit, latency_limit
+from bcbp.mask_store import MaskStore
+from bcbp.picture_store import place_of
 from bcbp.preprocessing import Adjustment
 from bcbp.recovery.tuning import Tuning
 from bcbp.recovery.workshop import Workshop
@@ -50,6 +56,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="test on this many images only (all)")
     parser.add_argument("--rounds", type=int, default=default.rounds, help="timing rounds (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads to run with (torch's own choice)")
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="FILE",
+        help="the file of masks that the recipe names, where it is not kept",
+    )
     add_device(parser)
     add_data(parser)
     add_json(parser, "the verdicts and the whole report")
@@ -61,9 +73,9 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
     Raises SpecError, ModelError.
     """
     recipe = read_recipe(chosen.recipe)
-    images = recipe.get("images") or {}
     try:
-        spec = PruneSpec.from_json(recipe["spec"])
+        spec = _with_masks(PruneSpec.from_json(recipe["spec"]), chosen.masks)
+        data, adjustment = _images(recipe, spec, chosen)
         return CompareRequest(
             model=recipe["model"],
             methods=(DENSE, spec.pattern),
@@ -72,8 +84,8 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
             batches=() if chosen.budget_ms is None else (chosen.batch,),
             threads=chosen.threads,
             images=0 if chosen.max_drop is None else chosen.images,
-            data=chosen.data or images.get("data"),
-            adjustment=adjustment_of(chosen) or Adjustment.from_json(images.get("adjustment")),
+            data=data,
+            adjustment=adjustment,
             rounds=chosen.rounds,
             device=chosen.device,
             precision=precision_of(chosen),
@@ -82,6 +94,30 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise SpecError(f"Expected a whole recipe in {chosen.recipe}; it is damaged: {error}") from error
+
+
+def _with_masks(spec: PruneSpec, path: Path | None) -> PruneSpec:
+    """`spec`, by the file at `path` if it is the one of the recipe, whatever its name. Raises SpecError."""
+    if path is None:
+        return spec
+    given = MaskStore().take_in(path).id
+    if content_of(given) != content_of(spec.masks):
+        raise SpecError(
+            f"Expected with --masks the file that the recipe names, {spec.masks or 'none'}; got {given}. "
+            "Give that one, or leave it out."
+        )
+    return replace(spec, masks=given)
+
+
+def _images(
+    recipe: dict[str, Any], spec: PruneSpec, chosen: argparse.Namespace
+) -> tuple[str | None, Adjustment]:
+    """Which images, prepared how; none where neither an accuracy nor the criterion asks for them."""
+    if chosen.max_drop is None and not CRITERIA[spec.criterion].needs:
+        return None, Adjustment()
+    images = recipe.get("images") or {}
+    adjustment = adjustment_of(chosen) or Adjustment.from_json(images.get("adjustment"))
+    return chosen.data or images.get("data"), adjustment
 
 
 def _check_limits(chosen: argparse.Namespace) -> None:
@@ -96,13 +132,24 @@ def _check_limits(chosen: argparse.Namespace) -> None:
         raise SpecError("Expected --images of at least 1; got 0. Without --max-drop none are used.")
 
 
-def _check_weights(recipe: dict[str, Any], model: str) -> None:
-    """Raises ModelError where the recipe was made from other dense weights."""
-    found, expected = load_model(model).digest, str(recipe.get("dense_digest"))
+def _check_origin(recipe: dict[str, Any], request: CompareRequest) -> None:
+    """Raises ModelError, DataError where the recipe was made from other dense weights or other images."""
+    model = load_model(request.model)
+    found, expected = model.digest, str(recipe.get("dense_digest"))
     if found != expected:
         raise ModelError(
-            f"Expected the dense weights {expected[:12]} that the recipe was made from; {model} has "
+            f"Expected the dense weights {expected[:12]} that the recipe was made from; {request.model} has "
             f"{found[:12]}. Export it again."
+        )
+    images = recipe.get("images")
+    if images is None or request.data is None:
+        return
+    found = with_image_folder(model, place_of(request.data), request.adjustment).images_digest
+    expected = str(images.get("digest"))
+    if found != expected:
+        raise DataError(
+            f"Expected the images and the preprocessing {expected} that the recipe was made from; those of "
+            f"{request.data} are {found}. Name those of then by --data, or export it again."
         )
 
 
@@ -110,7 +157,7 @@ def _run(chosen: argparse.Namespace) -> int:
     check_json(chosen.json)
     _check_limits(chosen)
     request = request_of(chosen)
-    _check_weights(read_recipe(chosen.recipe), request.model)
+    _check_origin(read_recipe(chosen.recipe), request)
     root = default_root()
     with alone() as (console, interrupt):
         report = compare(

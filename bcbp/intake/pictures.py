@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What Pillow is allowed to take a file for, whatever its name; of the formats it knows, some start programs.
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+_UNBOUNDED = ("I", "F")  # Pillow's names of 32 bits: nothing says which numbers are black and white
 SPLITS = ("train", "val")  # folders of classes that are no class
 _MACOS = "__MACOSX"  # what its archiver puts beside the files
 _ENTRY = b"PK\1\2"  # what each entry of a zip's directory begins with
@@ -181,9 +182,9 @@ def _check_pictures(folder: Path, places: Sequence[PurePosixPath]) -> None:
     if damaged:
         more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
         raise DataError(
-            f"Expected pictures that can be read, of at most {PICTURE_PIXELS >> 20} megapixels; "
-            f"{len(damaged)} of {len(places):,} cannot: {', '.join(damaged[:_NAMED])}{more}. Repair or "
-            "remove them, and zip the folder again."
+            f"Expected pictures that can be read, of at most {PICTURE_PIXELS >> 20} megapixels and 8 or 16 "
+            f"bits a channel; {len(damaged)} of {len(places):,} cannot: {', '.join(damaged[:_NAMED])}{more}. "
+            "Repair or remove them, and zip the folder again."
         )
 
 
@@ -199,7 +200,10 @@ def _is_sound(path: Path) -> bool:
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image]:
-    """A picture of one of the FORMATS, whatever its name. Raises DataError for one that cannot be read."""
+    """A picture of one of the FORMATS, whatever its name.
+
+    Raises DataError for one that cannot be read, or whose values have no known black and white.
+    """
     from PIL import Image
 
     broken = (*_BROKEN, zlib.error, Image.DecompressionBombError)
@@ -207,7 +211,14 @@ def open_picture(path: Path) -> Iterator[Image]:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > PICTURE_PIXELS:
                 raise ValueError("too many pixels")
+            if image.mode in _UNBOUNDED:
+                raise DataError(
+                    f"Expected 8 or 16 bits a channel; {path} has 32. Save it with 8, from black, 0, to "
+                    "white, 255."
+                )
             yield image
+    except DataError:
+        raise
     except broken as error:
         raise DataError(
             f"Expected an image that can be read; {path} cannot ({type(error).__name__}). Repair or remove "

@@ -54,7 +54,7 @@ class Upload:
 class UploadStore:
     """Files of weights under `root`/models, one folder each: tensors as safetensors, the rest as JSON."""
 
-    place = "models"
+    place, again = "models", "Upload it again."
 
     def __init__(self, root: Path | None = None) -> None:
         self._folder = (root or default_root()) / self.place
@@ -90,9 +90,7 @@ class UploadStore:
             folder = self._folder / upload
             answer, origin = read_json(folder / ANSWER), read_json(folder / _ORIGIN)
         if answer is None or origin is None:
-            raise ModelError(
-                f"Expected a stored file; {upload[:80]} is not on this machine. Upload it again."
-            )
+            raise ModelError(f"Expected a stored file; {upload[:80]} is not on this machine. {self.again}")
         return Upload(upload, origin["name"], reading_of(answer, folder))
 
     def list(self) -> tuple[str, ...]:
@@ -110,6 +108,11 @@ class UploadStore:
 def content_id(path: Path) -> str:
     """What a file is kept under: its name, and twelve digits of its content."""
     return f"{_slug(path.stem)}-{_digest(path)}"
+
+
+def content_of(known: str) -> str:
+    """The digits of the content in what `content_id` gives."""
+    return known.rpartition("-")[2]
 
 
 def is_id(text: str) -> bool:

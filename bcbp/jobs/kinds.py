@@ -40,7 +40,8 @@ class Kind:
     `run(request, folder=, on_event=, should_stop=)` tells `on_event` its progress and, where it has one, its
     report; `should_stop` is looked at between steps. `folder` is that of the run, two below its store.
     `title` is for lists of runs. `kept(request)` says what a run, finished or not, leaves to the next one of
-    the same request; it is empty where that begins anew.
+    the same request; it is empty where that begins anew. `stays(request)` names what is still there when
+    the run is deleted, and `files(request)` what lies elsewhere in its store and goes with the last such run.
     """
 
     title: str
@@ -48,6 +49,8 @@ class Kind:
     read: Callable[[Json], Request]
     run: Callable[..., object]
     kept: Callable[[Any], str]
+    stays: Callable[[Any], str]
+    files: Callable[[Any], tuple[str, ...]] = lambda _request: ()
 
 
 def _compare(request: CompareRequest, *, folder: Path, on_event: OnEvent, should_stop: ShouldStop) -> None:
@@ -93,6 +96,23 @@ def _kept_of_scan(_request: SensitivityRequest) -> str:
     return "Layers that were measured are not measured again."
 
 
+def _training_stays(request: CompareRequest | ExportRequest) -> str:
+    tunes = request.spec.recovery == FINETUNE.name
+    return "checkpoints and weights of fine-tuning, which the next such run takes up" if tunes else ""
+
+
+def _times_stay(_request: DeviceRequest) -> str:
+    return "the layer times that it measured, which Device shows"
+
+
+def _scan_stays(_request: SensitivityRequest) -> str:
+    return "the layers that it measured, which Tune shows"
+
+
+def _exported(request: ExportRequest) -> tuple[str, ...]:
+    return f"{EXPORTED}/{request.id}", f"{EXPORTED}/{request.id}.zip"
+
+
 EXPORTED = "exported"  # the folder of a store in which exports lie
 FINETUNED = "finetuned"  # the folder of a store in which checkpoints and weights of fine-tuning lie
 PREDICTIONS = "predictions.npz"  # beside the report of a comparison
@@ -100,17 +120,33 @@ PREDICTIONS = "predictions.npz"  # beside the report of a comparison
 # Runs stored before there were kinds are comparisons.
 DEFAULT = "compare"
 KINDS: dict[str, Kind] = {
-    "compare": Kind("Comparison", CompareRequest, CompareRequest.from_json, _compare, _kept_of_training),
-    "device": Kind(
-        "Layer times", DeviceRequest, DeviceRequest.from_json, _in_store(measure_device), _kept_of_times
+    "compare": Kind(
+        "Comparison", CompareRequest, CompareRequest.from_json, _compare, _kept_of_training, _training_stays
     ),
-    "export": Kind("Export", ExportRequest, ExportRequest.from_json, _in_store(_export), _kept_of_training),
+    "device": Kind(
+        "Layer times",
+        DeviceRequest,
+        DeviceRequest.from_json,
+        _in_store(measure_device),
+        _kept_of_times,
+        _times_stay,
+    ),
+    "export": Kind(
+        "Export",
+        ExportRequest,
+        ExportRequest.from_json,
+        _in_store(_export),
+        _kept_of_training,
+        _training_stays,
+        _exported,
+    ),
     "sensitivity": Kind(
         "Sensitivity scan",
         SensitivityRequest,
         SensitivityRequest.from_json,
         _in_store(scan_layers),
         _kept_of_scan,
+        _scan_stays,
     ),
 }
 

@@ -143,10 +143,14 @@ class RunStore:
         return view
 
     def delete(self, run_id: str) -> None:
-        """Remove a run that is not running. Raises RunNotFound, StoreError."""
-        if self.read(run_id).state == RUNNING or is_held(self.folder(run_id) / ALIVE_FILE):
+        """Remove a run that is not running, with all of its files. Raises RunNotFound, StoreError."""
+        run = self.read(run_id)
+        if run.state == RUNNING or is_held(self.folder(run_id) / ALIVE_FILE):
             raise StoreError(f"Run {run_id} is still running. Stop it first.")
         shutil.rmtree(self.folder(run_id), ignore_errors=True)
+        if all(other.request != run.request for other in self.list()):
+            for name in KINDS[kind_of(run.request)].files(run.request):
+                _remove(self.root / name)
 
     def rename(self, run_id: str, name: str) -> None:
         """Have people's name for a run; an empty one takes it away. Raises RunNotFound, StoreError."""
@@ -212,6 +216,13 @@ class RunStore:
                 self._reports.pop(next(iter(self._reports)))
             self._reports[path] = (version, report)
         return report
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _changes(root: Path) -> dict[str, int]:

@@ -192,7 +192,7 @@ class _Course:
         assert lessons.folder is not None
         what = [
             task.model.digest,
-            task.model.images_digest,
+            *filter(None, [task.model.images_digest]),  # so are earlier checkpoints named, without one
             task.plan.to_json(),
             lessons.tuning.to_json(),
             len(lessons.train),

@@ -120,6 +120,23 @@ def test_an_interrupted_run_of_every_kind_is_resumed_or_run_again(
     assert went == ([f"views/{page}.py"] if page else [])
 
 
+STAYS: dict[str, tuple[Any, str]] = {
+    "comparison": (CompareRequest(), "with its results. This"),
+    "fine-tuning": (CompareRequest(spec=TUNED), "Not deleted: checkpoints and weights of fine-tuning"),
+    "layer times": (DeviceRequest(), "Not deleted: the layer times"),
+    "scan": (SensitivityRequest(), "Not deleted: the layers that it measured"),
+    "export": (ExportRequest(), "with its results. This"),
+}
+
+
+@pytest.mark.parametrize("kind", STAYS)
+def test_what_stays_when_a_run_is_deleted_is_said_before(kind: str, home: Path) -> None:
+    request, says = STAYS[kind]
+    ended = store_run(home, "stopped", request=request)
+    app = AppTest.from_function(actions_of, args=(ended,), default_timeout=30).run()
+    assert not app.exception and any(says in one.value for one in app.markdown)
+
+
 def test_the_table_lists_every_kind(open_page: Open, run: str, home: Path) -> None:
     for request in (DeviceRequest(), SensitivityRequest(), ExportRequest()):
         store_run(home, "done", request=request)

@@ -11,7 +11,7 @@ import pytest
 
 from app import report_command
 from app.html_report import page_of_several
-from app.side_by_side import apart, beside, setting_lines
+from app.side_by_side import apart, beside, differences, setting_lines
 from bcbp.cli import main
 from bcbp.errors import SpecError
 from bcbp.jobs import RunStore
@@ -59,6 +59,18 @@ def test_settings_are_told_apart_and_equal_ones_left_out(first: dict[str, Any]) 
     assert apart([("a", first), ("b", wider)]) == []
     assert setting_lines([("a", first), ("b", first)]) == []
     assert "were asked the same" in Outline(page_of_several([("a", first), ("b", first)])).text
+
+
+def test_other_images_of_the_same_name_are_told_apart(first: dict[str, Any]) -> None:
+    first["model"]["images_digest"] = "0123456789ab"
+    changed = copy.deepcopy(first)
+    changed["model"]["images_digest"] = "ba9876543210"
+    runs = [("a", first), ("b", changed)]
+    (said,) = apart(runs)
+    assert "accuracies may not be compared; not the same: images." in said
+    (line,) = setting_lines(runs)
+    assert line["a"].endswith("; digest 0123456") and line["b"].endswith("; digest ba98765")
+    assert len(differences(runs)) == 1
 
 
 def test_every_run_has_its_verdict_its_rows_its_cards_and_its_manifest(first: dict[str, Any]) -> None:

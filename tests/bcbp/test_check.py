@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,16 @@ from hypothesis import strategies as st
 from bcbp.cli import check, main
 from bcbp.errors import DataError, SpecError
 from bcbp.export import EXPORTS, Pruned
+from bcbp.image_folder import with_image_folder
+from bcbp.intake.uploads import content_id, content_of
 from bcbp.limits import Limit, drop_limit, latency_limit
 from bcbp.masking import apply_plan
 from bcbp.planning import make_plan
 from bcbp.spec import PruneSpec
-from tests.bcbp.small import use_small_model
+from tests.bcbp.intake.picture_zips import folders, picture
+from tests.bcbp.small import small_model, use_small_model
+
+TEN = tuple(f"class {label}" for label in range(10))
 
 numbers = st.floats(0.01, 100)
 
@@ -112,6 +119,63 @@ def test_missing_images_have_a_code_of_their_own(recipe: Path, monkeypatch: pyte
     monkeypatch.setattr(experiment, "load_images", missing)
     assert run(recipe, "--max-drop", "1") == 3
     assert "found none" in capsys.readouterr().err
+
+
+def of_own_images(recipe: Path, folder: Path) -> None:
+    """As an export writes it that was given the pictures of `folder`."""
+    for name, content in folders(each=4, classes=TEN).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    images = {"data": str(folder), "digest": with_image_folder(small_model(), folder).images_digest}
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"images": images}))
+
+
+def test_times_need_no_images_and_accuracy_the_same_ones(recipe: Path, tmp_path: Path, capsys):
+    here, moved = tmp_path / "mine", tmp_path / "moved" / "mine"
+    of_own_images(recipe, here)
+    assert run(recipe, "--max-drop", "100") == 0
+    moved.parent.mkdir()
+    here.rename(moved)
+    assert run(recipe, "--budget-ms", "1e6") == 0
+    capsys.readouterr()
+    assert run(recipe, "--max-drop", "100") == 3
+    assert "there is none" in capsys.readouterr().err
+    assert run(recipe, "--max-drop", "100", "--data", str(moved)) == 0
+    (moved / TEN[0] / "more.png").write_bytes(picture())
+    assert run(recipe, "--max-drop", "100", "--data", str(moved)) == 3
+    assert "Name those of then by --data" in capsys.readouterr().err
+
+
+def test_a_criterion_that_looks_at_images_keeps_them_when_only_times_are_limited(recipe: Path):
+    folder = recipe.parent / "mine"
+    of_own_images(recipe, folder)
+    written = json.loads(recipe.read_text())
+    written["spec"]["criterion"] = "activation"
+    recipe.write_text(json.dumps(written))
+    chosen = argparse.ArgumentParser()
+    check.COMMAND.add_arguments(chosen)
+    request = check.request_of(chosen.parse_args([str(recipe), "--budget-ms", "1"]))
+    assert request.data == str(folder)
+
+
+def test_masks_of_a_recipe_are_given_again(recipe: Path, tmp_path: Path, capsys):
+    model = small_model()
+    plan = make_plan(model, PruneSpec(tile=8, recovery="none"))
+    (tmp_path / "other").mkdir()
+    masks, other = (
+        EXPORTS["masks"].write(Pruned(model, one, model.module, "none"), folder)[0]
+        for one, folder in ((plan, tmp_path), (replace(plan, layers=plan.layers[1:]), tmp_path / "other"))
+    )
+    spec = replace(plan.spec, masks="mine-" + content_of(content_id(masks)))
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"spec": spec.to_json()}))
+    assert run(recipe, "--budget-ms", "1e6") == 2
+    assert (
+        "is not on this machine. Drop the file on Tune again, or give it to --masks."
+        in capsys.readouterr().err
+    )
+    assert run(recipe, "--budget-ms", "1e6", "--masks", str(other)) == 2
+    assert "Expected with --masks the file that the recipe names, mine-" in capsys.readouterr().err
+    assert run(recipe, "--budget-ms", "1e6", "--masks", str(masks)) == 0
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from bcbp.intake.model import state_digest
 from bcbp.mask_file import read_masks
 from bcbp.patterns import PATTERNS
 from bcbp.planning import make_plan
+from bcbp.preprocessing import Adjustment
 from bcbp.recovering import recover
 from bcbp.spec import PruneSpec
 from kernels.precision import FP32
@@ -210,3 +211,13 @@ def test_the_command_writes_and_lists(
     printed = capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {"weights.safetensors", "recipe.json", "recipe.py"}
     assert "recipe.py" in printed and "bytes of all tensors" in printed
+
+
+def test_an_export_of_before_there_were_own_masks_and_preparations_keeps_its_name() -> None:
+    request = ExportRequest(spec=PruneSpec(tile=8), forms=("weights", "masks"))
+    assert request.id == "fab3160379ee"  # as it was written then
+    changed = (
+        replace(request, adjustment=Adjustment(resize=32)),
+        replace(request, spec=replace(request.spec, masks="mine-0123456789ab")),
+    )
+    assert len({request.id, *(one.id for one in changed)}) == 3

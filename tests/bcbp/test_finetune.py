@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -177,6 +179,16 @@ def test_other_settings_never_take_up_or_overwrite_a_checkpoint(tmp_path: Path) 
     FINETUNE.apply(task_of(folder=tmp_path))
     FINETUNE.apply(task_of(folder=tmp_path, tuning=replace(TUNING, epochs=1)))
     assert len(list(tmp_path.glob("*.pt"))) == 2
+
+
+def test_a_checkpoint_of_before_there_were_own_images_and_masks_keeps_its_name(tmp_path: Path) -> None:
+    task = task_of(folder=tmp_path)
+    FINETUNE.apply(task)
+    lessons, plan = task.lessons, task.plan.to_json()
+    assert lessons is not None and "masks" not in plan["spec"]
+    what = [MODEL.digest, plan, lessons.tuning.to_json(), len(lessons.train), len(lessons.validation)]
+    name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    assert (tmp_path / f"bcbp-{name}.pt").exists()
 
 
 def test_a_full_disk_keeps_the_earlier_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

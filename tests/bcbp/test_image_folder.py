@@ -16,6 +16,7 @@ from bcbp.folder_images import FolderImages
 from bcbp.image_folder import image_folder, with_image_folder
 from bcbp.intake.model import LoadedModel, adopt
 from bcbp.preprocessing import usual
+from tests.bcbp.intake.picture_zips import grey
 
 CLASSES = ("n01", "n02", "n10")
 SHAPE = (3, 16, 16)
@@ -68,6 +69,23 @@ def test_class_folders_alone_are_tested_by_halves(folder: Path) -> None:
     assert len(paths["train"] | paths["validation"]) == 30
     again = load_images(image_folder(folder / "train", HOW), "test")
     assert again.paths == parts["test"].paths  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_the_smallest_set_has_an_image_for_each_part_and_a_smaller_one_is_refused(
+    split: bool, tmp_path: Path
+) -> None:
+    small, smaller = (
+        write_folder(tmp_path / str(count), train=count, val=1, classes=("a",))
+        for count in ((2, 1) if split else (4, 3))
+    )
+    places = (small, smaller) if split else (small / "train", smaller / "train")
+    dataset = image_folder(places[0], HOW)
+    assert all(len(load_images(dataset, part)) for part in ("train", "calibration", "validation", "test"))
+    with pytest.raises(
+        DataError, match=r"at least 2 images in .* besides those that are tested, .*; got 1\. Add images\."
+    ):
+        image_folder(places[1], HOW)
 
 
 def test_labels_follow_the_sorted_names_and_pixels_the_labels(folder: Path) -> None:
@@ -129,12 +147,34 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(folder: Path, tmp_path: Pat
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    made = write_folder(tmp_path / "made", train=1, val=1, classes=("a",))
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
     (made / "val" / "a" / "0.png").write_bytes(b"not an image")
     images = load_images(image_folder(made, HOW), "test")
     with pytest.raises(
         DataError, match=r"Expected an image that can be read; .*0\.png cannot \(Unidentified"
     ):
+        images.inputs()
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), SHAPE])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_grey_of_16_bits_is_scaled_to_8(form: str, shape: tuple[int, int, int], tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
+    path = made / "val" / "a" / "0.png"
+    dataset = image_folder(made, usual(shape, "a test"))
+    path.write_bytes(grey(np.uint16, form))
+    deep = load_images(dataset, "test").pixels(torch.tensor([0]))
+    ramp = np.linspace(0, 255, 24 * 24).round().astype(np.uint8).reshape(24, 24)
+    Image.fromarray(ramp).save(path, "PNG")
+    assert deep.equal(load_images(dataset, "test").pixels(torch.tensor([0])))
+    assert deep.min() < 64 and deep.max() > 192
+
+
+def test_32_bits_are_refused_in_words(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "made", train=2, val=1, classes=("a",))
+    (made / "val" / "a" / "0.png").write_bytes(grey(np.float32))
+    images = load_images(image_folder(made, HOW), "test")
+    with pytest.raises(DataError, match=r"Expected 8 or 16 bits a channel; .*0\.png has 32\. Save it with 8"):
         images.inputs()
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from bcbp.device_request import DeviceRequest
+from bcbp.export_request import ExportRequest
+from bcbp.exporting import zipped
 from bcbp.files import write_json
 from bcbp.jobs import RunNotFound, RunStore, StoreError
+from bcbp.jobs.kinds import EXPORTED
 from bcbp.jobs.lock import FileLock
 from bcbp.jobs.store import default_root
 from bcbp.progress import Progress, Step
 from bcbp.request import CompareRequest
+from bcbp.spec import PruneSpec
 
 
 @pytest.fixture
@@ -95,6 +99,21 @@ def test_a_deleted_run_is_gone(store: RunStore):
     run_id = store.create(CompareRequest())
     store.delete(run_id)
     assert store.list() == () and not store.folder(run_id).exists()
+
+
+def test_the_files_of_an_export_go_with_the_last_run_of_its_request(store: RunStore):
+    request, other = (ExportRequest(spec=PruneSpec(ratio=ratio)) for ratio in (0.5, 0.6))
+    first, second = store.create(request), store.create(request)
+    store.create(other)
+    for one in (request, other):
+        folder = store.root / EXPORTED / one.id
+        folder.mkdir(parents=True)
+        (folder / "recipe.json").touch()
+        zipped(folder)
+    store.delete(first)
+    assert len(list((store.root / EXPORTED).iterdir())) == 4
+    store.delete(second)
+    assert {path.name for path in (store.root / EXPORTED).iterdir()} == {other.id, f"{other.id}.zip"}
 
 
 def test_a_report_is_read_again_when_it_changed(store: RunStore):

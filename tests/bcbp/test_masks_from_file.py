@@ -123,7 +123,7 @@ def test_a_spec_that_says_otherwise_than_its_file_is_refused(change: dict[str, A
 
 
 def test_masks_that_are_not_here_are_asked_for_again() -> None:
-    with pytest.raises(ModelError, match=r"not on this machine. Upload it again"):
+    with pytest.raises(ModelError, match=r"not on this machine. Drop the file on Tune again, or"):
         make_plan(MODEL, PruneSpec(tile=8, masks="masks-0123456789ab"))
 
 

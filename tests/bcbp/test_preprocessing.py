@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 
-from bcbp.data import load_images
-from bcbp.errors import SpecError
+from bcbp.data import CIFAR10, load_images
+from bcbp.errors import DataError, SpecError
 from bcbp.export_request import ExportRequest
 from bcbp.image_folder import image_folder, with_image_folder
 from bcbp.intake.expectation import expected_preprocessing
@@ -24,7 +25,7 @@ from bcbp.preprocessing import Adjustment, Preprocessing, usual
 from bcbp.report import new_report
 from bcbp.request import CompareRequest
 from bcbp.sensitivity_request import SensitivityRequest
-from tests.bcbp.intake.picture_zips import folders
+from tests.bcbp.intake.picture_zips import CLASSES, folders
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is an optional extra")
 
@@ -136,6 +137,21 @@ def test_runs_of_other_images_or_another_preprocessing_are_told_apart(folder: Pa
     assert told["preprocessing"]["words"] == others[0].preprocessing.words  # type: ignore[union-attr]
 
 
+def test_another_picture_of_the_same_name_and_size_makes_another_set_and_a_copy_does_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    how = usual((3, 16, 16), "one reason")
+    before = image_folder(folder, how).digest
+    copy = Path(shutil.copytree(folder, tmp_path / folder.name, copy_function=shutil.copyfile))
+    assert image_folder(copy, how).digest == before
+    for form in ("bmp", "png"):
+        path = copy / "cat" / f"more.{form}"
+        Image.new("RGB", (64, 64), (10, 0, 0)).save(path)
+        first, size = image_folder(copy, how).digest, path.stat().st_size
+        Image.new("RGB", (64, 64), (20, 0, 0)).save(path)
+        assert path.stat().st_size == size and image_folder(copy, how).digest != first
+
+
 @pytest.mark.parametrize("kind", [CompareRequest, ExportRequest, SensitivityRequest])
 def test_requests_keep_what_is_asked_for(kind: type[CompareRequest]) -> None:
     asked = kind(data="images:mine-0123456789ab", adjustment=Adjustment(256, (0.5,), (0.25,)))
@@ -146,7 +162,7 @@ def test_requests_keep_what_is_asked_for(kind: type[CompareRequest]) -> None:
         kind.from_json({"adjustment": {"crop": 3}})
 
 
-def test_what_cannot_be_scaled_by_is_refused(folder: Path) -> None:
+def test_what_cannot_be_scaled_by_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="Expected to resize to a whole number of pixels, at least 1; got 0"):
         Adjustment(resize=0)
     with pytest.raises(SpecError, match=r"Expected deviations above 0, of .*; got 0\.5, 0, 0\.5"):
@@ -159,7 +175,7 @@ def test_what_cannot_be_scaled_by_is_refused(folder: Path) -> None:
         SpecError, match="Expected a mean and a deviation for each of 3 channels; got 1 and 3"
     ):
         with_image_folder(named("resnet18"), folder, Adjustment(mean=(0.5,)))
-    for place in (None, folder / "nowhere"):
+    for place in (None, tmp_path):
         trained = replace(named("mine"), dataset=image_folder(folder, usual((3, 224, 224), "")))
         with pytest.raises(SpecError, match="Expected a folder or a zip of pictures with --resize"):
             with_image_folder(trained, place, Adjustment(resize=300))
@@ -172,3 +188,27 @@ def test_pictures_take_the_place_of_a_models_own_images_and_its_files_do_not(
     (tmp_path / "cifar-10-batches-py").mkdir()
     assert with_image_folder(model, tmp_path) is model
     assert with_image_folder(model, folder).dataset is not model.dataset
+    with pytest.raises(DataError, match=r"Expected a folder of images at .*nowhere; there is none\."):
+        with_image_folder(model, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("place", ["n01/2021/0.png", "n01/a/b/0.JPG", "train/n01/0.png", "train/0.png"])
+def test_pictures_are_noticed_wherever_they_lie_in_a_folder(folder: Path, tmp_path: Path, place: str) -> None:
+    """Those that make no data set are refused, and none is taken for the files of the model's own."""
+    model = replace(named("mine"), dataset=image_folder(folder, usual((3, 224, 224), "")))
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    with pytest.raises(DataError, match="Expected"):
+        with_image_folder(model, tmp_path)
+
+
+def test_pictures_deep_in_a_linked_folder_are_used(tmp_path: Path) -> None:
+    for name, content in folders(each=3).items():
+        deep = tmp_path / "elsewhere" / name.replace("/", "/2021/")
+        deep.parent.mkdir(parents=True, exist_ok=True)
+        deep.write_bytes(content)
+    (tmp_path / "set").mkdir()
+    for place in (tmp_path / "elsewhere").iterdir():
+        (tmp_path / "set" / place.name).symlink_to(place)
+    used = with_image_folder(replace(named("mine"), dataset=CIFAR10), tmp_path / "set").dataset
+    assert used is not None and used.classes == CLASSES and len(load_images(used, "validation")) == 1

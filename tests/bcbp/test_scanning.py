@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bcbp.intake.model import LoadedModel
 from bcbp.jobs.kinds import KINDS
 from bcbp.norms import keeps_statistics, re_estimating
 from bcbp.progress import Progress
-from bcbp.sensitivity import Scan, ScanStore
+from bcbp.sensitivity import Scan, ScanKey, ScanStore
 from bcbp.sensitivity_request import SensitivityRequest
 from bcbp.trials import Trials
 from tests.bcbp.measurements import scan_of
@@ -83,6 +84,18 @@ def test_a_stopped_scan_keeps_its_rows_and_goes_on_from_there(model: LoadedModel
     assert whole == run(tmp_path / "elsewhere", Events())
 
 
+def test_a_scan_keeps_the_conditions_of_its_newest_row(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path, Events())
+    elsewhere = first.environment | {"cpu": "another"}
+    monkeypatch.setattr(scanning, "environment", lambda: elsewhere)
+    nothing_new = run(tmp_path, Events())
+    assert nothing_new.environment == first.environment
+    more = run(tmp_path, Events(), replace(REQUEST, ratios=(0.25,)))
+    assert more.environment == elsewhere
+
+
 def test_further_ratios_join_the_scan_and_other_images_begin_another(
     model: LoadedModel, tmp_path: Path
 ) -> None:
@@ -93,6 +106,15 @@ def test_further_ratios_join_the_scan_and_other_images_begin_another(
     found = ScanStore(tmp_path).find(digest=model.digest, pattern="bcbp", tile=8)
     assert found is not None and found.key.images == 60
     assert ScanStore(tmp_path).find(digest="of another model") is None
+
+
+def test_scans_are_found_whatever_their_files_are_called(model: LoadedModel, tmp_path: Path) -> None:
+    """Earlier versions named them otherwise: with no source, and with an empty one."""
+    key = ScanKey("0" * 64, "bcbp", "l2", 32, 1000, 500, 0)
+    assert key.id == "8a44240e8158"  # as it was before there were sources
+    store, scan = ScanStore(tmp_path), run(tmp_path, Events(rows=1))
+    store.path(scan.key).rename(tmp_path / "sensitivity" / "0123456789ab.json")
+    assert store.find(digest=model.digest) == scan
 
 
 def test_a_layer_that_cannot_be_pruned_is_not_measured_with_its_reason(

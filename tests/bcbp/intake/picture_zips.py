@@ -24,6 +24,14 @@ def picture(label: int = 0, *, size: tuple[int, int] = (20, 24), seed: int = 0, 
     return file.getvalue()
 
 
+def grey(kind: type[np.generic], form: str = "TIFF") -> bytes:
+    """A ramp from black, 0, to the white of 16 bits, 65535, in numbers of that kind."""
+    file = io.BytesIO()
+    ramp = np.linspace(0, 65535, 24 * 24).reshape(24, 24)
+    Image.fromarray(ramp.astype(kind)).save(file, form)
+    return file.getvalue()
+
+
 def folders(*, each: int = 4, top: str = "", classes: tuple[str, ...] = CLASSES) -> dict[str, bytes]:
     """Pictures in a folder for each class, below `top`; the label of a class is its place in `classes`."""
     return {
@@ -133,8 +141,11 @@ REFUSED = (
     Case(
         "too many pixels",
         lambda: zipped(folders() | {"cat/9.png": _wide()}),
-        "at most 64 megapixels; 1 of 13",
+        "at most 64 megapixels and 8 or 16 bits a channel; 1 of 13",
     ),
+    Case("floats", lambda: zipped(folders() | {"cat/9.tif": grey(np.float32)}), "1 of 13 cannot: cat/9.tif"),
+    Case("32 bits", lambda: zipped(folders() | {"cat/9.tif": grey(np.int32)}), "1 of 13 cannot: cat/9.tif"),
+    Case("one picture a class", lambda: zipped(folders(each=1)), "Expected at least 2 images in mine.zip"),
     Case("no val", lambda: zipped(folders(top="train/")), "Expected a folder val"),
     Case(
         "other classes",

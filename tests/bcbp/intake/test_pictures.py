@@ -129,7 +129,7 @@ def test_a_picture_that_is_changed_anywhere_is_read_or_refused(
 def test_a_zip_that_is_changed_anywhere_is_taken_in_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    content = bytearray(zipped(folders(each=1)))
+    content = bytearray(zipped(folders(each=2)))
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
         content[place] = data.draw(st.integers(0, 255))
     folder = tmp_path_factory.mktemp("changed")
