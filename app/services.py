@@ -72,6 +72,7 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
+Request = CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest
 # Things that can belong to somebody.
 RUNS, IMPORTS, UPLOADS, MASKS, IMAGES = "runs", "imports", "uploads", "masks", "images"
 
@@ -327,7 +328,8 @@ def scanning() -> RunView[SensitivityRequest] | None:
 
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
-    """The plan that the row of that key of a stored run had, whatever was measured since."""
+    """The plan that the row of that key of a stored run had, whatever was measured since. Raises NotYours."""
+    _check_may_use(run.request)
     return plan(run.request.model, stored_spec(run, key), run.request.data)
 
 
@@ -343,8 +345,12 @@ def changes(run: RunView[CompareRequest], key: str) -> Changes:
 
 
 def tested_images(run: RunView[CompareRequest]) -> Images:
-    """The images that a stored run was tested on; nothing is fetched. Raises DataError, ModelError."""
+    """The images that a stored run was tested on; nothing is fetched.
+
+    Raises DataError, ModelError, NotYours.
+    """
     asked = run.request
+    _check_may_use(asked)
     images = _test_images(asked.model, asked.data, json.dumps(asked.adjustment.to_json()))
     return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
 
@@ -407,24 +413,33 @@ def is_mine(kind: str, thing: str) -> bool:
     return who is None or owners(kind).has(thing, who)
 
 
-def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
+def submit(request: Request) -> str:
     """Queue a comparison, a measurement, a scan or an export; gives its run id. Raises NotYours."""
-    masks = request.spec.masks if isinstance(request, CompareRequest | ExportRequest) else None
-    if people.is_shared() and not _uses_mine(request.model, getattr(request, "data", None), masks):
-        raise NotYours(wording.NOT_YOUR_FILES)
+    _check_may_use(request)
     run_id = queue().submit(request)
     keep_owner(RUNS, run_id)
     return run_id
 
 
-def _uses_mine(name: str, data: str | None, masks: str | None) -> bool:
-    """Whether a model, images and masks by these names are of who is there, or everybody's."""
-    reference, stored = reference_of(name), stored_id(data)
-    if reference is not None and not is_mine(UPLOADS, reference.upload):
-        return False
-    if masks and not is_mine(MASKS, masks):
-        return False
-    return not data or (stored is not None and is_mine(IMAGES, stored))
+def may_use(request: Request) -> bool:
+    """Whether a model, images and masks by the names of a request are of who is there, or everybody's.
+
+    Whoever wrote a request that is in the store, such as that of an imported run, may have named anything.
+    """
+    if not people.is_shared():
+        return True
+    reference, data = reference_of(request.model), getattr(request, "data", None)
+    masks = request.spec.masks if isinstance(request, CompareRequest | ExportRequest) else ""
+    return (
+        (reference is None or is_mine(UPLOADS, reference.upload))
+        and (not masks or is_mine(MASKS, masks))
+        and (not data or _are_stored(stored_id(data) or ""))
+    )
+
+
+def _check_may_use(request: Request) -> None:
+    if not may_use(request):
+        raise NotYours(wording.NOT_YOUR_FILES)
 
 
 def keep_owner(kind: str, thing: str) -> None:
@@ -454,19 +469,13 @@ def stop(run_id: str) -> None:
 def runs() -> tuple[RunView[CompareRequest], ...]:
     """The comparisons of who is there, newest first, and those of the link, where they may be read."""
     every, linked = store().of_kind(CompareRequest), state.linked_runs()
-    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and _is_open(run)))
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and may_use(run.request)))
 
 
 def other_jobs() -> tuple[RunView[Any], ...]:
     """The runs of other kinds of who is there, newest first."""
     every = (run for run in store().list() if not isinstance(run.request, CompareRequest))
     return tuple(run for run in every if is_mine(RUNS, run.id))
-
-
-def _is_open(run: RunView[CompareRequest]) -> bool:
-    """Whether a link opens a run: not where it would hand out what somebody else uploaded."""
-    stored = stored_id(run.request.data)
-    return _uses_mine(run.request.model, run.request.data if stored else None, run.request.spec.masks)
 
 
 def rename_run(run_id: str, name: str) -> None:
@@ -500,12 +509,13 @@ def import_run(content: bytes) -> str:
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:
-    """All exports on this machine, newest first."""
-    return store().of_kind(ExportRequest)
+    """All exports on this machine of what who is there may use, newest first."""
+    return tuple(run for run in store().of_kind(ExportRequest) if may_use(run.request))
 
 
 def export_archive(request: ExportRequest) -> Path:
-    """Where the files of a finished export lie, all in one."""
+    """Where the files of a finished export lie, all in one. Raises NotYours."""
+    _check_may_use(request)
     return store().root / EXPORTED / f"{request.id}.zip"
 
 
@@ -514,8 +524,11 @@ def run(run_id: str) -> RunView[CompareRequest]:
     found = store().read(run_id)
     if not isinstance(found.request, CompareRequest):
         raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
-    if not (is_mine(RUNS, run_id) or _is_open(found)):
-        raise RunNotFound(f"Run {run_id} is about a network, masks or images that somebody else uploaded.")
+    if not (is_mine(RUNS, run_id) or may_use(found.request)):
+        raise RunNotFound(
+            f"Run {run_id} is about a network, masks or images that somebody else uploaded, or that lie on "
+            "the server."
+        )
     return found
 
 
