@@ -1,10 +1,12 @@
-"""Files that are never seen half-written, whatever is killed and whenever."""
+"""Files and folders that are never seen half-written, whatever is killed and whenever."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,29 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def settle(made: Path, place: Path, mark: str) -> None:
+    """Move a finished folder to its `place`, unless another process has put the same there meanwhile.
+
+    A folder is finished where it holds a file `mark`; one without was cut off, and gives way. Raises OSError.
+    """
+    try:
+        made.replace(place)
+    except OSError:
+        if (place / mark).exists():
+            return
+        remove_folder(place)
+        made.replace(place)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, if there is one, in one step for whoever looks: it is moved aside first."""
+    with (
+        suppress(FileNotFoundError),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".removed-") as aside,
+    ):
+        folder.replace(Path(aside) / folder.name)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from bcbp.errors import DataError
 from bcbp.image_folder import samples_in
 from bcbp.intake import pictures
 from bcbp.intake.limits import FILE_BYTES
-from bcbp.intake.pictures import open_picture
+from bcbp.intake.pictures import Unpacked, open_picture, unpack
 from bcbp.picture_store import Pictures, PictureStore, place_of, stored_id
 from tests.bcbp.intake.picture_zips import CLASSES, REFUSED, Case, folders, picture, zipped
 
@@ -72,6 +72,24 @@ def test_the_same_zip_is_unpacked_once_and_another_beside_it(
     monkeypatch.setattr("bcbp.picture_store.unpack", lambda *_: pytest.fail("unpacked again"))
     assert taken_in(tmp_path, folders()) == first != other
     assert first.folder.parent == other.folder.parent == tmp_path / "home" / "images"
+
+
+def test_of_two_that_take_in_the_same_zip_at_once_the_first_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of one training job do; the first may be reading by the time the second is done."""
+
+    def unpack_meanwhile(path: Path, made: Path) -> Unpacked:
+        with monkeypatch.context() as as_it_is:
+            as_it_is.setattr("bcbp.picture_store.unpack", unpack)
+            first = PictureStore().take_in(path)
+        (first.folder / "in use").touch()
+        return unpack(path, made)
+
+    monkeypatch.setattr("bcbp.picture_store.unpack", unpack_meanwhile)
+    found = taken_in(tmp_path, folders())
+    assert (found.folder / "in use").exists()
+    assert [path.name for path in (tmp_path / "home" / "images").iterdir()] == [found.id]
 
 
 def test_images_are_named_by_their_reference_until_they_are_forgotten(tmp_path: Path) -> None:
