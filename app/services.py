@@ -30,6 +30,7 @@ from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
 from bcbp.errors import DataError, ModelError, NotYours, SpecError
 from bcbp.export_request import ExportRequest
+from bcbp.files import folder_stamp
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
@@ -201,7 +202,12 @@ def missing_weights(name: str) -> Release | None:
 def fetch_weights(name: str, release: Release) -> None:
     """Download them, and forget what was known of the model without. Raises ModelError."""
     fetch(release)
-    for cached in (model, planner, _plan):
+    forget_models()
+
+
+def forget_models() -> None:
+    """Empty every cache that holds a model under its name alone, or what follows from its weights."""
+    for cached in (model, _with_images, _test_images, _planner, _plan):
         cached.clear()
 
 
@@ -211,9 +217,19 @@ def model(name: str) -> LoadedModel:
     return load_model(name)
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
 def with_images(name: str, data: str | None, adjusted: str = "null") -> LoadedModel:
     """A model with the images that are named, as those of a request. Raises DataError, SpecError."""
+    return _with_images(name, data, adjusted, _stamp(data))
+
+
+def _stamp(data: str | None) -> str:
+    """Changes with the files of a folder; stored images never change."""
+    return folder_stamp(Path(data)) if data and stored_id(data) is None else ""
+
+
+# In what follows `stamp` and `version` are read by the cache alone, which skips names with a leading _.
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _with_images(name: str, data: str | None, adjusted: str, stamp: str) -> LoadedModel:
     return with_image_folder(model(name), place_of(data), Adjustment.from_json(json.loads(adjusted)))
 
 
@@ -222,34 +238,45 @@ def preprocessing(name: str) -> str:
     return expected_preprocessing(model(name)).words
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
 def planner(name: str, criterion: str, tile: int, folder: str | None = None, seed: int = 0) -> Planner:
     """Scores of every layer, once per model, criterion, tile and seed. Raises SpecError, DataError.
 
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
+    seen = _seen(criterion, folder)
+    return _planner(name, criterion, tile, seen, seed, _stamp(seen))
+
+
+def _seen(criterion: str, folder: str | None) -> str | None:
+    """`folder`, where the criterion looks at images."""
+    return folder if CRITERIA[criterion].needs else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _planner(name: str, criterion: str, tile: int, folder: str | None, seed: int, stamp: str) -> Planner:
     loaded, needs = model(name), CRITERIA[criterion].needs
-    stats = _stats(name, loaded.digest, needs, folder, seed) if needs else None
+    stats = _stats(name, loaded.digest, needs, folder, seed, stamp) if needs else None
     return Planner(loaded, criterion=criterion, tile=tile, seed=seed, stats=stats)
 
 
 @st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
-def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int) -> ModelStats:
+def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int, stamp: str) -> ModelStats:
     """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
-    loaded = with_images(name, folder)
+    loaded = _with_images(name, folder, "null", stamp)
     assert loaded.digest == digest
     return collect(needs, loaded, calibration_images(loaded, place_of(folder), seed=seed))
 
 
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
-    known = measured(name, spec, folder)
+    known, seen = measured(name, spec, folder), _seen(spec.criterion, folder)
+    version = f"{_stamp(seen)} {_version(spec, known)}"
     with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
-        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
+        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), seen, version, known)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
-def _plan(name: str, spec: str, folder: str | None, _version: str, _measured: Measured) -> PruningPlan:
+def _plan(name: str, spec: str, folder: str | None, version: str, _measured: Measured) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
     if parsed.masks:
         return masked_plan(model(name), parsed)
@@ -351,13 +378,14 @@ def tested_images(run: RunView[CompareRequest]) -> Images:
     """
     asked = run.request
     _check_may_use(asked)
-    images = _test_images(asked.model, asked.data, json.dumps(asked.adjustment.to_json()))
+    adjusted = json.dumps(asked.adjustment.to_json())
+    images = _test_images(asked.model, asked.data, adjusted, _stamp(asked.data))
     return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _test_images(name: str, data: str | None, adjusted: str) -> Images:
-    dataset = with_images(name, data, adjusted).dataset
+def _test_images(name: str, data: str | None, adjusted: str, stamp: str) -> Images:
+    dataset = _with_images(name, data, adjusted, stamp).dataset
     if dataset is None:
         raise DataError(f"There are no images for {name}.")
     return images_at_hand(dataset, "test", place_of(data))

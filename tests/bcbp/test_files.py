@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcbp.files import is_disk_full, read_json, remove_folder, settle, write_json
+from bcbp.files import folder_stamp, is_disk_full, read_json, remove_folder, settle, write_json
 from bcbp.jobs.lock import FileLock, is_held
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +62,18 @@ def test_a_folder_that_was_cut_off_gives_way_and_one_that_is_deleted_leaves_noth
         remove_folder(place)
         assert not list(tmp_path.iterdir())
     remove_folder(tmp_path / "nowhere" / "place")
+
+
+def test_a_stamp_changes_with_the_files_of_a_folder_and_those_below(tmp_path: Path):
+    top = folder(tmp_path / "top")
+    stamps = [folder_stamp(top)]
+    for name in ("train", "train/cat", "train/cat/1.png", "1.png"):
+        (top / name).touch() if name.endswith("png") else (top / name).mkdir()
+        stamps.append(folder_stamp(top))
+    (top / "train" / "cat" / "1.png").unlink()
+    stamps.append(folder_stamp(top))
+    assert len(set(stamps)) == 6 and folder_stamp(top) == stamps[-1]
+    assert folder_stamp(top / "1.png") != folder_stamp(top / "nowhere") != stamps[-1]
 
 
 def test_a_lock_is_held_by_one_until_released(tmp_path: Path):
