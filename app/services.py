@@ -7,11 +7,12 @@ frozen and shared between sessions; pruning works on copies.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -28,7 +29,7 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError, ModelError, NotYours, SpecError
+from bcbp.errors import BcbpError, DataError, ModelError, NotYours, SpecError
 from bcbp.export_request import ExportRequest
 from bcbp.files import folder_stamp
 from bcbp.gathering import gather
@@ -40,7 +41,7 @@ from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.released import Release, fetch, releases
 from bcbp.intake.signatures import signatures
-from bcbp.intake.uploads import Upload, UploadStore, reference_of
+from bcbp.intake.uploads import Upload, UploadStore, content_id, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView, archive
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
@@ -73,6 +74,7 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
+Checked = TypeVar("Checked")
 Request = CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest
 # Things that can belong to somebody.
 RUNS, IMPORTS, UPLOADS, MASKS, IMAGES = "runs", "imports", "uploads", "masks", "images"
@@ -106,10 +108,7 @@ def _is_stored(name: str) -> bool:
 
 def _are_stored(images: str) -> bool:
     """Whether stored images of that id are on this machine, and of who is there."""
-    try:
-        return is_mine(IMAGES, PictureStore().read(images).id)
-    except DataError:
-        return False
+    return _holds(PictureStore(), images) and is_mine(IMAGES, images)
 
 
 @contextmanager
@@ -123,19 +122,42 @@ def _as_file(name: str, content: bytes | memoryview) -> Iterator[Path]:
 
 def take_in(name: str, content: bytes | memoryview) -> str:
     """Read and keep an uploaded file; gives its id. Raises ModelError."""
-    return _take_in(UploadStore(), UPLOADS, name, content)
+    return _take_in(UploadStore(), UPLOADS, name, content, str)
 
 
 def take_in_masks(model_name: str, name: str, content: bytes | memoryview) -> PruneSpec:
     """Read and keep a file of masks of a model; gives its spec. Raises ModelError, SpecError."""
-    return masks_spec(model_name, _take_in(MaskStore(), MASKS, name, content))
+    return _take_in(MaskStore(), MASKS, name, content, partial(masks_spec, model_name))
 
 
-def _take_in(store: UploadStore, kind: str, name: str, content: bytes | memoryview) -> str:
+def _take_in(
+    store: UploadStore | PictureStore,
+    kind: str,
+    name: str,
+    content: bytes | memoryview,
+    check: Callable[[str], Checked],
+) -> Checked:
+    """What `check` gives for the id of an uploaded file; what it refuses is kept only if it was before."""
     with _as_file(name, content) as path:
-        upload_id = store.take_in(path).id
-    keep_owner(kind, upload_id)
-    return upload_id
+        known = content_id(path)
+        was_there = _holds(store, known)
+        was_mine = was_there and is_mine(kind, known)
+        store.take_in(path)
+    keep_owner(kind, known)
+    try:
+        return check(known)
+    except BcbpError:
+        if not was_mine and _drop(kind, known) and not was_there:
+            store.forget(known)
+        raise
+
+
+def _holds(store: UploadStore | PictureStore, thing: str) -> bool:
+    try:
+        store.read(thing)
+    except BcbpError:
+        return False
+    return True
 
 
 def masks_spec(model_name: str, masks: str) -> PruneSpec:
@@ -153,16 +175,25 @@ def masks_name(masks: str) -> str:
         return masks
 
 
+def forget_masks(masks: str) -> None:
+    """Delete a file of masks, unless somebody else brought the same. Raises NotYours."""
+    if _drop(MASKS, masks):
+        MaskStore().forget(masks)
+
+
 def take_in_images(name: str, content: bytes | memoryview, model_name: str) -> str:
     """Check, unpack and keep an uploaded zip of pictures for a model; gives its id. Raises DataError."""
-    with _as_file(name, content) as path:
-        found = PictureStore().take_in(path)
-    keep_owner(IMAGES, found.id)
+    return _take_in(PictureStore(), IMAGES, name, content, partial(_check_images, model_name))
+
+
+def _check_images(model_name: str, images_id: str) -> str:
+    """The id of stored images that fit a model. Raises DataError."""
+    found = images(images_id)
     try:
         with_images(model_name, found.reference)
     except DataError as error:  # no path of this machine is a visitor's concern
         raise DataError(str(error).replace(str(found.folder), "the zip")) from error
-    return found.id
+    return images_id
 
 
 def images(images_id: str) -> Pictures:

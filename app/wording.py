@@ -49,7 +49,7 @@ MASKS_TABLE_NOTE = (
     "Columns marked ○ are expectations, not measurements."
 )
 MASKS_FILE, ANOTHER_MASKS_FILE = "Masks from a file", "Masks from another file"
-USE_SETTINGS = "Use the settings again"
+USE_SETTINGS, FORGET_MASKS = "Use the settings again", "Forget these masks"
 THE_SETTINGS = "the settings"
 NOTHING_SET = "No layer has a ratio yet: set one in the table."
 BEFORE_BALANCE = "Before balancing"
