@@ -129,6 +129,18 @@ def test_too_many_files_and_too_large_a_zip_are_refused_before_they_are_read(
         PictureStore().take_in(tmp_path / "nowhere.zip")
 
 
+def test_too_many_pixels_in_all_are_refused_before_any_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = 12 * 20 * 24
+    monkeypatch.setattr(pictures, "ALL_PIXELS", pixels)
+    taken_in(tmp_path, folders())
+    monkeypatch.setattr(pictures, "ALL_PIXELS", pixels - 1)
+    monkeypatch.setattr(pictures, "_is_sound", lambda _path: pytest.fail("decoded"))
+    with pytest.raises(DataError, match=r"Expected at most .* gigapixels in all; these 12 pictures have"):
+        taken_in(tmp_path, folders(top="again/"))
+
+
 @given(st.data())
 def test_a_picture_that_is_changed_anywhere_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
