@@ -153,6 +153,7 @@ def _take_in(
 
 
 def _holds(store: UploadStore | PictureStore, thing: str) -> bool:
+    """Whether a store has a thing of that id."""
     try:
         store.read(thing)
     except BcbpError:
