@@ -73,6 +73,7 @@ def test_a_stamp_changes_with_the_files_of_a_folder_and_those_below(tmp_path: Pa
     (top / "train" / "cat" / "1.png").unlink()
     stamps.append(folder_stamp(top))
     assert len(set(stamps)) == 6 and folder_stamp(top) == stamps[-1]
+    assert folder_stamp(Path("x" * 5000))  # no name that a disk takes
     assert folder_stamp(top / "1.png") != folder_stamp(top / "nowhere") != stamps[-1]
 
 
