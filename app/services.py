@@ -7,11 +7,12 @@ frozen and shared between sessions; pruning works on copies.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -29,8 +30,9 @@ from bcbp.crossover import BreakEven, CrossoverMap, Slice, distinct_layers
 from bcbp.data import Images, images_at_hand
 from bcbp.device_request import DeviceRequest
 from bcbp.devices import DEVICES, first_device, present_devices
-from bcbp.errors import DataError, ModelError, NotYours, SpecError
+from bcbp.errors import BcbpError, DataError, ModelError, NotYours, SpecError
 from bcbp.export_request import ExportRequest
+from bcbp.files import folder_stamp
 from bcbp.gathering import gather
 from bcbp.geometry import TILE_ROWS
 from bcbp.image_folder import with_image_folder
@@ -40,7 +42,7 @@ from bcbp.intake.inference import Match, ranked
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.released import Release, fetch, releases
 from bcbp.intake.signatures import signatures
-from bcbp.intake.uploads import Upload, UploadStore, reference_of
+from bcbp.intake.uploads import Upload, UploadStore, content_id, reference_of
 from bcbp.jobs import JobQueue, RunNotFound, RunStore, RunView, archive
 from bcbp.jobs.kinds import EXPORTED, PREDICTIONS
 from bcbp.jobs.owners import Owners
@@ -73,6 +75,8 @@ RECOVERY_TITLES = {name: recovery.title for name, recovery in RECOVERIES.items()
 PRECISION_TITLES = {name: precision.title for name, precision in PRECISIONS.items()}
 MODEL_NAMES = tuple(MODELS)
 ARCHITECTURES = tuple(dict.fromkeys((*MODELS, *signatures())))  # by name, weights or not
+Checked = TypeVar("Checked")
+Request = CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest
 # Things that can belong to somebody.
 RUNS, IMPORTS, UPLOADS, MASKS, IMAGES = "runs", "imports", "uploads", "masks", "images"
 
@@ -105,10 +109,7 @@ def _is_stored(name: str) -> bool:
 
 def _are_stored(images: str) -> bool:
     """Whether stored images of that id are on this machine, and of who is there."""
-    try:
-        return is_mine(IMAGES, PictureStore().read(images).id)
-    except DataError:
-        return False
+    return _holds(PictureStore(), images) and is_mine(IMAGES, images)
 
 
 @contextmanager
@@ -122,19 +123,43 @@ def _as_file(name: str, content: bytes | memoryview) -> Iterator[Path]:
 
 def take_in(name: str, content: bytes | memoryview) -> str:
     """Read and keep an uploaded file; gives its id. Raises ModelError."""
-    return _take_in(UploadStore(), UPLOADS, name, content)
+    return _take_in(UploadStore(), UPLOADS, name, content, str)
 
 
 def take_in_masks(model_name: str, name: str, content: bytes | memoryview) -> PruneSpec:
     """Read and keep a file of masks of a model; gives its spec. Raises ModelError, SpecError."""
-    return masks_spec(model_name, _take_in(MaskStore(), MASKS, name, content))
+    return _take_in(MaskStore(), MASKS, name, content, partial(masks_spec, model_name))
 
 
-def _take_in(store: UploadStore, kind: str, name: str, content: bytes | memoryview) -> str:
+def _take_in(
+    store: UploadStore | PictureStore,
+    kind: str,
+    name: str,
+    content: bytes | memoryview,
+    check: Callable[[str], Checked],
+) -> Checked:
+    """What `check` gives for the id of an uploaded file; what it refuses is kept only if it was before."""
     with _as_file(name, content) as path:
-        upload_id = store.take_in(path).id
-    keep_owner(kind, upload_id)
-    return upload_id
+        known = content_id(path)
+        was_there = _holds(store, known)
+        was_mine = was_there and is_mine(kind, known)
+        store.take_in(path)
+    keep_owner(kind, known)
+    try:
+        return check(known)
+    except BcbpError:
+        if not was_mine and _drop(kind, known) and not was_there:
+            store.forget(known)
+        raise
+
+
+def _holds(store: UploadStore | PictureStore, thing: str) -> bool:
+    """Whether a store has a thing of that id."""
+    try:
+        store.read(thing)
+    except BcbpError:
+        return False
+    return True
 
 
 def masks_spec(model_name: str, masks: str) -> PruneSpec:
@@ -152,16 +177,25 @@ def masks_name(masks: str) -> str:
         return masks
 
 
+def forget_masks(masks: str) -> None:
+    """Delete a file of masks, unless somebody else brought the same. Raises NotYours."""
+    if _drop(MASKS, masks):
+        MaskStore().forget(masks)
+
+
 def take_in_images(name: str, content: bytes | memoryview, model_name: str) -> str:
     """Check, unpack and keep an uploaded zip of pictures for a model; gives its id. Raises DataError."""
-    with _as_file(name, content) as path:
-        found = PictureStore().take_in(path)
-    keep_owner(IMAGES, found.id)
+    return _take_in(PictureStore(), IMAGES, name, content, partial(_check_images, model_name))
+
+
+def _check_images(model_name: str, images_id: str) -> str:
+    """The id of stored images that fit a model. Raises DataError."""
+    found = images(images_id)
     try:
         with_images(model_name, found.reference)
     except DataError as error:  # no path of this machine is a visitor's concern
         raise DataError(str(error).replace(str(found.folder), "the zip")) from error
-    return found.id
+    return images_id
 
 
 def images(images_id: str) -> Pictures:
@@ -201,7 +235,12 @@ def missing_weights(name: str) -> Release | None:
 def fetch_weights(name: str, release: Release) -> None:
     """Download them, and forget what was known of the model without. Raises ModelError."""
     fetch(release)
-    for cached in (model, planner, _plan):
+    forget_models()
+
+
+def forget_models() -> None:
+    """Empty every cache that holds a model under its name alone, or what follows from its weights."""
+    for cached in (model, _with_images, _test_images, _planner, _plan):
         cached.clear()
 
 
@@ -211,9 +250,19 @@ def model(name: str) -> LoadedModel:
     return load_model(name)
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
 def with_images(name: str, data: str | None, adjusted: str = "null") -> LoadedModel:
     """A model with the images that are named, as those of a request. Raises DataError, SpecError."""
+    return _with_images(name, data, adjusted, _stamp(data))
+
+
+def _stamp(data: str | None) -> str:
+    """Changes with the files of a folder; stored images never change."""
+    return folder_stamp(Path(data)) if data and stored_id(data) is None else ""
+
+
+# In what follows `stamp` and `version` are read by the cache alone, which skips names with a leading _.
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _with_images(name: str, data: str | None, adjusted: str, stamp: str) -> LoadedModel:
     return with_image_folder(model(name), place_of(data), Adjustment.from_json(json.loads(adjusted)))
 
 
@@ -222,34 +271,45 @@ def preprocessing(name: str) -> str:
     return expected_preprocessing(model(name)).words
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
 def planner(name: str, criterion: str, tile: int, folder: str | None = None, seed: int = 0) -> Planner:
     """Scores of every layer, once per model, criterion, tile and seed. Raises SpecError, DataError.
 
     `folder` holds the images for a criterion that needs them, where they are not bundled.
     """
+    seen = _seen(criterion, folder)
+    return _planner(name, criterion, tile, seen, seed, _stamp(seen))
+
+
+def _seen(criterion: str, folder: str | None) -> str | None:
+    """`folder`, where the criterion looks at images."""
+    return folder if CRITERIA[criterion].needs else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _planner(name: str, criterion: str, tile: int, folder: str | None, seed: int, stamp: str) -> Planner:
     loaded, needs = model(name), CRITERIA[criterion].needs
-    stats = _stats(name, loaded.digest, needs, folder, seed) if needs else None
+    stats = _stats(name, loaded.digest, needs, folder, seed, stamp) if needs else None
     return Planner(loaded, criterion=criterion, tile=tile, seed=seed, stats=stats)
 
 
 @st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
-def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int) -> ModelStats:
+def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int, stamp: str) -> ModelStats:
     """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
-    loaded = with_images(name, folder)
+    loaded = _with_images(name, folder, "null", stamp)
     assert loaded.digest == digest
     return collect(needs, loaded, calibration_images(loaded, place_of(folder), seed=seed))
 
 
 def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
-    known = measured(name, spec, folder)
+    known, seen = measured(name, spec, folder), _seen(spec.criterion, folder)
+    version = f"{_stamp(seen)} {_version(spec, known)}"
     with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
-        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), folder, _version(spec, known), known)
+        return _plan(name, json.dumps(spec.to_json(), sort_keys=True), seen, version, known)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # a page needs up to six; VGG-16 has 138 MB of bits
-def _plan(name: str, spec: str, folder: str | None, _version: str, _measured: Measured) -> PruningPlan:
+def _plan(name: str, spec: str, folder: str | None, version: str, _measured: Measured) -> PruningPlan:
     parsed = PruneSpec.from_json(json.loads(spec))
     if parsed.masks:
         return masked_plan(model(name), parsed)
@@ -328,7 +388,8 @@ def scanning() -> RunView[SensitivityRequest] | None:
 
 
 def stored_plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
-    """The plan that the row of that key of a stored run had, whatever was measured since."""
+    """The plan that the row of that key of a stored run had, whatever was measured since. Raises NotYours."""
+    _check_may_use(run.request)
     return plan(run.request.model, stored_spec(run, key), run.request.data)
 
 
@@ -344,15 +405,20 @@ def changes(run: RunView[CompareRequest], key: str) -> Changes:
 
 
 def tested_images(run: RunView[CompareRequest]) -> Images:
-    """The images that a stored run was tested on; nothing is fetched. Raises DataError, ModelError."""
+    """The images that a stored run was tested on; nothing is fetched.
+
+    Raises DataError, ModelError, NotYours.
+    """
     asked = run.request
-    images = _test_images(asked.model, asked.data, json.dumps(asked.adjustment.to_json()))
+    _check_may_use(asked)
+    adjusted = json.dumps(asked.adjustment.to_json())
+    images = _test_images(asked.model, asked.data, adjusted, _stamp(asked.data))
     return same_images(read_predictions(store().folder(run.id) / PREDICTIONS), images)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _test_images(name: str, data: str | None, adjusted: str) -> Images:
-    dataset = with_images(name, data, adjusted).dataset
+def _test_images(name: str, data: str | None, adjusted: str, stamp: str) -> Images:
+    dataset = _with_images(name, data, adjusted, stamp).dataset
     if dataset is None:
         raise DataError(f"There are no images for {name}.")
     return images_at_hand(dataset, "test", place_of(data))
@@ -411,24 +477,33 @@ def is_mine(kind: str, thing: str) -> bool:
     return who is None or owners(kind).has(thing, who)
 
 
-def submit(request: CompareRequest | DeviceRequest | SensitivityRequest | ExportRequest) -> str:
+def submit(request: Request) -> str:
     """Queue a comparison, a measurement, a scan or an export; gives its run id. Raises NotYours."""
-    masks = request.spec.masks if isinstance(request, CompareRequest | ExportRequest) else None
-    if people.is_shared() and not _uses_mine(request.model, getattr(request, "data", None), masks):
-        raise NotYours(wording.NOT_YOUR_FILES)
+    _check_may_use(request)
     run_id = queue().submit(request)
     keep_owner(RUNS, run_id)
     return run_id
 
 
-def _uses_mine(name: str, data: str | None, masks: str | None) -> bool:
-    """Whether a model, images and masks by these names are of who is there, or everybody's."""
-    reference, stored = reference_of(name), stored_id(data)
-    if reference is not None and not is_mine(UPLOADS, reference.upload):
-        return False
-    if masks and not is_mine(MASKS, masks):
-        return False
-    return not data or (stored is not None and is_mine(IMAGES, stored))
+def may_use(request: Request) -> bool:
+    """Whether a model, images and masks by the names of a request are of who is there, or everybody's.
+
+    Whoever wrote a request that is in the store, such as that of an imported run, may have named anything.
+    """
+    if not people.is_shared():
+        return True
+    reference, data = reference_of(request.model), getattr(request, "data", None)
+    masks = request.spec.masks if isinstance(request, CompareRequest | ExportRequest) else ""
+    return (
+        (reference is None or is_mine(UPLOADS, reference.upload))
+        and (not masks or is_mine(MASKS, masks))
+        and (not data or _are_stored(stored_id(data) or ""))
+    )
+
+
+def _check_may_use(request: Request) -> None:
+    if not may_use(request):
+        raise NotYours(wording.NOT_YOUR_FILES)
 
 
 def keep_owner(kind: str, thing: str) -> None:
@@ -458,19 +533,13 @@ def stop(run_id: str) -> None:
 def runs() -> tuple[RunView[CompareRequest], ...]:
     """The comparisons of who is there, newest first, and those of the link, where they may be read."""
     every, linked = store().of_kind(CompareRequest), state.linked_runs()
-    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and _is_open(run)))
+    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and may_use(run.request)))
 
 
 def other_jobs() -> tuple[RunView[Any], ...]:
     """The runs of other kinds of who is there, newest first."""
     every = (run for run in store().list() if not isinstance(run.request, CompareRequest))
     return tuple(run for run in every if is_mine(RUNS, run.id))
-
-
-def _is_open(run: RunView[CompareRequest]) -> bool:
-    """Whether a link opens a run: not where it would hand out what somebody else uploaded."""
-    stored = stored_id(run.request.data)
-    return _uses_mine(run.request.model, run.request.data if stored else None, run.request.spec.masks)
 
 
 def rename_run(run_id: str, name: str) -> None:
@@ -504,12 +573,13 @@ def import_run(content: bytes) -> str:
 
 
 def export_runs() -> tuple[RunView[ExportRequest], ...]:
-    """All exports on this machine, newest first."""
-    return store().of_kind(ExportRequest)
+    """All exports on this machine of what who is there may use, newest first."""
+    return tuple(run for run in store().of_kind(ExportRequest) if may_use(run.request))
 
 
 def export_archive(request: ExportRequest) -> Path:
-    """Where the files of a finished export lie, all in one."""
+    """Where the files of a finished export lie, all in one. Raises NotYours."""
+    _check_may_use(request)
     return store().root / EXPORTED / f"{request.id}.zip"
 
 
@@ -518,8 +588,11 @@ def run(run_id: str) -> RunView[CompareRequest]:
     found = store().read(run_id)
     if not isinstance(found.request, CompareRequest):
         raise RunNotFound(f"Expected the id of a comparison; {run_id} is something else.")
-    if not (is_mine(RUNS, run_id) or _is_open(found)):
-        raise RunNotFound(f"Run {run_id} is about a network, masks or images that somebody else uploaded.")
+    if not (is_mine(RUNS, run_id) or may_use(found.request)):
+        raise RunNotFound(
+            f"Run {run_id} is about a network, masks or images that somebody else uploaded, or that lie on "
+            "the server."
+        )
     return found
 
 

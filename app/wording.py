@@ -49,7 +49,7 @@ MASKS_TABLE_NOTE = (
     "Columns marked ○ are expectations, not measurements."
 )
 MASKS_FILE, ANOTHER_MASKS_FILE = "Masks from a file", "Masks from another file"
-USE_SETTINGS = "Use the settings again"
+USE_SETTINGS, FORGET_MASKS = "Use the settings again", "Forget these masks"
 THE_SETTINGS = "the settings"
 NOTHING_SET = "No layer has a ratio yet: set one in the table."
 BEFORE_BALANCE = "Before balancing"
@@ -70,7 +70,8 @@ STALE = "The scope above has changed since this run; the figures below belong to
 LOG_IN, LOG_IN_FIRST = "Log in", "This server asks who you are before it shows anything."
 NO_AUTHLIB = 'A login is set up, but Authlib is not installed here: `pip install "Authlib>=1.3.2"`.'
 NOT_YOUR_FILES = (
-    "This needs a network or images that are not yours to use here: upload them yourself on the Model page."
+    "This needs a network, masks or images that are not yours to use here: upload them yourself, on the "
+    "Model page or on Tune."
 )
 SOMEBODYS = "A run of somebody else"
 NOT_YOURS = "Somebody else's, or started from another browser: it can be stopped or deleted only from there."

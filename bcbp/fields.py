@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 _LONGEST_TEXT = 2000  # reasons can quote the message of a library
-_MOST_ENTRIES = 64
+_MOST_ENTRIES = _MOST_LEVELS = 64
 _LARGEST_WHOLE = 2**53  # beyond it JSON numbers lose digits elsewhere
 
 
@@ -115,12 +115,17 @@ def check_date(text: str) -> None:
         raise FieldError("a date like 2026-11-23T12:00:00+00:00") from None
 
 
-def check_plain(value: object) -> None:
-    """Raises FieldError for JSON with a link or a picture of Markdown in a text: a screen may show it."""
+def check_plain(value: object, levels: int = _MOST_LEVELS) -> None:
+    """Raises FieldError for JSON with a link or a picture of Markdown in a text: a screen may show it.
+
+    And for JSON of more levels, which whoever walks through it later might not get to the end of.
+    """
+    if not levels:
+        raise FieldError(f"at most {_MOST_LEVELS} levels")
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
         for one in value:
-            check_plain(one)
+            check_plain(one, levels - 1)
     elif isinstance(value, str) and ("](" in value or "][" in value):
         raise FieldError("plain words, without links")

@@ -1,10 +1,14 @@
-"""Files that are never seen half-written, whatever is killed and whenever."""
+"""Files and folders that are never seen half-written, whatever is killed and whenever."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,47 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def settle(made: Path, place: Path, mark: str) -> None:
+    """Move a finished folder to its `place`, unless another process has put the same there meanwhile.
+
+    A folder is finished where it holds a file `mark`; one without was cut off, and gives way. Raises OSError.
+    """
+    try:
+        made.replace(place)
+    except OSError:
+        if (place / mark).exists():
+            return
+        remove_folder(place)
+        made.replace(place)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, if there is one, in one step for whoever looks: it is moved aside first."""
+    with (
+        suppress(FileNotFoundError),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".removed-") as aside,
+    ):
+        folder.replace(Path(aside) / folder.name)
+
+
+def folder_stamp(folder: Path) -> str:
+    """Changes when files are added, removed or renamed in a folder or in those of the two levels below it.
+
+    It looks at folders alone, so that it is cheap for a million files; a file written over in place is not
+    noticed. A file has one, too, and so has what is not there.
+    """
+    return hashlib.sha256(json.dumps(list(_times(folder, levels=2))).encode()).hexdigest()[:12]
+
+
+def _times(path: Path, *, levels: int) -> Iterator[tuple[str, int]]:
+    """Path and time of the last change, in ns, of `path` and of the folders of so many `levels` below."""
+    with suppress(OSError):  # whoever reads the pictures says what is wrong with their place
+        yield str(path), path.stat().st_mtime_ns
+        if levels and path.is_dir():
+            for inside in sorted(entry.path for entry in os.scandir(path) if entry.is_dir()):
+                yield from _times(Path(inside), levels=levels - 1)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -73,7 +73,9 @@ def plan_of(
         words = _words(header.get("plan", ""))
         check_names(words.spec)
         layers = tuple(_layer(layer, tensors, model) for layer in words.layers)
-        if len(tensors) != len(_PARTS) * len({layer.name for layer in layers}):
+        if len({layer.name for layer in layers}) != len(layers):
+            raise FieldError("each of its layers once")
+        if len(tensors) != len(_PARTS) * len(layers):
             raise FieldError(f"{', '.join(_PARTS)} of each of its {len(layers)} layers and nothing else")
     except FieldError as error:
         raise ModelError(f"The file of masks {name} is damaged: expected {error}. {_AGAIN}") from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bcbp.errors import DataError
-from bcbp.files import read_json, write_json
+from bcbp.files import read_json, remove_folder, settle, write_json
 from bcbp.home import default_root
 from bcbp.image_folder import samples_in
 from bcbp.intake.limits import FILE_BYTES
@@ -57,8 +56,7 @@ class PictureStore:
                 content = unpack(path, made)
                 _check_classes(made, path.name)
                 write_json(made / _ORIGIN, {"name": path.name, "content": asdict(content)})
-                shutil.rmtree(self._folder / known, ignore_errors=True)  # what a killed process left
-                made.replace(self._folder / known)
+                settle(made, self._folder / known, _ORIGIN)
         return self.read(known)
 
     def read(self, pictures: str) -> Pictures:
@@ -74,7 +72,7 @@ class PictureStore:
     def forget(self, pictures: str) -> None:
         """Delete a stored zip; runs that used it keep their results."""
         if is_id(pictures):
-            shutil.rmtree(self._folder / pictures, ignore_errors=True)
+            remove_folder(self._folder / pictures)
 
 
 def _check_classes(folder: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from app import compare_words, services
 from app.findings import Finding
 from app.help_texts import HELP
 from bcbp.changes import GAINED, KINDS, LOST, STILL_WRONG, Changes
-from bcbp.errors import DataError, ModelError
+from bcbp.errors import DataError, ModelError, NotYours
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
 
@@ -108,7 +108,7 @@ def _pictures(run: RunView[CompareRequest], found: Changes, title: str, *, key: 
     first, last = (page - 1) * PAGE, min(page * PAGE, len(chosen))
     try:
         images = services.tested_images(run).pixels(chosen[first:last])
-    except (DataError, ModelError) as error:
+    except (DataError, ModelError, NotYours) as error:
         st.info(str(error), icon=":material/hide_image:")
         return
     _grid(images, found, chosen[first:last].tolist(), title)

@@ -84,7 +84,8 @@ def _actions(run: RunView[Any]) -> None:
         _rename(run)
     if run.active:
         return
-    _offer_again(run)
+    if services.may_use(run.request):
+        _offer_again(run)
     if isinstance(run.request, CompareRequest):
         _export(run)
     if mine:

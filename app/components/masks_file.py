@@ -23,13 +23,26 @@ def masks_in_use() -> PruneSpec | None:
 
 
 def masks_line(masks: PruneSpec) -> None:
-    """Whose masks these are, and the way back."""
+    """Whose masks these are, the way back, and the end of the file."""
     name, title = services.masks_name(masks.masks), services.METHOD_TITLES[masks.pattern]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(wording.masks_from(name, title), width="stretch", help=HELP["masks_file"])
         st.button(
             wording.USE_SETTINGS, icon=":material/undo:", key="use_settings", on_click=state.use_settings
         )
+        st.button(
+            wording.FORGET_MASKS,
+            icon=":material/delete:",
+            key="forget_masks",
+            on_click=_forget,
+            args=(masks.masks,),
+        )
+
+
+def _forget(masks: str) -> None:
+    """Delete the file, and go on with the settings."""
+    services.forget_masks(masks)
+    state.use_settings()
 
 
 def masks_uploader() -> None:

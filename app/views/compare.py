@@ -176,6 +176,8 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        if not services.may_use(run.request):
+            return
         st.download_button(
             f"Plan of {row.title} (JSON)",
             lambda: json.dumps(services.stored_plan(run, row.key).to_json()),
@@ -188,6 +190,9 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
 
 def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     """The network of the row itself, in forms that others can use."""
+    if not services.may_use(run.request):
+        st.caption(wording.NOT_YOUR_FILES)
+        return
     asked = run.request
     spec = services.stored_spec(run, row.key)
     wanted = ExportRequest(asked.model, spec, asked.tuning, data=asked.data, adjustment=asked.adjustment)

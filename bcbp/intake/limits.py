@@ -13,6 +13,7 @@ NAME_LENGTH = 200
 # which nothing but an attack needs.
 PICTURES = 100_000
 PICTURE_PIXELS = 64 << 20
+ALL_PIXELS = 20_000_000_000  # 500 MB of photographs have a few billion; more keep the server busy for long
 UNPACKED_BYTES, UNPACKED_RATIO = 4 * FILE_BYTES, 200
 
 # Far above any checkpoint met, far below what would hurt: pickles and headers name tensors, they hold none.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bcbp.errors import DataError
 from bcbp.intake.archive import is_unsafe
-from bcbp.intake.limits import PICTURE_PIXELS, PICTURES, UNPACKED_BYTES, UNPACKED_RATIO
+from bcbp.intake.limits import ALL_PIXELS, PICTURE_PIXELS, PICTURES, UNPACKED_BYTES, UNPACKED_RATIO
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,9 @@ def unpack(path: Path, folder: Path) -> Unpacked:
             raise DataError(f"{_WANTED}; got {len(entries):,} files, none of them a picture in a folder.")
         for entry, place in chosen:
             _write(archive, entry, folder / place)
-    _check_pictures(folder, [place for _, place in chosen])
+    paths = [folder / place for _, place in chosen]
+    _check_pixels(paths)
+    _check_pictures(folder, paths)
     return Unpacked(len(chosen), len(entries) - len(chosen))
 
 
@@ -174,16 +176,37 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None
         ) from error
 
 
-def _check_pictures(folder: Path, places: Sequence[PurePosixPath]) -> None:
+def _check_pixels(paths: Sequence[Path]) -> None:
+    """Of all pictures, by their headers: files that shrink well could keep the server busy for hours."""
+    total = sum(map(_pixels, paths))
+    if total > ALL_PIXELS:
+        raise DataError(
+            f"Expected at most {ALL_PIXELS / 1e9:,g} gigapixels in all; these {len(paths):,} pictures have "
+            f"{total / 1e9:,.3g}. Use fewer or smaller ones."
+        )
+
+
+def _pixels(path: Path) -> int:
+    """0 for a picture that cannot be read, which is found when it is."""
+    try:
+        with open_picture(path) as image:
+            return image.width * image.height
+    except DataError:
+        return 0
+
+
+def _check_pictures(folder: Path, paths: Sequence[Path]) -> None:
     """Read every one. Raises DataError with the names of those that are damaged."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sound = list(pool.map(lambda place: _is_sound(folder / place), places))
-    damaged = [str(place) for place, fine in zip(places, sound, strict=True) if not fine]
+        sound = list(pool.map(_is_sound, paths))
+    damaged = [
+        path.relative_to(folder).as_posix() for path, fine in zip(paths, sound, strict=True) if not fine
+    ]
     if damaged:
         more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
         raise DataError(
             f"Expected pictures that can be read, of at most {PICTURE_PIXELS >> 20} megapixels and 8 or 16 "
-            f"bits a channel; {len(damaged)} of {len(places):,} cannot: {', '.join(damaged[:_NAMED])}{more}. "
+            f"bits a channel; {len(damaged)} of {len(paths):,} cannot: {', '.join(damaged[:_NAMED])}{more}. "
             "Repair or remove them, and zip the folder again."
         )
 

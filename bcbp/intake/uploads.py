@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bcbp.errors import ModelError
-from bcbp.files import read_json, write_json
+from bcbp.files import read_json, remove_folder, settle, write_json
 from bcbp.home import default_root
 from bcbp.intake.child import ANSWER
 from bcbp.intake.reading import Reading, read_file, reading_of
@@ -72,8 +71,7 @@ class UploadStore:
             made.mkdir()
             self.check_kind(read_file(path, made))
             write_json(made / _ORIGIN, {"name": path.name})
-            shutil.rmtree(self._folder / known, ignore_errors=True)  # what a killed process left
-            made.replace(self._folder / known)
+            settle(made, self._folder / known, _ORIGIN)
         return self.read(known)
 
     def check_kind(self, reading: Reading) -> None:
@@ -102,7 +100,7 @@ class UploadStore:
     def forget(self, upload: str) -> None:
         """Delete a stored file; runs that used it keep their results."""
         if is_id(upload):
-            shutil.rmtree(self._folder / upload, ignore_errors=True)
+            remove_folder(self._folder / upload)
 
 
 def content_id(path: Path) -> str:

@@ -69,6 +69,8 @@ def unpack(content: bytes) -> Packed:
     Raises StoreError, and SpecError or ModelError for a request that this version cannot carry out.
     """
     files = _members(content)
+    for name in files.keys() - {PREDICTIONS}:
+        _sense(name, partial(check_plain, _object(files, name)))
     record, report = _object(files, REQUEST_FILE), _object(files, REPORT_FILE)
     created = _sense(REQUEST_FILE, lambda: _date(record["created"]))
     request = _sense(REQUEST_FILE, lambda: CompareRequest.from_json(record["request"]))
@@ -77,8 +79,6 @@ def unpack(content: bytes) -> Packed:
         _sense(NAME_FILE, lambda: _object(files, NAME_FILE)["name"].encode())
     if report.get("schema") != SCHEMA or not isinstance(report.get("rows"), list):
         raise StoreError(f"Expected a report of schema {SCHEMA} in the archive; it has none. {_AGAIN}")
-    for name in files.keys() - {PREDICTIONS}:
-        _sense(name, partial(check_plain, _object(files, name)))
     if PREDICTIONS in files:
         _sense(PREDICTIONS, lambda: _check_predictions(files[PREDICTIONS]))
     del files[REQUEST_FILE]

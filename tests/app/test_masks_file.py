@@ -9,9 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import people, services, state, wording
+from bcbp.errors import ModelError, NotYours
 from bcbp.export import Pruned
 from bcbp.intake.architectures import load_model
 from bcbp.mask_file import write_masks
+from bcbp.mask_store import MaskStore
 from bcbp.plan import PruningPlan
 from bcbp.planning import make_plan
 from bcbp.request import CompareRequest
@@ -77,6 +79,16 @@ def test_the_way_back_leads_to_the_settings_as_they_were(open_page: Open, conten
     assert not edited_table(healthy(app))["lock"].any()
 
 
+def test_forgotten_masks_are_deleted_and_the_settings_hold_again(open_page: Open, content: bytes) -> None:
+    app = drop(open_page("tune", ratio="0.7"), content)
+    (stored,) = MaskStore().list()
+    app.button(key="forget_masks").click().run()
+    assert healthy(app).slider(key="ratio").value == 0.7 and state.MASKS not in app.query_params
+    assert MaskStore().list() == ()
+    again = open_page("tune", masks_file=stored)
+    assert any("masks_file = " in warning.value for warning in again.warning)
+
+
 def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, content: bytes) -> None:
     spec = services.take_in_masks("sample", "masks.safetensors", content)
     app = healthy(open_page("tune", masks_file=spec.masks))
@@ -98,7 +110,11 @@ def test_masks_of_another_model_are_refused_and_its_settings_stay(open_page: Ope
     assert not app.exception and "Expected masks of cifar" in app.error[0].value.replace("\\", "")
     assert "Load that model" in app.error[0].value
     assert app.slider(key="ratio").value == 0.5
+    assert MaskStore().list() == ()
     spec = services.take_in_masks("sample", "masks.safetensors", content)
+    with pytest.raises(ModelError):  # refused again, but it was taken in before
+        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+    assert MaskStore().list() == (spec.masks,)
     linked = healthy(open_page("tune", model="cifar-resnet20", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in linked.warning)
 
@@ -132,3 +148,8 @@ def test_masks_and_what_was_run_with_them_are_closed_to_others(
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in app.warning)
     assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+    with pytest.raises(NotYours):
+        services.forget_masks(spec.masks)
+    with pytest.raises(ModelError):
+        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+    assert MaskStore().list() == (spec.masks,) and not services.is_mine(services.MASKS, spec.masks)

@@ -91,12 +91,13 @@ def test_images_are_of_one_model_and_can_be_forgotten(open_page: Open) -> None:
     ],
 )
 def test_a_refused_zip_gets_its_sentence(
-    open_page: Open, content: Callable[[], bytes], sentence: str
+    open_page: Open, home: Path, content: Callable[[], bytes], sentence: str
 ) -> None:
     app = upload(open_page(), content(), "![x](http://x).zip")
     assert not app.exception and state.IMAGES not in app.query_params
     assert [sentence in error.value for error in app.error] == [True]
     assert "](http" not in app.error[0].value and str(Path.home()) not in app.error[0].value
+    assert not list(home.glob("images/*"))
 
 
 def test_images_that_are_gone_are_said_and_the_page_stays(open_page: Open, home: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcbp.files import is_disk_full, read_json, write_json
+from bcbp.files import folder_stamp, is_disk_full, read_json, remove_folder, settle, write_json
 from bcbp.jobs.lock import FileLock, is_held
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +38,43 @@ def test_a_full_disk_leaves_the_former_file_and_no_rubbish(tmp_path: Path, monke
         write_json(path, {"row": 2})
     assert is_disk_full(caught.value)
     assert read_json(path) == {"row": 1} and len(list(tmp_path.iterdir())) == 1
+
+
+def folder(path: Path, *names: str) -> Path:
+    path.mkdir()
+    for name in names:
+        (path / name).touch()
+    return path
+
+
+def test_the_folder_that_is_finished_first_stays(tmp_path: Path):
+    place = tmp_path / "place"
+    settle(folder(tmp_path / "first", "mark", "one"), place, "mark")
+    settle(folder(tmp_path / "second", "mark", "two"), place, "mark")
+    assert {path.name for path in place.iterdir()} == {"mark", "one"}
+
+
+def test_a_folder_that_was_cut_off_gives_way_and_one_that_is_deleted_leaves_nothing(tmp_path: Path):
+    place = folder(tmp_path / "place", "half")
+    settle(folder(tmp_path / "made", "mark"), place, "mark")
+    assert [path.name for path in place.iterdir()] == ["mark"]
+    for _ in range(2):  # the second time there is none
+        remove_folder(place)
+        assert not list(tmp_path.iterdir())
+    remove_folder(tmp_path / "nowhere" / "place")
+
+
+def test_a_stamp_changes_with_the_files_of_a_folder_and_those_below(tmp_path: Path):
+    top = folder(tmp_path / "top")
+    stamps = [folder_stamp(top)]
+    for name in ("train", "train/cat", "train/cat/1.png", "1.png"):
+        (top / name).touch() if name.endswith("png") else (top / name).mkdir()
+        stamps.append(folder_stamp(top))
+    (top / "train" / "cat" / "1.png").unlink()
+    stamps.append(folder_stamp(top))
+    assert len(set(stamps)) == 6 and folder_stamp(top) == stamps[-1]
+    assert folder_stamp(Path("x" * 5000))  # no name that a disk takes
+    assert folder_stamp(top / "1.png") != folder_stamp(top / "nowhere") != stamps[-1]
 
 
 def test_a_lock_is_held_by_one_until_released(tmp_path: Path):

@@ -86,6 +86,7 @@ def claiming(shape: tuple[int, ...]) -> bytes:
     return made.getvalue()
 
 
+DEEP = b"[" * 950 + b"]" * 950  # that json.loads still takes
 CLASSES = np.array(["a", "b"])
 ODD: dict[str, Change] = {
     "another file": sets("run.sh", b"rm"),
@@ -94,6 +95,10 @@ ODD: dict[str, Change] = {
     "no report": lambda files: files.pop("report.json") and None,
     "no JSON": sets("report.json", b"{"),
     "deep JSON": sets("report.json", b"[" * 200_000),
+    "JSON of many levels": sets("report.json", b'{"schema": 1, "rows": [], "note": %s}' % DEEP),
+    "a request of many levels": sets(
+        "request.json", b'{"created": "2026-11-25", "request": {"spec": {"pattern": %s}}}' % DEEP
+    ),
     "a list": sets("report.json", b"[]"),
     "another schema": sets("report.json", {"schema": 2, "rows": []}),
     "a queued run": sets("state.json", STATE | {"state": "queued"}),

@@ -163,6 +163,14 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no order": (of(LAYER.name, "order", torch.zeros_like), "that makes sense"),
     "a tensor too few": (lambda tensors, _: tensors.pop(f"{LAYER.name}.rows"), f"rows of {LAYER.name}"),  # type: ignore[dict-item]
     "a tensor too many": (lambda tensors, _: tensors.update(x=torch.ones(1)), "and nothing else"),
+    "a layer twice": (
+        lambda _, plan: plan["layers"].append(plan["layers"][0]),
+        "each of its layers once",
+    ),
+    "many levels": (
+        lambda _, plan: plan["notes"].append(json.loads("[" * 950 + "]" * 950)),
+        "at most 64 levels",
+    ),
     "a link": (lambda _, plan: plan["notes"].append("[x](http://y)"), "without links"),
     "words for a number": (lambda _, plan: plan["layers"][0].update(target="half"), "target as a number"),
     "an unknown setting": (lambda _, plan: plan["spec"].update(magic=1), "no field 'magic'"),

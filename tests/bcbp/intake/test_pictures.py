@@ -17,7 +17,7 @@ from bcbp.errors import DataError
 from bcbp.image_folder import samples_in
 from bcbp.intake import pictures
 from bcbp.intake.limits import FILE_BYTES
-from bcbp.intake.pictures import open_picture
+from bcbp.intake.pictures import Unpacked, open_picture, unpack
 from bcbp.picture_store import Pictures, PictureStore, place_of, stored_id
 from tests.bcbp.intake.picture_zips import CLASSES, REFUSED, Case, folders, picture, zipped
 
@@ -74,6 +74,24 @@ def test_the_same_zip_is_unpacked_once_and_another_beside_it(
     assert first.folder.parent == other.folder.parent == tmp_path / "home" / "images"
 
 
+def test_of_two_that_take_in_the_same_zip_at_once_the_first_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of one training job do; the first may be reading by the time the second is done."""
+
+    def unpack_meanwhile(path: Path, made: Path) -> Unpacked:
+        with monkeypatch.context() as as_it_is:
+            as_it_is.setattr("bcbp.picture_store.unpack", unpack)
+            first = PictureStore().take_in(path)
+        (first.folder / "in use").touch()
+        return unpack(path, made)
+
+    monkeypatch.setattr("bcbp.picture_store.unpack", unpack_meanwhile)
+    found = taken_in(tmp_path, folders())
+    assert (found.folder / "in use").exists()
+    assert [path.name for path in (tmp_path / "home" / "images").iterdir()] == [found.id]
+
+
 def test_images_are_named_by_their_reference_until_they_are_forgotten(tmp_path: Path) -> None:
     found = taken_in(tmp_path, folders(), "Mine (2).zip")
     assert found.reference == f"images:{found.id}" and found.id.startswith("mine-2-")
@@ -109,6 +127,18 @@ def test_too_many_files_and_too_large_a_zip_are_refused_before_they_are_read(
         taken_in(tmp_path, folders())
     with pytest.raises(DataError, match=r"Expected a zip of pictures at .*; there is none"):
         PictureStore().take_in(tmp_path / "nowhere.zip")
+
+
+def test_too_many_pixels_in_all_are_refused_before_any_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = 12 * 20 * 24
+    monkeypatch.setattr(pictures, "ALL_PIXELS", pixels)
+    taken_in(tmp_path, folders())
+    monkeypatch.setattr(pictures, "ALL_PIXELS", pixels - 1)
+    monkeypatch.setattr(pictures, "_is_sound", lambda _path: pytest.fail("decoded"))
+    with pytest.raises(DataError, match=r"Expected at most .* gigapixels in all; these 12 pictures have"):
+        taken_in(tmp_path, folders(top="again/"))
 
 
 @given(st.data())

@@ -17,6 +17,7 @@ from bcbp.errors import ModelError
 from bcbp.intake.architectures import load_file, load_model
 from bcbp.intake.containers import strip_prefixes
 from bcbp.intake.inference import infer, match, ranked
+from bcbp.intake.reading import Reading, read_file
 from bcbp.intake.residual import ResidualNet
 from bcbp.intake.signatures import CLASSES, shapes_of, signatures
 from bcbp.intake.uploads import UploadStore
@@ -138,6 +139,25 @@ def test_a_file_is_read_once_and_forgotten_when_asked(
     assert store.list() == ()
     with pytest.raises(ModelError, match="is not on this machine"):
         store.read(upload.id)
+
+
+def test_of_two_that_take_in_the_same_file_at_once_the_first_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(sample_like().state_dict(), tmp_path / "mine.pt")
+    store = UploadStore(tmp_path / "root")
+
+    def read_meanwhile(path: Path, made: Path) -> Reading:
+        with monkeypatch.context() as as_it_is:
+            as_it_is.setattr("bcbp.intake.uploads.read_file", read_file)
+            first = store.take_in(path)
+        (tmp_path / "root" / "models" / first.id / "in use").touch()
+        return read_file(path, made)
+
+    monkeypatch.setattr("bcbp.intake.uploads.read_file", read_meanwhile)
+    found = store.take_in(tmp_path / "mine.pt")
+    assert (tmp_path / "root" / "models" / found.id / "in use").exists()
+    assert store.list() == (found.id,)
 
 
 def test_a_refused_file_leaves_nothing_behind(tmp_path: Path) -> None:
