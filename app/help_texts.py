@@ -198,6 +198,10 @@ HELP = {
         "and batch norms, activations and sums fused. Pooling and what lies between layers is not counted; "
         "maps that stay in a cache can beat it."
     ),
+    "speed_interval": (
+        "Where the speed lies, by bootstrap over the rounds. *Clock check*: the same code against itself in "
+        "the same rounds; no difference smaller than that is claimed."
+    ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "equal_accuracy": (
         f"{OURS}: of each method the fastest measured ratio that loses at most so much; nothing between "

@@ -274,6 +274,14 @@ def interval(bounds: tuple[float, float], form: Callable[[float], str]) -> str:
     return f"{form(bounds[0])} to {form(bounds[1])}"
 
 
+def self_check(bounds: str) -> str:
+    """
+    >>> self_check("0.98× to 1.02×")
+    'clock check: 0.98× to 1.02×'
+    """
+    return f"clock check: {bounds}"
+
+
 def moment(created: str) -> str:
     """
     >>> moment("2026-11-23T17:48:11.123456+00:00")

@@ -35,6 +35,7 @@ MOODS = {
     verdict.BETTER: (st.success, ":material/check_circle:"),
     verdict.COSTLY: (st.warning, ":material/balance:"),
     verdict.WORSE: (st.error, ":material/cancel:"),
+    verdict.LOST: (st.error, ":material/cancel:"),
     verdict.UNCLEAR: (st.warning, ":material/help:"),
     findings.NO_CLAIM: (st.info, ":material/block:"),
     "waiting": (st.info, ":material/hourglass_empty:"),
