@@ -39,7 +39,7 @@ def _result(row: Finding, dense: Finding | None) -> Line:
         "Limit": _limit(latency),
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": accuracy_change(row, dense),
-        "Against dense": paired_text(row.paired),
+        "Against dense": wording.so_far(row.so_far) or paired_text(row.paired),
         "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
         if accuracy
         else "",
@@ -76,8 +76,8 @@ def verdict_word(row: Finding) -> str:
 
 
 def accuracy_change(row: Finding, dense: Finding | None) -> str:
-    """Points of accuracy against dense; empty for dense itself, and where either is not tested."""
-    if row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
+    """Points of accuracy against dense; empty for dense itself, and where either is not tested to the end."""
+    if row.so_far or row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
         return ""
     return wording.points(row.accuracy.share - dense.accuracy.share)
 

@@ -207,6 +207,14 @@ def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
     return f"+{gained} −{lost}, {verdict} (p {told})"
 
 
+def so_far(rung: str) -> str:
+    """
+    >>> so_far("BatchNorm"), so_far("")
+    ('so far: BatchNorm', '')
+    """
+    return f"so far: {rung}" if rung else ""
+
+
 def seconds(value: float) -> str:
     """
     >>> seconds(0.04), seconds(3.14), seconds(75.2)

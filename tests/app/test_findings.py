@@ -209,6 +209,19 @@ def test_the_ladder_is_told_rung_by_rung(full: dict[str, object]) -> None:
     assert "Dense" not in set(told["Method"])
 
 
+def test_a_method_that_is_still_being_recovered_is_marked_and_not_judged(full: dict[str, object]) -> None:
+    made = copy.deepcopy(full)
+    made["finished"] = False
+    ladder = made["rows"][1]["ladder"]  # type: ignore[index]
+    ladder.pop()
+    rows = rows_of(made)
+    first, second = results(rows).iloc[1], results(rows).iloc[2]
+    assert first["Against dense"] == "so far: BatchNorm" and first["± points"] == ""
+    assert first["Accuracy"] and "p =" in second["Against dense"]
+    assert [rung.kept for rung in rows[1].ladder] == [False, False] and rows[2].ladder[-1].kept
+    assert "still to come" in untimed_verdict(rows, rows[1]).sentence
+
+
 def test_the_curve_of_fine_tuning_is_told_epoch_by_epoch(full: dict[str, object]) -> None:
     made = copy.deepcopy(full)
     add_epoch(made["rows"][1], Epoch(1, 0.4, 0.9, 1880, 2000, 7.0))  # type: ignore[index]
