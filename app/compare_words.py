@@ -28,7 +28,7 @@ BY_CLASS, MOVES = "By class", "Most frequent changes"
 KIND_TITLES = {"lost": "Lost", "gained": "Gained", "still wrong": "Still wrong"}
 EVERY_CLASS = "all classes"
 NO_IMAGES_OF_KIND = "No image is of this kind and class."
-ANSWERS_TO_COME = "Nothing to compare yet: this row is not tested."
+NO_ANSWERS = "Nothing to compare: this row is not tested."
 
 HISTORY = "Runs on this machine"
 IMPORTED = "Imported: measured elsewhere"

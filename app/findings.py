@@ -121,6 +121,11 @@ def batches(report: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(found, key=int))
 
 
+def answers(report: Mapping[str, Any]) -> bool:
+    """Whether there is an answer in it: it is finished, or some batch size is timed."""
+    return bool(report.get("finished") or batches(report))
+
+
 def findings(
     report: Mapping[str, Any], *, batch: str | None, titles: Mapping[str, str]
 ) -> tuple[Finding, ...]:

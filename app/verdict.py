@@ -27,15 +27,26 @@ class Verdict:
 
 
 WAITING = Verdict("waiting", "No verdict yet: the times of dense and of this method are still to come.", "")
+UNTIMED = Verdict("waiting", "No verdict: this run has no times of dense and of this method.", "")
 
 
-def verdict(rows: Sequence[Finding], *, method: str, batch: str) -> Verdict:
-    """The answer for one method at one batch size: first whether its accuracy will do, then its speed."""
+def verdict(rows: Sequence[Finding], *, method: str, batch: str | None, ended: bool = False) -> Verdict:
+    """The answer for one method at one batch size: first whether its accuracy will do, then its speed.
+
+    `batch` is None before any time is there; of a run that has `ended`, none is still to come.
+    """
     dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
     if dense is not None and row is not None and loses_too_much(row):
         return _lost(row, dense, batch)
-    if dense is None or row is None or row.speedup is None or dense.latency is None or row.latency is None:
-        return WAITING
+    if (
+        dense is None
+        or row is None
+        or batch is None
+        or row.speedup is None
+        or dense.latency is None
+        or row.latency is None
+    ):
+        return UNTIMED if ended else WAITING
     mood = _mood(row, row.latency, row.speedup)
     measured = f"{row.title} is {_speed(row.speedup, batch)}"
     head = {
@@ -96,13 +107,16 @@ def _lost(row: Finding, dense: Finding, batch: str | None) -> Verdict:
     return Verdict(LOST, sentence, f"{cause} Removing less, or more recovery, may keep the accuracy.")
 
 
-def untimed_verdict(rows: Sequence[Finding], row: Finding) -> Verdict:
+def untimed_verdict(rows: Sequence[Finding], row: Finding, *, ended: bool = False) -> Verdict:
     """The answer of a run that was to time nothing, such as fine-tuning: accuracy alone."""
     dense = dense_of(rows)
     if dense is not None and loses_too_much(row):
         return _lost(row, dense, None)
     if dense is None or row.accuracy is None or dense.accuracy is None or row.paired is None:
-        return Verdict("waiting", f"No verdict yet: the accuracy of {row.title} is still to come.", "")
+        missing = "was not measured to the end" if ended else "is still to come"
+        return Verdict(
+            "waiting", f"No verdict{'' if ended else ' yet'}: the accuracy of {row.title} {missing}.", ""
+        )
     head = {
         BETTER: f"{row.title} is more often right than dense",
         WORSE: f"{row.title} costs accuracy",
@@ -111,9 +125,8 @@ def untimed_verdict(rows: Sequence[Finding], row: Finding) -> Verdict:
     shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
     change = wording.points(row.accuracy.share - dense.accuracy.share)
     sentence = f"{head}: {shares} of {row.accuracy.total:,} test images, {change} points."
-    return Verdict(
-        row.paired.verdict, sentence, f"{_recovered(row)}Nothing was timed, so nothing is said of speed."
-    )
+    mood = COSTLY if row.paired.verdict == WORSE else row.paired.verdict
+    return Verdict(mood, sentence, f"{_recovered(row)}Nothing was timed, so nothing is said of speed.")
 
 
 def _recovered(row: Finding) -> str:
