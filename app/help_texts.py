@@ -100,9 +100,9 @@ HELP = {
     ),
     "budget_batch": "Images run at once. These are the batch sizes at which the layers were timed.",
     "loss": "The sum over the layers, each pruned alone: a proxy. Run measures the accuracy.",
-    "bound": (
-        "Estimate, not measured: if the multiply-adds that are left took as long as before. "
-        "Run measures what remains of it."
+    "by_work": (
+        "Estimate, not measured: if the multiply-adds that are left took as long each as before. An engine "
+        "may need less or more for each than the best dense: what Run measures can lie on either side."
     ),
     "idle": (
         f"The largest WIT of a layer before balancing. {PAPER}: balance removes this waiting. "

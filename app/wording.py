@@ -33,6 +33,7 @@ CURVES_NOTE = (
 LOSS_ALT = "Training loss of every method over the epochs of fine-tuning"
 VALIDATION_ALT = "Validation accuracy of every method over the epochs of fine-tuning"
 LADDER_ALT = "Test accuracy of every method after each recovery, with intervals"
+BY_WORK = "○ Speed by multiply-adds alone"
 LOADING_MODEL = "Loading the model and scoring its layers"
 
 UNEXPECTED = (
