@@ -7,8 +7,8 @@ from typing import Any
 
 TITLE = "Remove the same share everywhere, so that nobody waits"
 LEAD = (
-    "A network multiplies by millions of numbers. Many can go. Where all blocks of the work run at once, as on "
-    "a GPU, the slowest decides: numbers have to go **evenly**."
+    "A network multiplies by millions of numbers. Many can go. Where all blocks of the work run at once, as "
+    "on a GPU, the slowest decides: numbers have to go **evenly**."
 )
 CUT = "1 · Cut the layer into tiles"
 CUT_NOTE = (
@@ -19,8 +19,8 @@ CUT_NOTE = (
 RUN = "2 · Run the tiles side by side"
 RUN_NOTE = (
     "Each bar is one block's work: the columns it still multiplies. Hatched is waiting, if all blocks run at "
-    "once, as on a GPU with room for them. Counted from the masks, not measured. On a processor of few cores, "
-    "whichever is free takes the next block, and little is waited for."
+    "once, as on a GPU with room for them. Counted from the masks, not measured. On a processor of few "
+    "cores, whichever is free takes the next block, and little is waited for."
 )
 BALANCED = "Balanced: all {tiles} blocks would finish together"
 UNBALANCED = "Unbalanced: {idle:.0%} of the time would be waiting"

@@ -425,8 +425,8 @@ def run_caption(words: Sequence[str], environment: Mapping[str, object]) -> str:
 
 def hero_picture(layer: str) -> str:
     return (
-        f"Layer `{layer}`: colour is kept, grey is removed. Rows are filters in tiles; "
-        "equal bars at the right are equal work."
+        f"Layer `{layer}`: full colour is kept, grey is removed, pale is some of both where columns are "
+        "narrower than a pixel. Rows are filters in tiles; equal bars at the right are equal work."
     )
 
 
