@@ -13,8 +13,8 @@ LEAD = (
 CUT = "1 · Cut the layer into tiles"
 CUT_NOTE = (
     "One real layer of the bundled network: each row is a tile of {tile} filters, each column one input "
-    "number that they all read. Coloured columns stay, pale ones are gone. Above, every tile loses the same "
-    "number; below, each loses what looks weakest over all."
+    "number that they all read. Colour stays, grey is gone, pale is some of both. Above, every tile loses "
+    "the same number; below, each loses what looks weakest over all."
 )
 RUN = "2 · Run the tiles side by side"
 RUN_NOTE = (

@@ -15,6 +15,7 @@ from kernels.measure import MIN_ROUNDS, Control
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "cannot tell"
 COSTLY, LOST = "better at a cost", "no"
+NO_VERDICT = "no verdict"  # and none to come
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Verdict:
 
 
 WAITING = Verdict("waiting", "No verdict yet: the times of dense and of this method are still to come.", "")
-UNTIMED = Verdict("waiting", "No verdict: this run has no times of dense and of this method.", "")
+UNTIMED = Verdict(NO_VERDICT, "No verdict: this run has no times of dense and of this method.", "")
 
 
 def verdict(rows: Sequence[Finding], *, method: str, batch: str | None, ended: bool = False) -> Verdict:
@@ -115,7 +116,9 @@ def untimed_verdict(rows: Sequence[Finding], row: Finding, *, ended: bool = Fals
     if dense is None or row.accuracy is None or dense.accuracy is None or row.paired is None:
         missing = "was not measured to the end" if ended else "is still to come"
         return Verdict(
-            "waiting", f"No verdict{'' if ended else ' yet'}: the accuracy of {row.title} {missing}.", ""
+            NO_VERDICT if ended else "waiting",
+            f"No verdict{'' if ended else ' yet'}: the accuracy of {row.title} {missing}.",
+            "",
         )
     head = {
         BETTER: f"{row.title} is more often right than dense",

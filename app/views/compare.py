@@ -38,6 +38,7 @@ MOODS = {
     verdict.LOST: (st.error, ":material/cancel:"),
     verdict.UNCLEAR: (st.warning, ":material/help:"),
     findings.NO_CLAIM: (st.info, ":material/block:"),
+    verdict.NO_VERDICT: (st.info, ":material/block:"),
     "waiting": (st.info, ":material/hourglass_empty:"),
 }
 

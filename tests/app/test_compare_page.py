@@ -76,6 +76,7 @@ def test_a_stopped_run_waits_for_nothing_and_offers_no_choice_of_nothing(
     run = store_run(home, "stopped", request=SEVERAL, made=untimed(made))
     app = healthy(open_page("compare", run=run))
     assert "still to come" not in text(app) and verdict.UNTIMED.sentence in app.info[0].value
+    assert "hourglass" not in app.info[0].icon
     assert "Batch" not in [one.label for one in app.segmented_control]
 
 
