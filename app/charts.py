@@ -37,6 +37,8 @@ _GRID = "rgba(128, 132, 140, 0.25)"
 
 # Beyond this many tiles, pairs of bars are thinner than a pixel or two: steps read better.
 _MOST_BARS = 32
+# Up to so many tiles each has its tick, so that none stands between two.
+_MOST_TICKS = 16
 
 # Columns of the binned heatmap: about one per pixel of a wide screen, 30 KiB for 16 tiles.
 HEATMAP_BINS = 480
@@ -137,7 +139,9 @@ def kept_per_tile(masks: Sequence[tuple[str, str, Mask]]) -> go.Figure:
         else:
             line = {"color": method_color(method), "shape": "hvh"}
             figure.add_scatter(**common, mode="lines", line=line)
-    figure.update_xaxes(title="tile", tickformat="d", dtick=1 if len(masks[0][2].keep) <= 16 else None)
+    figure.update_xaxes(
+        title="tile", tickformat="d", dtick=1 if len(masks[0][2].keep) <= _MOST_TICKS else None
+    )
     figure.update_yaxes(title="columns kept", rangemode="tozero")
     figure.update_layout(showlegend=len(masks) > 1, barmode="group", bargap=0.15)
     return figure
@@ -151,7 +155,7 @@ def mask_heatmap(mask: Mask, method: str) -> go.Figure:
         z=share,
         x0=wide / 2,
         dx=wide,
-        y0=high / 2,
+        y0=(high - 1) / 2,  # a tile's number at its middle
         dy=high,
         zmin=0,
         zmax=100,
@@ -160,7 +164,8 @@ def mask_heatmap(mask: Mask, method: str) -> go.Figure:
         hovertemplate="tile %{y:.0f}, column %{x:.0f}: %{z} % kept<extra></extra>",
     )
     figure.update_xaxes(title=f"column ({wide} to a bin)", showgrid=False)
-    figure.update_yaxes(title="tile", autorange="reversed", showgrid=False)
+    step = 1 if len(mask.keep) <= _MOST_TICKS else None
+    figure.update_yaxes(title="tile", autorange="reversed", showgrid=False, tickformat="d", dtick=step)
     return figure
 
 

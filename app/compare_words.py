@@ -9,7 +9,8 @@ from app.wording import capital, literal, ratio_percent
 TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
 TRADE_OFF_NOTE = (
     "All of it is measured. Bars: quartiles of the latency, 95 % interval of the accuracy. "
-    "Up and to the left is better; the dotted line joins what no other beats on both. "
+    "Up and to the left is better; the dotted line joins what no other beats on both, and leaves "
+    "out what the table calls *accuracy lost*. "
     "Faded is what another clearly beats on both, with bars that do not meet; the rest may be on the line."
 )
 NO_ACCURACY = "No accuracy: the weights are random, or there are no images at hand."
@@ -27,7 +28,7 @@ BY_CLASS, MOVES = "By class", "Most frequent changes"
 KIND_TITLES = {"lost": "Lost", "gained": "Gained", "still wrong": "Still wrong"}
 EVERY_CLASS = "all classes"
 NO_IMAGES_OF_KIND = "No image is of this kind and class."
-ANSWERS_TO_COME = "Nothing to compare yet: this row is not tested."
+NO_ANSWERS = "Nothing to compare: this row is not tested."
 
 HISTORY = "Runs on this machine"
 IMPORTED = "Imported: measured elsewhere"

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from app import charts, wording
 from app.findings import Finding
+from app.losses import loses_too_much
 from app.titles import METHOD_TITLES
 from app.trade_off import Point, trade_off
 from bcbp.spec import DENSE
@@ -27,6 +28,7 @@ def trade_off_figure(rows: Sequence[Finding], *, focus: str, several: bool) -> g
             row.latency.quartiles,
             row.accuracy.share,
             row.accuracy.interval,
+            loses_too_much(row),
         )
         for row in sorted(rows, key=lambda row: row.ratio)
         if row.latency and row.accuracy

@@ -40,7 +40,7 @@ class Paired:
 class Rung:
     """One recovery of a method: what it reaches, against the rung below, in how many seconds.
 
-    `kept` marks the one that the method's accuracy is of.
+    `kept` marks the one that the method's accuracy is of, once all are tested.
     """
 
     title: str
@@ -89,6 +89,7 @@ class Speedup:
 class Finding:
     """One row of a report at one batch size; what is not measured (yet) is None.
 
+    `so_far` is the highest recovery tested while others are to come; what follows from the last is None then.
     `key` names the row; so does `title`, with the ratio where the report has several. `layers` are the
     report's, with "engine" and "engine_reason" at that batch size.
     """
@@ -111,6 +112,7 @@ class Finding:
     layers: tuple[Mapping[str, Any], ...]
     remarks: tuple[str, ...]
     predicted: str = ""
+    so_far: str = ""
 
 
 def batches(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,12 +121,27 @@ def batches(report: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(found, key=int))
 
 
+def answers(report: Mapping[str, Any]) -> bool:
+    """Whether there is an answer in it: it is finished, or some batch size is timed."""
+    return bool(report.get("finished") or batches(report))
+
+
 def findings(
     report: Mapping[str, Any], *, batch: str | None, titles: Mapping[str, str]
 ) -> tuple[Finding, ...]:
     """The rows of a (possibly partial) report at one batch size, in the report's order."""
     several = len(ratios(report)) > 1
-    return tuple(_finding(row, batch, titles, several) for row in report.get("rows", ()))
+    return tuple(
+        _finding(row, batch, titles, several, _so_far(report, row)) for row in report.get("rows", ())
+    )
+
+
+def _so_far(report: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The highest rung of a ladder that ends below the recovery asked for; empty where it is climbed."""
+    ladder = row.get("ladder")
+    if report.get("finished", True) or not ladder:
+        return ""
+    return "" if ladder[-1]["name"] == report["request"]["spec"]["recovery"] else str(ladder[-1]["title"])
 
 
 def ratios(report: Mapping[str, Any]) -> tuple[float, ...]:
@@ -150,8 +167,10 @@ def _title(row: Mapping[str, Any], titles: Mapping[str, str], several: bool) -> 
     return compare_words.at_ratio(title, row["asked_ratio"]) if several and row["method"] != DENSE else title
 
 
-def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str], several: bool) -> Finding:
-    accuracy, paired = row.get("accuracy"), row.get("accuracy_vs_dense")
+def _finding(
+    row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str], several: bool, so_far: str
+) -> Finding:
+    accuracy, paired = row.get("accuracy"), None if so_far else row.get("accuracy_vs_dense")
     latency, speedup = (row.get("latency_ms") or {}).get(batch), (row.get("speedup") or {}).get(batch)
     return Finding(
         key=key_of(row),
@@ -163,7 +182,7 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         parameters=row.get("parameters") or 0,
         accuracy=accuracy and _accuracy(accuracy),
         paired=paired and Paired(**paired),
-        ladder=tuple(_rung(rung) for rung in row.get("ladder") or ()),
+        ladder=tuple(_rung(rung, climbed=not so_far) for rung in row.get("ladder") or ()),
         curve=tuple(Epoch(each["loss"], each["correct"] / each["total"]) for each in row.get("curve") or ()),
         latency=latency and _latency(latency),
         speedup=speedup and Speedup(speedup["value"], tuple(speedup["interval"]), speedup["verdict"]),
@@ -172,6 +191,7 @@ def _finding(row: Mapping[str, Any], batch: str | None, titles: Mapping[str, str
         layers=tuple(_layer(layer, batch) for layer in row.get("layers") or ()),
         remarks=_remarks(row, batch),
         predicted=_predicted(row, batch),
+        so_far=so_far,
     )
 
 
@@ -179,14 +199,14 @@ def _accuracy(data: Mapping[str, Any]) -> Accuracy:
     return Accuracy(data["correct"], data["total"], tuple(data["interval"]))
 
 
-def _rung(data: Mapping[str, Any]) -> Rung:
+def _rung(data: Mapping[str, Any], *, climbed: bool) -> Rung:
     paired = data["against_below"]
     return Rung(
         data["title"],
         _accuracy(data["accuracy"]),
         paired and Paired(**paired),
         data["seconds"],
-        data["kept"],
+        data["kept"] and climbed,
     )
 
 

@@ -100,9 +100,9 @@ HELP = {
     ),
     "budget_batch": "Images run at once. These are the batch sizes at which the layers were timed.",
     "loss": "The sum over the layers, each pruned alone: a proxy. Run measures the accuracy.",
-    "bound": (
-        "Estimate, not measured: if the multiply-adds that are left took as long as before. "
-        "Run measures what remains of it."
+    "by_work": (
+        "Estimate, not measured: if the multiply-adds that are left took as long each as before. An engine "
+        "may need less or more for each than the best dense: what Run measures can lie on either side."
     ),
     "idle": (
         f"The largest WIT of a layer before balancing. {PAPER}: balance removes this waiting. "
@@ -197,6 +197,10 @@ HELP = {
         "layer the longer of its arithmetic and its traffic, with each kept weight and each map moved once, "
         "and batch norms, activations and sums fused. Pooling and what lies between layers is not counted; "
         "maps that stay in a cache can beat it."
+    ),
+    "speed_interval": (
+        "Where the speed lies, by bootstrap over the rounds. *Clock check*: the same code against itself in "
+        "the same rounds; no difference smaller than that is claimed."
     ),
     "speedup": "Time of the best dense / time of this method, with its 95 % bootstrap interval.",
     "equal_accuracy": (

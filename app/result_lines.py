@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app import wording
 from app.findings import NO_CLAIM, Finding, Latency, Rung, dense_of, paired_text
+from app.losses import loses_too_much
 from app.titles import METHOD_TITLES
 from bcbp.equal_accuracy import Choice
 from bcbp.spec import DENSE
@@ -30,7 +31,7 @@ def _result(row: Finding, dense: Finding | None) -> Line:
         "Method": row.title,
         "Removed": wording.percent(row.sparsity),
         "Speed": wording.times(speedup.value) if speedup else "",
-        "95 % interval": wording.interval(speedup.interval, wording.times) if speedup else "",
+        "95 % interval": _speed_interval(row),
         "Verdict": verdict_word(row),
         "Latency": wording.milliseconds(latency.median) if latency else "",
         "Predicted": row.predicted,
@@ -38,7 +39,7 @@ def _result(row: Finding, dense: Finding | None) -> Line:
         "Limit": _limit(latency),
         "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
         "± points": accuracy_change(row, dense),
-        "Against dense": paired_text(row.paired),
+        "Against dense": wording.so_far(row.so_far) or paired_text(row.paired),
         "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
         if accuracy
         else "",
@@ -49,6 +50,14 @@ def _result(row: Finding, dense: Finding | None) -> Line:
     }
 
 
+def _speed_interval(row: Finding) -> str:
+    """Of dense, which is compared with itself, it is the check of the clock and says so."""
+    if row.speedup is None:
+        return ""
+    bounds = wording.interval(row.speedup.interval, wording.times)
+    return wording.self_check(bounds) if row.method == DENSE else bounds
+
+
 def _limit(latency: Latency | None) -> str:
     if latency is None or latency.limit is None or latency.reached is None:
         return ""
@@ -56,7 +65,9 @@ def _limit(latency: Latency | None) -> str:
 
 
 def verdict_word(row: Finding) -> str:
-    """The verdict on the speed of a row; empty before it is timed."""
+    """The verdict on the speed of a row, unless its accuracy is gone; empty before it is timed."""
+    if loses_too_much(row):
+        return "accuracy lost"
     if row.speedup is None or row.latency is None:
         return ""
     if not row.latency.speed_claim:
@@ -65,8 +76,8 @@ def verdict_word(row: Finding) -> str:
 
 
 def accuracy_change(row: Finding, dense: Finding | None) -> str:
-    """Points of accuracy against dense; empty for dense itself, and where either is not tested."""
-    if row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
+    """Points of accuracy against dense; empty for dense itself, and where either is not tested to the end."""
+    if row.so_far or row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
         return ""
     return wording.points(row.accuracy.share - dense.accuracy.share)
 

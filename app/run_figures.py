@@ -53,7 +53,8 @@ def curve_figures(runs: Rows) -> tuple[go.Figure, go.Figure]:
 def _of_speed(row: Finding) -> _Dot | None:
     if row.speedup is None or row.accuracy is None:
         return None
-    return _Dot(row.speedup.value, 100 * row.accuracy.share, row.speedup.interval, _percent(row))
+    across = None if row.method == DENSE else row.speedup.interval  # that of dense is the check of its clock
+    return _Dot(row.speedup.value, 100 * row.accuracy.share, across, _percent(row))
 
 
 def _of_ratio(row: Finding) -> _Dot | None:

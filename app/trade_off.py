@@ -19,6 +19,7 @@ class Point:
     """A measured row: latency in ms with quartiles, accuracy in [0, 1] with its 95 % interval.
 
     `title` is the method's name, `ratio` a few characters beside the marker, none where all are of one ratio.
+    `lost` is whether it loses so much accuracy that its speed does not matter.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Point:
     quartiles: Interval
     accuracy: float
     interval: Interval
+    lost: bool = False
 
     def clearly_beats(self, other: Point) -> bool:
         """On both axes, with intervals that do not meet."""
@@ -55,15 +57,17 @@ def beaten(points: Sequence[Point]) -> tuple[bool, ...]:
 
 
 def trade_off(points: Sequence[Point], *, focus: str) -> go.Figure:
-    """A colour a method, its points joined as they come; dotted the front; faded what is clearly beaten.
+    """A colour a method, its points joined as they come; faded what is clearly beaten.
 
-    The ratios stand beside the points of the method in `focus`: those of all would not fit a phone.
+    Dotted is the front of what has not lost its accuracy. The ratios stand beside the points of the method in
+    `focus`: those of all would not fit a phone.
     """
     figure = blank_figure(height=400)
-    front = pareto_front([(point.latency, point.accuracy) for point in points])
+    fit = [point for point in points if not point.lost]
+    front = [fit[index] for index in pareto_front([(point.latency, point.accuracy) for point in fit])]
     figure.add_scatter(
-        x=[points[index].latency for index in front],
-        y=[100 * points[index].accuracy for index in front],
+        x=[point.latency for point in front],
+        y=[100 * point.accuracy for point in front],
         mode="lines",
         line={"color": OTHER, "width": 1.5, "dash": "dot"},
         name="best trade-offs",

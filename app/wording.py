@@ -33,6 +33,7 @@ CURVES_NOTE = (
 LOSS_ALT = "Training loss of every method over the epochs of fine-tuning"
 VALIDATION_ALT = "Validation accuracy of every method over the epochs of fine-tuning"
 LADDER_ALT = "Test accuracy of every method after each recovery, with intervals"
+BY_WORK = "○ Speed by multiply-adds alone"
 LOADING_MODEL = "Loading the model and scoring its layers"
 
 UNEXPECTED = (
@@ -208,6 +209,14 @@ def paired(gained: int, lost: int, verdict: str, p_value: float) -> str:
     return f"+{gained} −{lost}, {verdict} (p {told})"
 
 
+def so_far(rung: str) -> str:
+    """
+    >>> so_far("BatchNorm"), so_far("")
+    ('so far: BatchNorm', '')
+    """
+    return f"so far: {rung}" if rung else ""
+
+
 def seconds(value: float) -> str:
     """
     >>> seconds(0.04), seconds(3.14), seconds(75.2)
@@ -273,6 +282,14 @@ def interval(bounds: tuple[float, float], form: Callable[[float], str]) -> str:
     '1.79× to 1.88×'
     """
     return f"{form(bounds[0])} to {form(bounds[1])}"
+
+
+def self_check(bounds: str) -> str:
+    """
+    >>> self_check("0.98× to 1.02×")
+    'clock check: 0.98× to 1.02×'
+    """
+    return f"clock check: {bounds}"
 
 
 def moment(created: str) -> str:
@@ -409,8 +426,8 @@ def run_caption(words: Sequence[str], environment: Mapping[str, object]) -> str:
 
 def hero_picture(layer: str) -> str:
     return (
-        f"Layer `{layer}`: colour is kept, grey is removed. Rows are filters in tiles; "
-        "equal bars at the right are equal work."
+        f"Layer `{layer}`: full colour is kept, grey is removed, pale is some of both where columns are "
+        "narrower than a pixel. Rows are filters in tiles; equal bars at the right are equal work."
     )
 
 

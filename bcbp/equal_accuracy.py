@@ -149,10 +149,13 @@ def sentence(answer: Answer, titles: Mapping[str, str]) -> str:
         return f"No speed claim {where}: what ran there says nothing about pruning."
     doubts = "".join(_doubt(one, limit, titles) for one in leaders if one.unsure)
     if leaders[0].candidate.verdict != BETTER:
-        return f"Dense stays: {where} no method is clearly faster; {_fast(leaders[0], titles)}.{doubts}"
+        return (
+            f"Dense stays: no method {where} is clearly faster. Fastest of them is "
+            f"{_fast(leaders[0], titles)}.{doubts}"
+        )
     if len(leaders) > 1:
         return f"Too close to call {where}: {', '.join(_fast(one, titles) for one in leaders)}.{doubts}"
-    return f"Fastest {where}: {_fast(leaders[0], titles)}, with {_lost(leaders[0])}.{doubts}"
+    return f"Fastest {where}: {_fast(leaders[0], titles)} and {_lost(leaders[0])}.{doubts}"
 
 
 def _named(choice: Choice, titles: Mapping[str, str]) -> str:
@@ -162,7 +165,7 @@ def _named(choice: Choice, titles: Mapping[str, str]) -> str:
 
 def _fast(choice: Choice, titles: Mapping[str, str]) -> str:
     low, high = choice.candidate.interval
-    return f"{_named(choice, titles)}, {choice.candidate.speedup:.2f}× ({low:.2f}× to {high:.2f}×)"
+    return f"{_named(choice, titles)} with {choice.candidate.speedup:.2f}× ({low:.2f}× to {high:.2f}×)"
 
 
 def _lost(choice: Choice) -> str:
@@ -172,4 +175,4 @@ def _lost(choice: Choice) -> str:
 
 
 def _doubt(choice: Choice, limit: str, titles: Mapping[str, str]) -> str:
-    return f" Whether {_named(choice, titles)} loses more than {limit} cannot be told: {_lost(choice)}."
+    return f" {_named(choice, titles)} may lose more than {limit}: {_lost(choice)}."

@@ -26,7 +26,7 @@ def changed(run: RunView[CompareRequest], row: Finding, *, key: str) -> None:
     """Everything about one row against dense; the reason where its answers are not there."""
     st.subheader(compare_words.CHANGED, help=HELP["changed"])
     if row.paired is None:
-        st.caption(compare_words.ANSWERS_TO_COME)
+        st.caption(compare_words.NO_ANSWERS)
         return
     try:
         found = services.changes(run, row.key)

@@ -30,6 +30,7 @@ def results_table(rows: Sequence[Finding], *, key: str) -> None:
             "Limit": column(help=HELP["limit"]),
             "Predicted": column(help=HELP["predicted"]),
             "Speed": column(help=HELP["speedup"]),
+            "95 % interval": column(help=HELP["speed_interval"]),
             "WIT before → after": column(help=HELP["wit"]),
             "Against dense": column(help=HELP["paired"]),
             "± points": column(help=HELP["points"]),

@@ -25,13 +25,13 @@ def verdicts(subject: Subject) -> Html:
     focus = subject.focus
     answers = [] if focus is None else [_verdict(subject, focus, batch) for batch in subject.batches]
     if focus is not None and not subject.request["batches"]:
-        answers = [untimed_verdict(subject.rows, focus)]
-    return join(*(answer_box(answer) for answer in answers or [verdict.WAITING]))
+        answers = [untimed_verdict(subject.rows, focus, ended=True)]
+    return join(*(answer_box(answer) for answer in answers or [verdict.UNTIMED]))
 
 
 def _verdict(subject: Subject, focus: Finding, batch: str) -> Verdict:
     rows = findings.at_ratio(subject.by_batch[batch], focus.ratio)
-    return verdict.verdict(rows, method=focus.method, batch=batch)
+    return verdict.verdict(rows, method=focus.method, batch=batch, ended=True)
 
 
 def answer_box(answer: Verdict, *, lead: str = "") -> Html:

@@ -35,14 +35,16 @@ MOODS = {
     verdict.BETTER: (st.success, ":material/check_circle:"),
     verdict.COSTLY: (st.warning, ":material/balance:"),
     verdict.WORSE: (st.error, ":material/cancel:"),
+    verdict.LOST: (st.error, ":material/cancel:"),
     verdict.UNCLEAR: (st.warning, ":material/help:"),
     findings.NO_CLAIM: (st.info, ":material/block:"),
+    verdict.NO_VERDICT: (st.info, ":material/block:"),
     "waiting": (st.info, ":material/hourglass_empty:"),
 }
 
 
 def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequest] | None:
-    """The run of the link, else the newest with results."""
+    """The run of the link, else the newest under way or with an answer, else the newest with results."""
     by_id = {run.id: run for run in runs}
     asked = state.run_id()
     if asked is not None and asked not in by_id:
@@ -50,7 +52,12 @@ def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequ
         state.set_run(None)
     if asked in by_id:
         return by_id[asked]
-    return next((run for run in runs if run.report and run.report.get("rows")), None)
+    with_rows = (run for run in runs if run.report and run.report.get("rows"))
+    newest = next(with_rows, None)
+    for run in (newest, *with_rows) if newest else ():
+        if run.active or findings.answers(run.report or {}):
+            return run
+    return newest
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,9 @@ def _choice(
     key: str,
     form: Callable[[Option], str],
 ) -> Option | None:
-    """One of `options`: at first what the link asks for under `key`, else the `usual` one."""
+    """One of `options`: at first what the link asks for under `key`, else the `usual` one; None of none."""
+    if not options:
+        return None
     return st.segmented_control(
         label,
         options,
@@ -111,9 +120,13 @@ def _method_title(name: str) -> str:
     return services.METHOD_TITLES.get(name, name)
 
 
-def say_verdict(rows: tuple[Finding, ...], on: Focus) -> None:
-    """The answer in one sentence, and what the figures say about why."""
-    answer = verdict.verdict(rows, method=on.method, batch=on.batch) if on.batch else verdict.WAITING
+def say_verdict(rows: tuple[Finding, ...], on: Focus, *, timed: bool = True, ended: bool = True) -> None:
+    """The answer in one sentence, and what the figures say about why; `timed` if times were asked for."""
+    row = next((row for row in rows if row.method == on.method), None)
+    if row is None or timed:
+        answer = verdict.verdict(rows, method=on.method, batch=on.batch, ended=ended)
+    else:
+        answer = verdict.untimed_verdict(rows, row, ended=ended)
     show, icon = MOODS[answer.mood]
     show(f"**{answer.sentence}** {answer.cause}", icon=icon)
 
@@ -246,7 +259,7 @@ else:
     rows = findings.findings(run.report or {}, batch=on.batch, titles=services.METHOD_TITLES)
     with answer:
         at_ratio = findings.at_ratio(rows, on.ratio)
-        say_verdict(at_ratio, on)
+        say_verdict(at_ratio, on, timed=bool(run.request.batches), ended=not run.active)
         if predicted := findings.predicted_beside(at_ratio, on.method):
             st.caption(predicted, help=HELP["predicted"])
     caption(run)

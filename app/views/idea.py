@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import charts, controls, idea_charts, idea_words, services, state, wording
 from app.components.mask_canvas import Panel, mask_canvas, picture
-from app.recorded import Recording, sample_recording
+from app.recorded import Measured, Recording, sample_recording
 from bcbp.plan import LayerPlan
 from bcbp.spec import PruneSpec
 
@@ -63,16 +63,23 @@ def side_by_side(plans: dict[str, LayerPlan]) -> None:
     st.markdown(idea_words.RUN_NOTE)
 
 
-def measured(recording: Recording, ratio: float) -> None:
-    """Speed, accuracy, size: three recorded numbers against the dense network."""
+def at(recording: Recording, ratio: float) -> Measured:
+    return next(one for one in recording.points if one.ratio == ratio)
+
+
+def measured(recording: Recording, unbalanced: Recording, ratio: float) -> None:
+    """Speed, accuracy, size: three recorded numbers against the dense network; then what balance did."""
     st.subheader(idea_words.MEASURED, anchor=False)
-    dense, point = recording.points[0], next(one for one in recording.points if one.ratio == ratio)
+    dense, point, other = recording.points[0], at(recording, ratio), at(unbalanced, ratio)
     low, high = point.speedup_interval
     controls.figures(
         (idea_words.SPEED, wording.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
         (idea_words.accuracy(wording.percent(dense.accuracy)), wording.percent(point.accuracy), None),
         (idea_words.SIZE, wording.percent(point.size, 0), "Numbers that are left of the whole network"),
     )
+    if ratio:
+        speeds = [(wording.times(one.speedup), one.speedup_interval) for one in (point, other)]
+        st.markdown(idea_words.balance_here(*speeds))
     st.caption(
         idea_words.recorded(
             recording.environment,
@@ -82,12 +89,12 @@ def measured(recording: Recording, ratio: float) -> None:
     )
 
 
-found = sample_recording()
+found, unbalanced = (sample_recording(name) for name in PATTERNS)
 st.title(idea_words.TITLE, anchor=False)
 st.markdown(idea_words.LEAD)
 removed = share_removed(found)
 plans_of = {name: planned(name, removed, found.tile) for name in PATTERNS}
-measured(found, removed)
+measured(found, unbalanced, removed)
 cut(plans_of, found.tile)
 side_by_side(plans_of)
 if st.button(idea_words.TRY, type="primary", icon=":material/play_arrow:", key="idea_try"):

@@ -39,13 +39,13 @@ def presets() -> None:
 
 
 def totals(plan: PruningPlan) -> None:
-    """What the plan removes, and the most it could gain."""
+    """What the plan removes, and what that would bring by multiply-adds alone."""
     left = services.macs_left(state.scope().model, plan)
     idle = max((layer.wit_before for layer in plan), default=0.0)
     shown = [
         ("Weights removed", wording.percent(plan.sparsity), HELP["ratio"]),
         ("Multiply-adds left", wording.percent(left), None),
-        ("○ Speed, at most", wording.times(1 / left), HELP["bound"]),
+        (wording.BY_WORK, wording.times(1 / left), HELP["by_work"]),
         ("Idle before balancing", f"≤ {wording.percent(idle)}", HELP["idle"]),
     ]
     if plan.importance is not None:

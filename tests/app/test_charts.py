@@ -107,6 +107,11 @@ def test_the_heatmap_counts_removed_filters_as_removed() -> None:
     assert trace.z[0][0] == 25
 
 
+def test_the_ticks_of_the_heatmap_are_tiles() -> None:
+    figure = charts.mask_heatmap(wide_mask(2, 100), "bcbp")
+    assert figure.data[0].y0 == 0 and figure.data[0].dy == 1 and figure.layout.yaxis.dtick == 1
+
+
 def test_bars_of_kept_columns_are_one_per_tile() -> None:
     (trace,) = charts.kept_per_tile([("bcbp", "BCBP", wide_mask(4, 100))]).data
     assert len(trace.y) == 4

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services, wording
+from app import compare_words, services, verdict, wording
 from bcbp.errors import DataError
 from bcbp.export_request import USUAL, ExportRequest
 from bcbp.files import write_json
@@ -58,6 +60,47 @@ def test_without_a_run_there_is_the_recorded_one_which_says_so_and_goes_when_the
     assert compare_words.RECORDED in text(app) and "BCBP at 50 %" in results_of(app).index
     store_run(home, request=SEVERAL, made=made, answers=predictions(made))
     assert compare_words.RECORDED not in text(healthy(open_page("compare")))
+
+
+def untimed(made: dict[str, Any]) -> dict[str, Any]:
+    """The report of a run that was stopped before its first batch size was timed."""
+    cut = copy.deepcopy(made) | {"finished": False, "latency": {}}
+    for row in cut["rows"]:
+        row |= {"latency_ms": {}, "speedup": {}}
+    return cut
+
+
+def test_a_stopped_run_waits_for_nothing_and_offers_no_choice_of_nothing(
+    open_page: Open, home: Path, made: dict[str, Any]
+) -> None:
+    run = store_run(home, "stopped", request=SEVERAL, made=untimed(made))
+    app = healthy(open_page("compare", run=run))
+    assert "still to come" not in text(app) and verdict.UNTIMED.sentence in app.info[0].value
+    assert "hourglass" not in app.info[0].icon
+    assert "Batch" not in [one.label for one in app.segmented_control]
+
+
+def test_a_fresh_visit_opens_the_last_run_with_an_answer(
+    open_page: Open, home: Path, run: str, made: dict[str, Any]
+) -> None:
+    store_run(home, "stopped", request=SEVERAL, made=untimed(made))
+    assert "BCBP at 50 % is 1.83×" in healthy(open_page("compare")).warning[0].value
+
+
+def test_a_fresh_visit_prefers_a_run_under_way_to_one_without_an_answer(
+    open_page: Open, home: Path, made: dict[str, Any]
+) -> None:
+    for state in ("queued", "stopped"):
+        store_run(home, state, request=SEVERAL, made=untimed(made))
+    assert "still to come" in healthy(open_page("compare")).info[0].value
+
+
+def test_a_run_that_was_to_time_nothing_is_judged_by_its_accuracy(
+    open_page: Open, home: Path, made: dict[str, Any]
+) -> None:
+    request = replace(SEVERAL, batches=())
+    run = store_run(home, request=request, made=untimed(made) | {"finished": True})
+    assert "Nothing was timed" in healthy(open_page("compare", run=run)).warning[0].value
 
 
 def test_the_fastest_within_a_limit_is_named_or_nobody_is(open_page: Open, run: str) -> None:

@@ -9,9 +9,11 @@ import pytest
 from app import findings
 from app.components.ladder import lines
 from app.components.results_table import results
+from app.finding_figures import trade_off_figure
 from app.findings import NO_CLAIM, Finding
+from app.run_figures import speed_figure
 from app.services import METHOD_TITLES
-from app.verdict import BETTER, COSTLY, UNCLEAR, WAITING, WORSE, verdict
+from app.verdict import BETTER, COSTLY, LOST, UNCLEAR, WAITING, WORSE, untimed_verdict, verdict
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
 from bcbp.request import CompareRequest
@@ -40,6 +42,41 @@ def test_better_worse_and_cannot_tell(full: dict[str, object], method: str, mood
     assert answer.mood == mood
     assert answer.sentence.startswith(start)
     assert "95 % interval" in answer.sentence
+
+
+def unclear(interval: tuple[float, float], control: tuple[float, float], **times: object) -> str:
+    made = report(CompareRequest(methods=("dense", "bcbp"), batches=(1,)))
+    dense, row = made["rows"]
+    row["speedup"]["1"] = {"value": 1.21, "interval": list(interval), "verdict": "cannot tell"}
+    row["latency_ms"]["1"] |= times
+    dense["speedup"]["1"]["interval"] = list(control)
+    return verdict(rows_of(made), method="bcbp", batch="1").sentence
+
+
+def test_cannot_tell_says_the_figure_and_which_reason() -> None:
+    clock = unclear((1.11, 1.64), (0.81, 1.66))
+    assert clock.startswith(
+        "Cannot tell: BCBP is 1.21× as fast as the best dense at batch 1 (95 % interval 1.11×"
+    )
+    assert "identical code differs by 0.81× to 1.66×, so this may be chance" in clock
+    assert "identical code" in unclear((1.11, 1.64), (0.51, 0.95))  # by up to 1.96 either way
+    assert "contains 1.00×" in unclear((0.97, 1.3), (0.81, 1.66))
+    assert "3 rounds are too few" in unclear((1.11, 1.64), (0.99, 1.01), samples=[2.0, 2.0, 2.0])
+    assert "do not agree" in unclear((1.11, 1.64), (0.99, 1.01))
+
+
+def test_a_claim_names_what_identical_code_differs_by(full: dict[str, object]) -> None:
+    answer = verdict(rows_of(full), method="bcbp", batch="1")
+    assert "identical code differs by 0.98× to 1.02×, which is less" in answer.cause
+
+
+def test_the_interval_of_dense_is_called_the_check_of_the_clock(full: dict[str, object]) -> None:
+    table = results(rows_of(full)).set_index("Method")
+    assert table.loc["Dense", "95 % interval"] == "clock check: 0.98× to 1.02×"
+    assert table.loc["BCBP", "95 % interval"] == "1.79× to 1.88×"
+    dots = speed_figure([("mine", rows_of(full))]).data
+    assert dots[0].name == "mine: Dense" and dots[0].error_x.array is None
+    assert dots[-1].error_x.array is not None
 
 
 def test_the_cause_is_taken_from_the_figures(full: dict[str, object]) -> None:
@@ -115,6 +152,41 @@ def test_faster_without_a_loss_of_accuracy_is_a_plain_yes(accuracy: str) -> None
     assert answer.mood == BETTER and answer.sentence.startswith("Yes: BCBP is 1.83×")
 
 
+def losing(images: int, *, speed: str = "better") -> dict[str, object]:
+    """A report in which BCBP loses so many of 10,000 images, and gains none."""
+    made = report(CompareRequest(methods=("dense", "bcbp"), batches=(1,)))
+    row, dense = made["rows"][1], made["rows"][0]["accuracy"]["correct"]
+    row["accuracy"]["correct"] = dense - images
+    row["accuracy_vs_dense"] |= {"gained": 0, "lost": images}
+    row["speedup"]["1"]["verdict"] = speed
+    return made
+
+
+@pytest.mark.parametrize("speed", ["better", "worse", "cannot tell"])
+def test_an_accuracy_that_is_gone_is_a_no_whatever_the_speed(speed: str) -> None:
+    rows = rows_of(losing(8310, speed=speed))
+    answer = verdict(rows, method="bcbp", batch="1")
+    assert answer.mood == LOST and answer.sentence.startswith("No: 83.10 points of accuracy lost.")
+    assert "1.83× as fast" in answer.cause and "more than 5 here" in answer.cause
+    assert "rounds" not in answer.cause
+    assert results(rows).set_index("Method").loc["BCBP", "Verdict"] == "accuracy lost"
+    assert untimed_verdict(rows, rows[1]).mood == LOST
+
+
+def test_a_loss_that_may_be_within_the_limit_is_a_cost_and_no_refusal() -> None:
+    """5.1 points of 10,000 images: the interval of the loss reaches below 5."""
+    assert verdict(rows_of(losing(510)), method="bcbp", batch="1").mood == COSTLY
+    assert verdict(rows_of(losing(600)), method="bcbp", batch="1").mood == LOST
+
+
+def test_the_line_of_best_trade_offs_leaves_out_lost_accuracy() -> None:
+    kept, lost = (
+        trade_off_figure(rows_of(losing(images)), focus="bcbp", several=False) for images in (74, 8310)
+    )
+    assert kept is not None and lost is not None
+    assert len(kept.data[0].x) == 2 and len(lost.data[0].x) == 1
+
+
 def test_without_times_there_is_no_verdict(full: dict[str, object]) -> None:
     assert verdict(rows_of(full, None), method="bcbp", batch="1") == WAITING
     assert verdict(rows_of(full), method="2:4", batch="1") == WAITING
@@ -135,6 +207,19 @@ def test_the_ladder_is_told_rung_by_rung(full: dict[str, object]) -> None:
     assert list(bcbp["Against the rung below"])[1] == "+3100 −100, better (p < 1e-99)"
     assert list(bcbp["Time"]) == ["0.0 s", "2.5 s", "5.0 s"]
     assert "Dense" not in set(told["Method"])
+
+
+def test_a_method_that_is_still_being_recovered_is_marked_and_not_judged(full: dict[str, object]) -> None:
+    made = copy.deepcopy(full)
+    made["finished"] = False
+    ladder = made["rows"][1]["ladder"]  # type: ignore[index]
+    ladder.pop()
+    rows = rows_of(made)
+    first, second = results(rows).iloc[1], results(rows).iloc[2]
+    assert first["Against dense"] == "so far: BatchNorm" and first["± points"] == ""
+    assert first["Accuracy"] and "p =" in second["Against dense"]
+    assert [rung.kept for rung in rows[1].ladder] == [False, False] and rows[2].ladder[-1].kept
+    assert "still to come" in untimed_verdict(rows, rows[1]).sentence
 
 
 def test_the_curve_of_fine_tuning_is_told_epoch_by_epoch(full: dict[str, object]) -> None:

@@ -29,6 +29,15 @@ def test_the_slider_moves_over_measured_points_and_the_three_figures_follow(open
     assert "Recorded, not live" in text(app)
 
 
+def test_what_balance_brought_stands_beside_what_columns_bring_without_it(open_page: Open) -> None:
+    column = sample_recording("column").points
+    for balanced, unbalanced in zip(POINTS[1:], column[1:], strict=True):
+        app = healthy(open_page("idea"))
+        told = text(healthy(app.select_slider(key="idea_ratio").set_value(balanced.ratio).run()))
+        assert f"Balanced {wording.times(balanced.speedup)}" in told
+        assert f"unbalanced (Column) {wording.times(unbalanced.speedup)}, no clear difference" in told
+
+
 def test_a_recording_is_that_of_the_file() -> None:
     report = json.loads((ASSETS / "recorded" / "compare-sample.json").read_text())
     rows = {row["asked_ratio"]: row for row in report["rows"] if row["method"] in ("dense", "bcbp")}
