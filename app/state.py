@@ -12,6 +12,8 @@ import streamlit as st
 
 from app import doors, wording
 from app.doors import DOOR
+from bcbp.allocation import ALLOCATIONS
+from bcbp.allocation.explicit import EXPLICIT
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
 from bcbp.picture_store import PREFIX
@@ -61,7 +63,8 @@ class Scope:
 class Edits:
     """How one model is pruned beyond the scope: preset, criterion, order, locked ratios, layers kept dense.
 
-    `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others.
+    `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others; and
+    so are the ratios that the explicit preset `began` from, those of the preset before it.
     """
 
     allocation: str = "uniform"
@@ -71,6 +74,19 @@ class Edits:
     permute: bool = False
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
+    began: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def own(self) -> dict[str, float]:
+        """The ratios of single layers that do not follow the preset."""
+        began = self.began if self.allocation == EXPLICIT.name else {}
+        return {name: ratio for name, ratio in {**began, **self.ratios}.items() if name not in self.exclude}
+
+    def explicit(self, ratios: Mapping[str, float]) -> Edits:
+        """The explicit preset, where layers begin with these `ratios`, to the half percents of a link."""
+        low, high = RATIO_LIMITS
+        began = {name: round(min(max(ratio, low), high) * _STEPS) / _STEPS for name, ratio in ratios.items()}
+        return replace(self, allocation=EXPLICIT.name, began=began)
 
 
 def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
@@ -202,6 +218,17 @@ def edits(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
     if model not in held:
         held[model] = _edits_of_link(layers, named)
     return held[model]
+
+
+def allocation() -> str:
+    """The preset of the scope's model, before it is loaded; one that the link asks for in vain is none."""
+    if (spec := masks()) is not None:
+        return spec.allocation
+    held: Edits | None = st.session_state[_EDITS].get(chosen_model())
+    if held is not None:
+        return held.allocation
+    asked = st.session_state.get(ALLOCATION)
+    return asked if asked in ALLOCATIONS else Edits().allocation
 
 
 def _edits_of_masks(spec: PruneSpec) -> Edits:
@@ -338,7 +365,7 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
         tile=current.tile,
         criterion=edited.criterion,
         allocation=edited.allocation,
-        ratios=tuple(sorted((name, ratio) for name, ratio in edited.ratios.items() if name in known)),
+        ratios=tuple(sorted((name, ratio) for name, ratio in edited.own.items() if name in known)),
         exclude=tuple(sorted(edited.exclude & known)),
         budget_ms=edited.budget_ms if timed else None,
         batch=edited.batch if timed else Edits().batch,
@@ -503,7 +530,7 @@ def write_link(layers: Sequence[str]) -> None:
         PERMUTE: _YES if held.permute else None,
         BUDGET: None if budget is None else f"{budget:g}",
         BATCH: None if budget is None else str(held.batch),
-        LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
+        LAYERS: encode_layers(held, layers) if held.own or held.exclude else None,
         MASKS: used.masks if (used := masks()) else None,
         RUN: run_id(),
         BESIDE: ".".join(st.session_state.get(SIDE_BY_SIDE, ())) or st.session_state.get(BESIDE),
@@ -525,9 +552,8 @@ def encode_layers(edited: Edits, layers: Sequence[str]) -> str:
     >>> encode_layers(Edits(ratios={"a": 0.5}, exclude=frozenset({"c"})), ["a", "b", "c"])
     'ZP_-'
     """
-    codes = bytes(
-        _DENSE_BYTE if name in edited.exclude else _ratio_byte(edited.ratios.get(name)) for name in layers
-    )
+    own = edited.own
+    codes = bytes(_DENSE_BYTE if name in edited.exclude else _ratio_byte(own.get(name)) for name in layers)
     return base64.urlsafe_b64encode(codes).decode().rstrip("=")
 
 
