@@ -132,12 +132,45 @@ def again(kept: str, *, unfinished: bool) -> tuple[str, str]:
     return label, f"{label}: {words[0].lower()}{words[1:]}"
 
 
-def delete(title: str, when: str) -> str:
+def picked(title: str, tag: str) -> str:
+    """What Name, Run again, Export and Delete are about.
+
+    >>> picked("sample", "2026-11-23 17:48 UTC (a1b2c3)")
+    'Picked: **sample**, 2026-11-23 17:48 UTC (a1b2c3)'
     """
-    >>> delete("sample", "2026-11-23 17:48 UTC")
-    'Deletes **sample** of 2026-11-23 17:48 UTC with its results. This cannot be undone.'
+    return f"Picked: **{title}**, {tag}"
+
+
+def delete(title: str, tag: str) -> str:
     """
-    return f"Deletes **{title}** of {when} with its results. This cannot be undone."
+    >>> delete("sample", "2026-11-23 17:48 UTC (a1b2c3)")
+    'Deletes **sample**, 2026-11-23 17:48 UTC (a1b2c3), with its results. This cannot be undone.'
+    """
+    return f"Deletes **{title}**, {tag}, with its results. This cannot be undone."
+
+
+def deleted(title: str, run_id: str) -> str:
+    """
+    >>> deleted("sample", "20261123-174811-a1b2c3")
+    'Deleted sample (a1b2c3).'
+    """
+    return f"Deleted {title} ({short_id(run_id)})."
+
+
+def renamed(name: str, run_id: str) -> str:
+    """
+    >>> renamed("mine", "20261123-174811-a1b2c3"), renamed("", "20261123-174811-a1b2c3")
+    ('Run a1b2c3 is now called mine.', 'Run a1b2c3 has no name now.')
+    """
+    return f"Run {short_id(run_id)} {f'is now called {name}' if name else 'has no name now'}."
+
+
+def short_id(run_id: str) -> str:
+    """
+    >>> short_id("20261123-174811-a1b2c3")
+    'a1b2c3'
+    """
+    return run_id.rpartition("-")[2][:6]
 
 
 def run_tag(when: str, run_id: str) -> str:
@@ -146,7 +179,7 @@ def run_tag(when: str, run_id: str) -> str:
     >>> run_tag("2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
     '2026-11-23 17:48 UTC (a1b2c3)'
     """
-    return f"{when} ({run_id.rpartition('-')[2][:6]})"
+    return f"{when} ({short_id(run_id)})"
 
 
 def differs(name: str, values: Sequence[str]) -> str:

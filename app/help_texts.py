@@ -219,6 +219,7 @@ HELP = {
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "
         "is good for stands below."
     ),
+    "run_id": "The end of the run's number: no two rows have the same.",
     "run_again": (
         "The same request as a new run. It is called *Resume* where a run did not finish and what it kept is "
         "not done again."

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 # Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER, _TOKEN, _CHOSEN = "uploader_version", "session_token", "chosen_to_show"
-_NEXT, _UPLOAD, _REFUSAL = "next_scope", "upload", "refusal"
+_NEXT, _UPLOAD, _REFUSAL, _SAID = "next_scope", "upload", "refusal", "said"
 _IN_USE, _MASKS_REFUSAL = "masks_in_use", "masks_refusal"
 _OWN_IMAGES, _REFUSED_IMAGES = "own_images", "refused_images"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
@@ -429,6 +429,16 @@ def run_id() -> str | None:
 
 def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
+
+
+def say_next(words: str) -> None:
+    """Have the page, shown anew, say once what was done."""
+    st.session_state[_SAID] = words
+
+
+def said() -> str | None:
+    """What is to be said now; it is said once."""
+    return st.session_state.pop(_SAID, None)
 
 
 def linked_runs() -> frozenset[str | None]:
