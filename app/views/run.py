@@ -102,21 +102,23 @@ def live() -> None:
     run = current_run()
     if run is None:
         return
-    job_status(run)
-    st.caption(one_line(asked_of(run)))
-    partial_results(run)
     if not run.active and was_active:
         st.rerun()
+    job_status(run)
+    st.caption(one_line(asked_of(run)))
+    if not run.active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
+        controls.go_to("compare")
+    partial_results(run)
 
 
 in_focus = current_run()
-wanted = settings()
-button(in_focus, wanted)
-st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
 was_active = in_focus is not None and in_focus.active
-if in_focus is None:
-    st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
-else:
-    st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
-    if not was_active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
-        controls.go_to("compare")
+first = st.container()  # what happens now, while something does
+wanted = settings()
+with first if was_active else st.container():
+    button(in_focus, wanted)
+    st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
+    if in_focus is None:
+        st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
+    else:
+        (st.fragment(live, run_every=LOOK_SECONDS) if was_active else live)()
