@@ -117,7 +117,7 @@ def current_plan(method: str | None = None) -> PruningPlan:
 
 
 def has_images() -> bool:
-    """Whether an accuracy can be had: the scope's model comes with images, or some are given."""
+    """Whether there is something to test on: the scope's model comes with images, or some are given."""
     return services.model(state.scope().model).dataset is not None or state.data() is not None
 
 

@@ -195,13 +195,22 @@ def asked_masks() -> str | None:
 
 def masks_refusal() -> str | None:
     """Why the file of masks that was dropped last is not taken for the scope's model."""
-    model, why = st.session_state.get(_MASKS_REFUSAL, ("", None))
-    return why if model == st.session_state[MODEL] else None
+    return _refused(_MASKS_REFUSAL)
 
 
 def refuse_masks(why: str | None) -> None:
     """Say why a file of masks is not taken, or None for one that is; the uploader is emptied."""
-    st.session_state[_MASKS_REFUSAL] = st.session_state[MODEL], why
+    _refuse(_MASKS_REFUSAL, why)
+
+
+def _refused(key: str) -> str | None:
+    """Why a file was refused, while the model is in scope that was when it came."""
+    model, why = st.session_state.get(key, ("", None))
+    return why if model == chosen_model() else None
+
+
+def _refuse(key: str, why: str | None) -> None:
+    st.session_state[key] = chosen_model(), why
     empty_uploader()
 
 
@@ -331,13 +340,13 @@ def upload() -> str | None:
 
 def refusal() -> str | None:
     """Why the file that was uploaded last cannot be read."""
-    return st.session_state.get(_REFUSAL)
+    return _refused(_REFUSAL)
 
 
 def set_upload(upload: str | None, refused: str | None = None) -> None:
     """Look at this file from now on, or say why it is refused; the uploader is emptied."""
-    st.session_state[_UPLOAD], st.session_state[_REFUSAL] = upload, refused
-    empty_uploader()
+    st.session_state[_UPLOAD] = upload
+    _refuse(_REFUSAL, refused)
 
 
 def table_version() -> int:
@@ -405,14 +414,13 @@ def set_images(images: str | None) -> None:
 
 
 def refused_images() -> str | None:
-    """Why the zip of images that was uploaded last cannot be used."""
-    return st.session_state.get(_REFUSED_IMAGES)
+    """Why the zip of images that was uploaded last cannot be used for the scope's model."""
+    return _refused(_REFUSED_IMAGES)
 
 
 def refuse_images(why: str | None) -> None:
     """Say so beside the uploader, which is emptied."""
-    st.session_state[_REFUSED_IMAGES] = why
-    empty_uploader()
+    _refuse(_REFUSED_IMAGES, why)
 
 
 def data() -> str | None:
