@@ -75,17 +75,19 @@ def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | 
 
 
 def _line(run: RunView[Any]) -> dict[str, str]:
-    methods = run.request.methods if isinstance(run.request, CompareRequest) else ()
-    line = {
+    """What tells runs apart before what most of them have in common."""
+    is_comparison = isinstance(run.request, CompareRequest)
+    methods = run.request.methods if is_comparison else ()
+    return {
         "Started": wording.moment(run.created),
         "Id": compare_words.short_id(run.id),
         "Name": run.name,
-        "Kind": KINDS[kind_of(run.request)].title,
         "Run": run.request.title,
         "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
+        **(asked_of(run) if is_comparison else {}),
         "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in methods),
+        "Kind": KINDS[kind_of(run.request)].title,
     }
-    return line | (asked_of(run) if isinstance(run.request, CompareRequest) else {})
 
 
 def _actions(run: RunView[Any]) -> None:
