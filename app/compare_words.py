@@ -133,15 +133,48 @@ def again(kept: str, *, unfinished: bool) -> tuple[str, str]:
     return label, f"{label}: {words[0].lower()}{words[1:]}"
 
 
-def delete(title: str, when: str, stays: str) -> str:
+def picked(title: str, tag: str) -> str:
+    """What Name, Run again, Export and Delete are about.
+
+    >>> picked("sample", "2026-11-23 17:48 UTC (a1b2c3)")
+    'Picked: **sample**, 2026-11-23 17:48 UTC (a1b2c3)'
     """
-    >>> delete("sample", "2026-11-23 17:48 UTC", "")
-    'Deletes **sample** of 2026-11-23 17:48 UTC with its results. This cannot be undone.'
+    return f"Picked: **{title}**, {tag}"
+
+
+def delete(title: str, tag: str, stays: str) -> str:
+    """
+    >>> delete("sample", "2026-11-23 17:48 UTC (a1b2c3)", "")
+    'Deletes **sample**, 2026-11-23 17:48 UTC (a1b2c3), with its results. This cannot be undone.'
     >>> delete("sample", "now", "the layer times that it measured")
-    'Deletes **sample** of now. Not deleted: the layer times that it measured. This cannot be undone.'
+    'Deletes **sample**, now. Not deleted: the layer times that it measured. This cannot be undone.'
     """
-    rest = f". Not deleted: {stays}" if stays else " with its results"
-    return f"Deletes **{title}** of {when}{rest}. This cannot be undone."
+    rest = f". Not deleted: {stays}" if stays else ", with its results"
+    return f"Deletes **{title}**, {tag}{rest}. This cannot be undone."
+
+
+def deleted(title: str, run_id: str) -> str:
+    """
+    >>> deleted("sample", "20261123-174811-a1b2c3")
+    'Deleted sample (a1b2c3).'
+    """
+    return f"Deleted {title} ({short_id(run_id)})."
+
+
+def renamed(name: str, run_id: str) -> str:
+    """
+    >>> renamed("mine", "20261123-174811-a1b2c3"), renamed("", "20261123-174811-a1b2c3")
+    ('Run a1b2c3 is now called mine.', 'Run a1b2c3 has no name now.')
+    """
+    return f"Run {short_id(run_id)} {f'is now called {name}' if name else 'has no name now'}."
+
+
+def short_id(run_id: str) -> str:
+    """
+    >>> short_id("20261123-174811-a1b2c3")
+    'a1b2c3'
+    """
+    return run_id.rpartition("-")[2][:6]
 
 
 def run_tag(when: str, run_id: str) -> str:
@@ -150,7 +183,7 @@ def run_tag(when: str, run_id: str) -> str:
     >>> run_tag("2026-11-23 17:48 UTC", "20261123-174811-a1b2c3")
     '2026-11-23 17:48 UTC (a1b2c3)'
     """
-    return f"{when} ({run_id.rpartition('-')[2][:6]})"
+    return f"{when} ({short_id(run_id)})"
 
 
 def differs(name: str, values: Sequence[str]) -> str:

@@ -9,11 +9,16 @@ from typing import Any
 import streamlit as st
 
 from app import people, services, state, wording
+from app.asked import asked as asked_of
+from app.asked import is_outcome, preset_of_ratio
 from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
 from app.state import Edits
+from bcbp.allocation import ALLOCATIONS
+from bcbp.allocation.explicit import EXPLICIT
 from bcbp.device_request import RATIOS, DeviceRequest
+from bcbp.errors import BcbpError
 from bcbp.plan import PruningPlan
 from bcbp.recovery import FINETUNE
 from bcbp.recovery.tuning import Tuning
@@ -59,6 +64,10 @@ def scope_bar(labels: Mapping[str, str]) -> None:
 
 def _tile_and_ratio(labels: Mapping[str, str]) -> None:
     st.selectbox(labels[state.TILE], services.TILES, key=state.TILE, bind="query-params", help=HELP["tile"])
+    preset = state.allocation()
+    if not ALLOCATIONS[preset].follows_ratio:
+        _held((state.RATIO, preset_of_ratio(preset)), labels, help=HELP["allocation"])
+        return
     low, high = state.RATIO_LIMITS
     st.slider(
         labels[state.RATIO],
@@ -74,11 +83,15 @@ def _tile_and_ratio(labels: Mapping[str, str]) -> None:
 
 def _tile_and_ratio_of(masks: PruneSpec, labels: Mapping[str, str]) -> None:
     """What the file of masks in use has, to be read; the settings wait for the way back."""
-    state.keep_scope((state.TILE, state.RATIO))
-    for key, value in ((state.TILE, str(masks.tile)), (state.RATIO, wording.ratio_percent(masks.ratio))):
-        st.selectbox(
-            labels[key], (value,), key=f"masks_{key}_{value}", disabled=True, help=HELP["masks_file"]
-        )
+    for held in ((state.TILE, str(masks.tile)), (state.RATIO, wording.ratio_percent(masks.ratio))):
+        _held(held, labels, help=HELP["masks_file"])
+
+
+def _held(value: tuple[str, str], labels: Mapping[str, str], *, help: str) -> None:
+    """A setting of the scope, by its key, that something else decides: to be read alone."""
+    key, words = value
+    state.keep_scope((key,))
+    st.selectbox(labels[key], (words,), key=f"held_{key}_{words}", disabled=True, help=help)
 
 
 def go_to(page: str) -> None:
@@ -104,7 +117,7 @@ def current_plan(method: str | None = None) -> PruningPlan:
 
 
 def has_images() -> bool:
-    """Whether an accuracy can be had: the scope's model comes with images, or some are given."""
+    """Whether there is something to test on: the scope's model comes with images, or some are given."""
     return services.model(state.scope().model).dataset is not None or state.data() is not None
 
 
@@ -121,8 +134,17 @@ def preset() -> None:
         required=True,
     )
     if chosen != edits.allocation:
-        state.set_edits(replace(edits, allocation=chosen))
+        state.set_edits(_explicit(edits) if chosen == EXPLICIT.name else replace(edits, allocation=chosen))
         st.rerun()
+
+
+def _explicit(edits: Edits) -> Edits:
+    """The explicit preset, begun from the ratios that layers have now; from none where there is no plan."""
+    try:
+        plan = current_plan()
+    except BcbpError:
+        return edits.explicit({})
+    return edits.explicit({layer.name: layer.target for layer in plan})
 
 
 def criterion() -> None:
@@ -260,6 +282,11 @@ def run_settings() -> CompareRequest:
     wanted = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
     device, precision = services.run_device()
     return replace(request, device=device, precision=precision, batches=tuple(sorted(wanted)))
+
+
+def asked(request: CompareRequest) -> dict[str, str]:
+    """What is to be measured, by the name of the choice. Raises BcbpError where there is no plan for it."""
+    return asked_of(request, current_plan(request.spec.pattern).sparsity if is_outcome(request) else None)
 
 
 def _device_and_precision() -> tuple[str, str]:

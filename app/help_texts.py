@@ -56,8 +56,8 @@ HELP = {
         "*Global threshold*: one threshold over the scores of the network, so layers with weak weights give "
         "more. *Least loss*: layers that lose little give more, by a sensitivity scan or by importance. "
         "*Latency target*: you give a time, and the ratios follow from times measured on this machine. "
-        f"*Explicit*: only layers whose ratio you set. {PAPER}: step 1 finds ratios over the network. "
-        f"{OURS}: the formulas."
+        f"*Explicit*: each layer's own ratio, at first what it has now. "
+        f"{PAPER}: step 1 finds ratios over the network. {OURS}: the formulas."
     ),
     "criterion": (
         "How much a weight matters. *L1* and *L2* look at weights alone. *Activation-aware*, *OBS* and "
@@ -119,7 +119,9 @@ HELP = {
     ),
     # masks
     "layer": "The layer whose mask is shown; at first the one with the most multiply-adds.",
-    "masks_methods": "Each at the ratio above, on the same axes, so masks can be read one above the other.",
+    "masks_methods": (
+        "Each by the same preset and edits, on the same axes, so masks can be read one above the other."
+    ),
     "magnitude": (
         "Magnitude shades what is kept by its score: the stronger the colour, the larger the L2 norm of the "
         "column vector."
@@ -221,6 +223,7 @@ HELP = {
         "The network is pruned and recovered once more, as in the run, and written in each form. What each "
         "is good for stands below."
     ),
+    "run_id": "The end of the run's number: no two rows have the same.",
     "run_again": (
         "The same request as a new run. It is called *Resume* where a run did not finish and what it kept is "
         "not done again."

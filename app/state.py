@@ -12,6 +12,8 @@ import streamlit as st
 
 from app import doors, wording
 from app.doors import DOOR
+from bcbp.allocation import ALLOCATIONS
+from bcbp.allocation.explicit import EXPLICIT
 from bcbp.allocation.latency import LATENCY
 from bcbp.errors import SpecError
 from bcbp.picture_store import PREFIX
@@ -27,7 +29,7 @@ DEFAULTS: dict[str, str | int | float] = {MODEL: "sample", TILE: 32, RATIO: 0.5,
 # Ours: session keys, and, from ALLOCATION on, names in the link.
 _OPENED, _NOTICES, _EDITS, _TABLE, _START = "opened", "notices", "edits", "table_version", "start_run"
 _UPLOADER, _TOKEN, _CHOSEN = "uploader_version", "session_token", "chosen_to_show"
-_NEXT, _UPLOAD, _REFUSAL = "next_scope", "upload", "refusal"
+_NEXT, _UPLOAD, _REFUSAL, _SAID = "next_scope", "upload", "refusal", "said"
 _IN_USE, _MASKS_REFUSAL = "masks_in_use", "masks_refusal"
 _OWN_IMAGES, _REFUSED_IMAGES = "own_images", "refused_images"
 ALLOCATION, CRITERION, LAYERS, RUN, PASSPORT = "allocation", "criterion", "layers", "run", "passport"
@@ -61,7 +63,8 @@ class Scope:
 class Edits:
     """How one model is pruned beyond the scope: preset, criterion, order, locked ratios, layers kept dense.
 
-    `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others.
+    `budget_ms` at `batch` images is the target of the preset that has one, remembered under the others; and
+    so are the ratios that the explicit preset `began` from, those of the preset before it.
     """
 
     allocation: str = "uniform"
@@ -71,6 +74,19 @@ class Edits:
     permute: bool = False
     ratios: Mapping[str, float] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
+    began: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def own(self) -> dict[str, float]:
+        """The ratios of single layers that do not follow the preset."""
+        began = self.began if self.allocation == EXPLICIT.name else {}
+        return {name: ratio for name, ratio in {**began, **self.ratios}.items() if name not in self.exclude}
+
+    def explicit(self, ratios: Mapping[str, float]) -> Edits:
+        """The explicit preset, where layers begin with these `ratios`, to the half percents of a link."""
+        low, high = RATIO_LIMITS
+        began = {name: round(min(max(ratio, low), high) * _STEPS) / _STEPS for name, ratio in ratios.items()}
+        return replace(self, allocation=EXPLICIT.name, began=began)
 
 
 def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
@@ -179,13 +195,22 @@ def asked_masks() -> str | None:
 
 def masks_refusal() -> str | None:
     """Why the file of masks that was dropped last is not taken for the scope's model."""
-    model, why = st.session_state.get(_MASKS_REFUSAL, ("", None))
-    return why if model == st.session_state[MODEL] else None
+    return _refused(_MASKS_REFUSAL)
 
 
 def refuse_masks(why: str | None) -> None:
     """Say why a file of masks is not taken, or None for one that is; the uploader is emptied."""
-    st.session_state[_MASKS_REFUSAL] = st.session_state[MODEL], why
+    _refuse(_MASKS_REFUSAL, why)
+
+
+def _refused(key: str) -> str | None:
+    """Why a file was refused, while the model is in scope that was when it came."""
+    model, why = st.session_state.get(key, ("", None))
+    return why if model == chosen_model() else None
+
+
+def _refuse(key: str, why: str | None) -> None:
+    st.session_state[key] = chosen_model(), why
     empty_uploader()
 
 
@@ -202,6 +227,17 @@ def edits(layers: Sequence[str], named: Mapping[str, Collection[str]]) -> Edits:
     if model not in held:
         held[model] = _edits_of_link(layers, named)
     return held[model]
+
+
+def allocation() -> str:
+    """The preset of the scope's model, before it is loaded; one that the link asks for in vain is none."""
+    if (spec := masks()) is not None:
+        return spec.allocation
+    held: Edits | None = st.session_state[_EDITS].get(chosen_model())
+    if held is not None:
+        return held.allocation
+    asked = st.session_state.get(ALLOCATION)
+    return asked if asked in ALLOCATIONS else Edits().allocation
 
 
 def _edits_of_masks(spec: PruneSpec) -> Edits:
@@ -304,13 +340,13 @@ def upload() -> str | None:
 
 def refusal() -> str | None:
     """Why the file that was uploaded last cannot be read."""
-    return st.session_state.get(_REFUSAL)
+    return _refused(_REFUSAL)
 
 
 def set_upload(upload: str | None, refused: str | None = None) -> None:
     """Look at this file from now on, or say why it is refused; the uploader is emptied."""
-    st.session_state[_UPLOAD], st.session_state[_REFUSAL] = upload, refused
-    empty_uploader()
+    st.session_state[_UPLOAD] = upload
+    _refuse(_REFUSAL, refused)
 
 
 def table_version() -> int:
@@ -338,7 +374,7 @@ def spec(edited: Edits, *, method: str, layers: Sequence[str]) -> PruneSpec:
         tile=current.tile,
         criterion=edited.criterion,
         allocation=edited.allocation,
-        ratios=tuple(sorted((name, ratio) for name, ratio in edited.ratios.items() if name in known)),
+        ratios=tuple(sorted((name, ratio) for name, ratio in edited.own.items() if name in known)),
         exclude=tuple(sorted(edited.exclude & known)),
         budget_ms=edited.budget_ms if timed else None,
         batch=edited.batch if timed else Edits().batch,
@@ -378,14 +414,13 @@ def set_images(images: str | None) -> None:
 
 
 def refused_images() -> str | None:
-    """Why the zip of images that was uploaded last cannot be used."""
-    return st.session_state.get(_REFUSED_IMAGES)
+    """Why the zip of images that was uploaded last cannot be used for the scope's model."""
+    return _refused(_REFUSED_IMAGES)
 
 
 def refuse_images(why: str | None) -> None:
     """Say so beside the uploader, which is emptied."""
-    st.session_state[_REFUSED_IMAGES] = why
-    empty_uploader()
+    _refuse(_REFUSED_IMAGES, why)
 
 
 def data() -> str | None:
@@ -402,6 +437,16 @@ def run_id() -> str | None:
 
 def set_run(run: str | None) -> None:
     st.session_state[RUN] = run
+
+
+def say_next(words: str) -> None:
+    """Have the page, shown anew, say once what was done."""
+    st.session_state[_SAID] = words
+
+
+def said() -> str | None:
+    """What is to be said now; it is said once."""
+    return st.session_state.pop(_SAID, None)
 
 
 def linked_runs() -> frozenset[str | None]:
@@ -503,7 +548,7 @@ def write_link(layers: Sequence[str]) -> None:
         PERMUTE: _YES if held.permute else None,
         BUDGET: None if budget is None else f"{budget:g}",
         BATCH: None if budget is None else str(held.batch),
-        LAYERS: encode_layers(held, layers) if held.ratios or held.exclude else None,
+        LAYERS: encode_layers(held, layers) if held.own or held.exclude else None,
         MASKS: used.masks if (used := masks()) else None,
         RUN: run_id(),
         BESIDE: ".".join(st.session_state.get(SIDE_BY_SIDE, ())) or st.session_state.get(BESIDE),
@@ -525,9 +570,8 @@ def encode_layers(edited: Edits, layers: Sequence[str]) -> str:
     >>> encode_layers(Edits(ratios={"a": 0.5}, exclude=frozenset({"c"})), ["a", "b", "c"])
     'ZP_-'
     """
-    codes = bytes(
-        _DENSE_BYTE if name in edited.exclude else _ratio_byte(edited.ratios.get(name)) for name in layers
-    )
+    own = edited.own
+    codes = bytes(_DENSE_BYTE if name in edited.exclude else _ratio_byte(own.get(name)) for name in layers)
     return base64.urlsafe_b64encode(codes).decode().rstrip("=")
 
 

@@ -53,6 +53,7 @@ MASKS_FILE, ANOTHER_MASKS_FILE = "Masks from a file", "Masks from another file"
 USE_SETTINGS, FORGET_MASKS = "Use the settings again", "Forget these masks"
 THE_SETTINGS = "the settings"
 NOTHING_SET = "No layer has a ratio yet: set one in the table."
+LOCKED = "locked on Tune"
 BEFORE_BALANCE = "Before balancing"
 NO_METHOD = "Choose at least one method."
 WINDOW_TOGGLE = "Show single columns"
@@ -358,6 +359,14 @@ def layer_line(name: str, rows: int, columns: int, macs: int) -> str:
     return (
         f"`{name}`: {rows} filters (down) × {columns} columns (across), {amount(macs)} multiply-adds an image"
     )
+
+
+def own_ratio(title: str, target: float, removed: float, by: str) -> str:
+    """
+    >>> own_ratio("BCBP", 0.8, 0.7986, "locked on Tune")
+    'Ratio of this layer: 80 % (locked on Tune); BCBP removes 79.9 %.'
+    """
+    return f"Ratio of this layer: {ratio_percent(target)} ({by}); {title} removes {percent(removed)}."
 
 
 def balance_note(before: float, after: float) -> str:

@@ -102,9 +102,11 @@ class CompareRequest:
     @property
     def title(self) -> str:
         """The request in a few words, for lists of runs."""
-        ratios = listed(f"{ratio:g}" for ratio in self.asked_ratios)
+        preset = ALLOCATIONS[self.spec.allocation]
+        numbers = listed(f"{ratio:g}" for ratio in self.asked_ratios)
+        ratios = f"ratio {numbers}" if preset.follows_ratio else preset.title
         masks = f" · masks {self.spec.masks}" if self.spec.masks else ""
-        return f"{self.model} · tile {self.spec.tile} · ratio {ratios}{masks}"
+        return f"{self.model} · tile {self.spec.tile} · {ratios}{masks}"
 
     @property
     def asked_ratios(self) -> tuple[float, ...]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, services, state, wording
+from app import compare_words, report_words, services, state, wording
+from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
 from app.help_texts import HELP
 from app.html_report import page_of_several
-from app.side_by_side import called, differences, shared_batches, side_by_side
+from app.side_by_side import Run as Titled
+from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
@@ -30,10 +32,14 @@ PAGES: dict[type, str] = {CompareRequest: "run", DeviceRequest: "device", Sensit
 def history(runs: tuple[Run, ...], shown: Run | None) -> None:
     """A table in which a click opens a comparison or picks another run; what can be done with it; several."""
     st.subheader(compare_words.HISTORY)
+    if done := state.said():
+        st.toast(wording.literal(done), icon=":material/check:")
     every = tuple(sorted((*runs, *services.other_jobs()), key=lambda run: run.created, reverse=True))
     picked = _table(every, shown) if every else None
     if picked is not None and picked is not shown:
         job_status(picked)
+    if picked is not None:
+        st.markdown(compare_words.picked(wording.literal(picked.title), _tag(picked)))
     with st.container(horizontal=True):
         if picked is not None:
             _actions(picked)
@@ -45,13 +51,16 @@ def history(runs: tuple[Run, ...], shown: Run | None) -> None:
 
 
 def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | None:
-    """The run that is picked: at first the comparison that is `shown`."""
+    """The run that is picked: at first the comparison that is `shown`, whose row is ticked."""
+    open_row = [index for index, run in enumerate(runs) if shown is not None and run.id == shown.id]
     event = st.dataframe(
-        pd.DataFrame([_line(run) for run in runs]),
+        pd.DataFrame([_line(run) for run in runs]).fillna(""),
         hide_index=True,
         key=f"history_{len(runs)}_{shown.id if shown else ''}",
         on_select="rerun",
         selection_mode="single-row",
+        selection_default={"selection": {"rows": open_row}},
+        column_config={"Id": st.column_config.TextColumn(help=HELP["run_id"])},
         alt="Runs on this machine, newest first",
     )
     if not event.selection.rows:
@@ -66,14 +75,18 @@ def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | 
 
 
 def _line(run: RunView[Any]) -> dict[str, str]:
-    methods = run.request.methods if isinstance(run.request, CompareRequest) else ()
+    """What tells runs apart before what most of them have in common."""
+    is_comparison = isinstance(run.request, CompareRequest)
+    methods = run.request.methods if is_comparison else ()
     return {
         "Started": wording.moment(run.created),
+        "Id": compare_words.short_id(run.id),
         "Name": run.name,
-        "Kind": KINDS[kind_of(run.request)].title,
         "Run": run.request.title,
         "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
+        **(asked_of(run) if is_comparison else {}),
         "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in methods),
+        "Kind": KINDS[kind_of(run.request)].title,
     }
 
 
@@ -127,13 +140,18 @@ def _rename(run: RunView[Any]) -> None:
     with st.popover("Name", icon=":material/edit:"):
         name = st.text_input("Name of this run", value=run.name, max_chars=80, key=f"name_{run.id}")
         if st.button("Save", key=f"save_{run.id}"):
-            _do(lambda: services.rename_run(run.id, name))
+            _do(lambda: _name(run, name))
+
+
+def _name(run: RunView[Any], name: str) -> None:
+    services.rename_run(run.id, name)
+    state.say_next(compare_words.renamed(services.store().read(run.id).name, run.id))
 
 
 def _offer_to_delete(run: RunView[Any]) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         stays = KINDS[kind_of(run.request)].stays(run.request)
-        st.markdown(compare_words.delete(wording.literal(run.title), wording.moment(run.created), stays))
+        st.markdown(compare_words.delete(wording.literal(run.title), _tag(run), stays))
         if st.button("Delete for good", type="primary", key=f"delete_{run.id}"):
             _do(lambda: _delete(run))
 
@@ -150,6 +168,7 @@ def _do(act: Callable[[], None]) -> None:
 
 def _delete(run: RunView[Any]) -> None:
     services.delete_run(run.id)
+    state.say_next(compare_words.deleted(run.title, run.id))
     if run.id == state.run_id():
         state.set_run(None)
 
@@ -160,7 +179,7 @@ def _import(*, key: str) -> None:
         _do(lambda: state.set_run(services.import_run(found.getvalue())))
 
 
-def _tag(run: Run) -> str:
+def _tag(run: RunView[Any]) -> str:
     return compare_words.run_tag(wording.moment(run.created), run.id)
 
 
@@ -186,8 +205,7 @@ def _several(runs: tuple[Run, ...]) -> None:
     found = [(title, report) for title, report in chosen if report and report.get("rows")]
     if len(found) < 2:
         return
-    for difference in differences(found):
-        st.warning(wording.literal(difference), icon=":material/warning:")
+    _differences(found)
     batches = shared_batches(found)
     batch = None
     if batches:
@@ -202,3 +220,14 @@ def _several(runs: tuple[Run, ...]) -> None:
         alt="Rows of several runs",
     )
     report_download(lambda: page_of_several(found), name="side-by-side", key="report_of_several")
+
+
+def _differences(runs: Sequence[Titled]) -> None:
+    """What makes the runs hard to compare, then every setting and condition that is not the same."""
+    for difference in differences(runs):
+        st.warning(wording.literal(difference), icon=":material/warning:")
+    if lines := setting_lines(runs):
+        st.markdown(f"**{report_words.DIFFERENCES}**")
+        st.dataframe(pd.DataFrame(lines), hide_index=True, alt=report_words.DIFFERENCES)
+    else:
+        st.caption(report_words.NO_DIFFERENCES)

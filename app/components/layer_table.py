@@ -41,7 +41,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
         lines.append(
             {
                 "layer": info.name,
-                "ratio": 100 * edits.ratios.get(info.name, layer.target if layer else 0.0),
+                "ratio": 100 * edits.own.get(info.name, layer.target if layer else 0.0),
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,

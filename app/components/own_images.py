@@ -30,10 +30,12 @@ def own_images(model: LoadedModel) -> None:
 
 
 def _uploader(model: LoadedModel) -> None:
-    """Takes a zip in, for this model if it fits it."""
+    """Takes a zip in, for this model if it fits it.
+
+    Other files are refused here, too: were it the browser that refuses, an older refusal would stay.
+    """
     file = st.file_uploader(
         "Zip of a folder of pictures",
-        type="zip",
         max_upload_size=FILE_BYTES >> 20,
         key=f"images_file_{state.uploader_version()}",
         help=HELP["images_zip"],

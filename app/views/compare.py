@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from app import compare_words, controls, findings, recorded, services, state, verdict, wording
+from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
@@ -24,6 +25,7 @@ from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
 from app.html_report import page
+from bcbp.allocation import ALLOCATIONS
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
 from bcbp.request import CompareRequest
@@ -136,14 +138,17 @@ def caption(run: RunView[CompareRequest]) -> None:
     environment = (run.report or {}).get("environment") or {}
     asked, scope = run.request, state.scope()
     words = (
-        wording.literal(run.title),
+        wording.literal(run.name),
+        wording.literal(asked.title),
         wording.moment(run.created),
         wording.run_state(run.state),
         wording.timed_on(asked.device, asked.precision),
     )
-    st.caption(wording.run_caption(words, environment))
+    st.caption(wording.run_caption(tuple(filter(None, words)), environment))
+    st.caption(one_line(asked_of(run)))
     same = (asked.model, asked.spec.tile) == (scope.model, scope.tile)
-    if not same or scope.ratio not in asked.asked_ratios:
+    by_ratio = ALLOCATIONS[asked.spec.allocation].follows_ratio
+    if not same or (by_ratio and scope.ratio not in asked.asked_ratios):
         st.caption(f":material/info: {wording.STALE}")
     if asked.locked:
         st.caption(asked.locked)

@@ -59,7 +59,7 @@ def _first(method: str) -> list[str]:
 
 
 def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tuple[Panel, ...]:
-    """The layer's mask under each method at the scope's ratio; methods that do not touch it are named."""
+    """The layer's mask under each method, by the same edits; methods that do not touch it are named."""
     found, untouched = [], []
     for method in methods:
         plan = controls.current_plan(method)
@@ -71,6 +71,14 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
     if untouched:
         st.caption(f"Left dense by: {', '.join(untouched)}")
     return tuple(found)
+
+
+def own_ratio(name: str) -> None:
+    """What the method in focus is asked to remove of the layer, by whom, and what comes out."""
+    plan, edits, method = controls.current_plan(), controls.current_edits(), state.scope().method
+    by = wording.LOCKED if name in edits.ratios else services.PRESET_TITLES[edits.allocation]
+    layer = plan[name]
+    st.caption(wording.own_ratio(services.METHOD_TITLES[method], layer.target, layer.ratio, by))
 
 
 def panel(layer: LayerPlan, method: str, title: str, *, with_magnitude: bool) -> Panel:
@@ -108,6 +116,7 @@ st.caption(
     wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
     help=HELP["axes"],
 )
+own_ratio(name)
 pictures = panels(name, chosen, with_magnitude=show == "Magnitude" and with_viewer == "Canvas")
 if not pictures:
     st.info(wording.NO_METHOD, icon=":material/touch_app:")

@@ -30,7 +30,7 @@ def hero(model: LoadedModel) -> None:
                 controls.go_to("tune")
             if model.name != state.DEFAULTS[state.MODEL]:
                 st.button(wording.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
-        st.caption(wording.start_caption(with_accuracy=controls.has_images()))
+        st.caption(wording.start_caption(with_accuracy=model.trained and controls.has_images()))
     with example:
         picture_of_method(model)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from app import compare_words, controls, findings, services, state, wording
+from app.asked import asked_of, one_line
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.help_texts import HELP
-from bcbp.errors import SpecError
+from bcbp.errors import BcbpError, SpecError
 from bcbp.jobs import RunNotFound, RunView
 from bcbp.request import CompareRequest
 
@@ -43,6 +44,16 @@ def settings() -> CompareRequest | None:
     return request
 
 
+def summary(request: CompareRequest) -> None:
+    """Everything that the button is about to measure, in one line."""
+    try:
+        told = controls.asked(request)
+    except BcbpError as error:  # the run will say the same of its plan
+        st.warning(wording.literal(str(error)), icon=":material/warning:")
+    else:
+        st.caption(one_line(told))
+
+
 def start(request: CompareRequest) -> None:
     state.set_run(services.submit(request))
 
@@ -62,6 +73,8 @@ def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) 
         key="start",
         disabled=request is None,
     )
+    if request is not None:
+        summary(request)
     if request is not None and (pressed or state.take_request()):
         start(request)
         st.rerun()
@@ -89,20 +102,23 @@ def live() -> None:
     run = current_run()
     if run is None:
         return
-    job_status(run)
-    partial_results(run)
     if not run.active and was_active:
         st.rerun()
+    job_status(run)
+    st.caption(one_line(asked_of(run)))
+    if not run.active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
+        controls.go_to("compare")
+    partial_results(run)
 
 
 in_focus = current_run()
-wanted = settings()
-button(in_focus, wanted)
-st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
 was_active = in_focus is not None and in_focus.active
-if in_focus is None:
-    st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
-else:
-    st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
-    if not was_active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
-        controls.go_to("compare")
+first = st.container()  # what happens now, while something does
+wanted = settings()
+with first if was_active else st.container():
+    button(in_focus, wanted)
+    st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
+    if in_focus is None:
+        st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
+    else:
+        (st.fragment(live, run_every=LOOK_SECONDS) if was_active else live)()

@@ -156,7 +156,7 @@ def sensitivity() -> None:
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
         return
-    if not controls.has_images():
+    if not (controls.has_images() and services.model(scope.model).trained):
         st.caption(wording.NO_SCAN)
         return
     label = wording.scan_label(services.METHOD_TITLES[scope.method], scope.tile)

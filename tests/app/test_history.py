@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,36 @@ def test_a_run_is_deleted_only_on_the_second_press(open_page: Open, run: str, ho
     healthy(press(app, f"delete_{run}"))
     assert RunStore(home).list() == ()
     assert compare_words.HISTORY in [one.value for one in app.subheader]
+
+
+def test_the_open_run_is_ticked_and_named_beside_what_can_be_done_with_it(
+    open_page: Open, run: str, home: Path, made: dict[str, Any]
+) -> None:
+    store_run(home, request=REQUEST, made=made)
+    app = healthy(open_page("compare", run=run))
+    ids = [line["Id"] for line in lines(app)]
+    short = compare_words.short_id(run)
+    rows = app.session_state[f"history_2_{run}"]["selection"]["rows"]
+    assert [ids[row] for row in rows] == [short] and len(set(ids)) == 2
+    said = [one.value for one in app.markdown if f"({short})" in one.value]
+    assert said[0].startswith("Picked: ") and said[1].startswith("Deletes ")
+
+
+def test_naming_and_deleting_are_confirmed(open_page: Open, run: str) -> None:
+    app = healthy(open_page("compare", run=run))
+    app.text_input(key=f"name_{run}").set_value("mine").run()
+    short = compare_words.short_id(run)
+    assert [one.value for one in press(app, f"save_{run}").toast] == [f"Run {short} is now called mine\\."]
+    assert [one.value for one in press(app, f"delete_{run}").toast] == [f"Deleted mine \\({short}\\)\\."]
+    assert not app.run().toast
+
+
+def test_rows_tell_runs_of_one_network_apart(open_page: Open, home: Path) -> None:
+    asked = [REQUEST, replace(REQUEST, rounds=31), replace(REQUEST, spec=PruneSpec(recovery="none"))]
+    for request in asked:
+        store_run(home, request=request)
+    shown = lines(healthy(open_page("compare")))
+    assert len({(line["Recovery"], line["Rounds"]) for line in shown}) == 3
 
 
 def test_a_run_that_goes_on_cannot_be_deleted(open_page: Open, home: Path, made: dict[str, Any]) -> None:
@@ -197,12 +228,15 @@ def test_runs_stand_side_by_side_each_against_its_own_dense(
 ) -> None:
     other = copy.deepcopy(made)
     other["environment"] |= {"threads": 8, "cpu": "Another *processor*"}
+    other["request"]["spec"]["recovery"] = "none"
     second = store_run(home, request=REQUEST, made=other)
     app = healthy(open_page("compare"))
     app = healthy(app.multiselect(key="side_by_side").set_value([run, second]).run())
     table = next(one.value for one in app.dataframe if "Run" in one.value and "Speed" in one.value)
     assert list(table["Method"]) == ["Dense", "BCBP", "Dense", "BCBP"]
     assert list(table["Speed"]) == ["1.00×", "1.83×"] * 2
+    apart = next(one.value for one in app.dataframe if "What" in one.value).set_index("What")
+    assert sorted(apart.loc["asked: spec recovery"]) == ["none", "refit"]
     warned = [one.value for one in app.warning]
     assert any(r"differ in threads\: 2\; 8" in one for one in warned)
     assert any(r"Another \*processor\*" in one for one in warned)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import services, state, wording
+from app import controls, services, state, wording
 from bcbp.data import FASHION_MNIST, load_images
 from bcbp.errors import NotYours
 from bcbp.experiment import compare
@@ -98,6 +98,24 @@ def test_a_refused_zip_gets_its_sentence(
     assert [sentence in error.value for error in app.error] == [True]
     assert "](http" not in app.error[0].value and str(Path.home()) not in app.error[0].value
     assert not list(home.glob("images/*"))
+
+
+def test_a_refusal_goes_with_the_model_and_with_the_next_file(open_page: Open) -> None:
+    app = upload(open_page(), b"")
+    assert "mine\\.zip" in app.error[0].value
+    app = upload(app, b"words", "text.txt")
+    (said,) = (one.value for one in app.error)
+    assert said.startswith("text\\.txt") and "zip of a folder of pictures" in said
+    app.selectbox(key="model").select("cifar-resnet20").run()
+    healthy(app)
+
+
+def test_random_weights_promise_no_test_whatever_images_there_are(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "has_images", lambda: True)
+    said = text(healthy(open_page(model="resnet18")))
+    assert wording.UNTRAINED in said and wording.start_caption(with_accuracy=False) in said
 
 
 def test_images_that_are_gone_are_said_and_the_page_stays(open_page: Open, home: Path) -> None:

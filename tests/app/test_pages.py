@@ -254,6 +254,23 @@ def test_buttons_lead_to_other_pages_under_the_same_link(open_page: Open, home: 
     assert app.selectbox(key="tile").value == 64
 
 
+def test_what_happens_stands_first_while_a_run_is_on(open_page: Open, home: Path) -> None:
+    def order(run: str) -> list[str]:
+        """What stands on the page from above, as far as it matters here."""
+        app = healthy(open_page("run", run=run))
+        marks = {"Compare dense with": "settings", "**sample · tile 32": "status"}
+        found = [
+            mark
+            for element in app.main
+            for words, mark in marks.items()
+            if words in str(getattr(element, "label", "")) or words in str(getattr(element, "value", ""))
+        ]
+        return list(dict.fromkeys(found))
+
+    assert order(store_run(home, "queued", made=report(finished=False))) == ["status", "settings"]
+    assert order(store_run(home, made=report())) == ["settings", "status"]
+
+
 def test_stop_reaches_the_queue(open_page: Open, queue: RecordedQueue) -> None:
     app = open_page("run")
     app.button(key="start").click().run()
