@@ -166,3 +166,17 @@ def test_an_action_that_asks_for_nothing_is_not_counted(monkeypatch: pytest.Monk
 def test_a_load_is_bounded(words: list[str]) -> None:
     with pytest.raises(SystemExit):
         load.parsed(words)
+
+
+@pytest.mark.parametrize(
+    ("path", "probe"),
+    [
+        ("/tune/_stcore/health", True),
+        ("/run/_stcore/host-config", True),
+        ("/_stcore/health", False),
+        ("/tune/_stcore/stream", False),
+        ("/media/_stcore/health", False),
+    ],
+)
+def test_only_streamlits_search_for_its_server_below_a_page_is_no_error(path: str, probe: bool) -> None:
+    assert load.is_probe(f"http://127.0.0.1:1{path}?x=1") is probe

@@ -24,8 +24,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, Error, Page, Response, WebSocket, async_playwright
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    Response,
+    WebSocket,
+    async_playwright,
+)
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -38,6 +48,8 @@ PAGES = ("Model", "Tune", "Masks", "Run", "Compare", "Device")
 ACTIONS = {"move_ratio": 4, "other_page": 2, "other_layer": 2, "reload": 1}  # how often, one to the other
 SAMPLE_SECONDS, ACTION_SECONDS, THINK_SECONDS = 2.0, 60.0, (0.2, 1.5)
 SEND_SECONDS, LOOK_SECONDS = 1.0, 0.01  # a widget waits for the next key before it sends
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+LEFT_BEHIND = "net::ERR_ABORTED"  # what a page was still loading when it was reloaded
 MOST_ERRORS = 20  # of each session; what follows one is seldom news
 SETTLED = """() => document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')
     && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"""
@@ -63,8 +75,8 @@ class Session:
         self.sent = self.finished = 0  # requests to run the script, and runs of it that ended
         page.set_default_timeout(1000 * ACTION_SECONDS)
         page.on("pageerror", lambda error: self.error(f"page error: {error}"))
-        page.on("console", lambda line: self.error(f"console: {line.text}") if line.type == "error" else None)
-        page.on("requestfailed", lambda request: self.error(f"failed: {request.url} {request.failure}"))
+        page.on("console", self.on_console)
+        page.on("requestfailed", self.on_failure)
         page.on("response", self.on_response)
         page.on("websocket", self.on_socket)
 
@@ -74,8 +86,16 @@ class Session:
             self.record.errors.append(f"session {self.number}: {text}")
         self.seen[text] += 1
 
+    def on_console(self, line: ConsoleMessage) -> None:
+        if line.type == "error" and not is_probe(line.location["url"]):
+            self.error(f"console: {line.text}")
+
+    def on_failure(self, request: Request) -> None:
+        if request.failure != LEFT_BEHIND:
+            self.error(f"failed: {request.url} {request.failure}")
+
     def on_response(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and not is_probe(response.url):
             self.error(f"status {response.status}: {response.url}")
 
     def on_socket(self, socket: WebSocket) -> None:
@@ -143,6 +163,11 @@ class Session:
         options = self.page.get_by_role("option")
         await options.first.wait_for()
         await options.nth(self.chance.randrange(await options.count())).click()
+
+
+def is_probe(url: str) -> bool:
+    """Whether Streamlit's client asks here where its server is: first below the page's own path, in vain."""
+    return any(urlsplit(url).path.endswith(f"{page.lower()}{probe}") for page in PAGES for probe in PROBES)
 
 
 async def came_true(look: Callable[[], bool], seconds: float) -> bool:
