@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app.findings import Finding
 from bcbp.equal_accuracy import Loss
-from bcbp.evaluation import drop_interval
 
 MOST = 0.05  # the share of accuracy that a speed-up may cost at most
 
@@ -13,8 +12,7 @@ def loss_of(row: Finding) -> Loss | None:
     """The loss against dense on the same images; None where that is not tested (yet)."""
     if row.paired is None or row.accuracy is None:
         return None
-    gained, lost, total = row.paired.gained, row.paired.lost, row.accuracy.total
-    return Loss((lost - gained) / total, drop_interval(gained, lost, total))
+    return Loss.paired(row.paired.gained, row.paired.lost, row.accuracy.total)
 
 
 def loses_too_much(row: Finding) -> bool:

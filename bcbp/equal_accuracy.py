@@ -24,6 +24,11 @@ class Loss:
     value: float
     interval: Interval
 
+    @classmethod
+    def paired(cls, gained: int, lost: int, total: int) -> Loss:
+        """Of `total` images `lost` are right with dense alone, `gained` without it alone."""
+        return cls((lost - gained) / total, drop_interval(gained, lost, total))
+
     def within(self, bound: float) -> bool:
         return round(self.value - bound, 9) <= 0  # 0.7 / 100 is 0.006999999999999999 in floats
 
@@ -119,8 +124,7 @@ def loss_of(row: Json) -> Loss | None:
     paired, accuracy = row["accuracy_vs_dense"], row["accuracy"]
     if paired is None or accuracy is None:
         return None
-    gained, lost, total = paired["gained"], paired["lost"], accuracy["total"]
-    return Loss((lost - gained) / total, drop_interval(gained, lost, total))
+    return Loss.paired(paired["gained"], paired["lost"], accuracy["total"])
 
 
 def _choice(candidates: Sequence[Candidate], bound: float) -> Choice:
