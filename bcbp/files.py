@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def arriving(place: Path, mark: str) -> Iterator[Path]:
+    """A new folder beside `place` to fill, a file `mark` last; then it is moved there (see `settle`)."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".incoming-") as incoming:
+        made = Path(incoming) / place.name
+        made.mkdir()
+        yield made
+        settle(made, place, mark)
 
 
 def settle(made: Path, place: Path, mark: str) -> None:

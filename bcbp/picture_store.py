@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bcbp.errors import DataError
-from bcbp.files import read_json, remove_folder, settle, write_json
+from bcbp.files import arriving, read_json, remove_folder, write_json
 from bcbp.home import default_root
 from bcbp.image_folder import samples_in
 from bcbp.intake.limits import FILE_BYTES
@@ -49,14 +48,10 @@ class PictureStore:
             )
         known = content_id(path)
         if not (self._folder / known / _ORIGIN).exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
-                made = Path(incoming) / known
-                made.mkdir()
+            with arriving(self._folder / known, _ORIGIN) as made:
                 content = unpack(path, made)
                 _check_classes(made, path.name)
                 write_json(made / _ORIGIN, {"name": path.name, "content": asdict(content)})
-                settle(made, self._folder / known, _ORIGIN)
         return self.read(known)
 
     def read(self, pictures: str) -> Pictures:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bcbp.errors import ModelError
-from bcbp.files import read_json, remove_folder, settle, write_json
+from bcbp.files import arriving, read_json, remove_folder, write_json
 from bcbp.home import default_root
 from bcbp.intake.child import ANSWER
 from bcbp.intake.reading import Reading, read_file, reading_of
@@ -65,13 +64,9 @@ class UploadStore:
         known = content_id(path)
         if (self._folder / known / _ORIGIN).exists():
             return self.read(known)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
-            made = Path(incoming) / known
-            made.mkdir()
+        with arriving(self._folder / known, _ORIGIN) as made:
             self.check_kind(read_file(path, made))
             write_json(made / _ORIGIN, {"name": path.name})
-            settle(made, self._folder / known, _ORIGIN)
         return self.read(known)
 
     def check_kind(self, reading: Reading) -> None:
