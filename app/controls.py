@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import people, services, state, wording
-from app.asked import asked as asked_of
+from app.asked import asked as told
 from app.asked import is_outcome, preset_of_ratio
 from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
@@ -286,7 +286,7 @@ def run_settings() -> CompareRequest:
 
 def asked(request: CompareRequest) -> dict[str, str]:
     """What is to be measured, by the name of the choice. Raises BcbpError where there is no plan for it."""
-    return asked_of(request, current_plan(request.spec.pattern).sparsity if is_outcome(request) else None)
+    return told(request, current_plan(request.spec.pattern).sparsity if is_outcome(request) else None)
 
 
 def _device_and_precision() -> tuple[str, str]:

@@ -530,16 +530,15 @@ def stop(run_id: str) -> None:
     queue().stop(run_id)
 
 
-def runs() -> tuple[RunView[CompareRequest], ...]:
-    """The comparisons of who is there, newest first, and those of the link, where they may be read."""
-    every, linked = store().of_kind(CompareRequest), state.linked_runs()
-    return tuple(run for run in every if is_mine(RUNS, run.id) or (run.id in linked and may_use(run.request)))
-
-
-def other_jobs() -> tuple[RunView[Any], ...]:
-    """The runs of other kinds of who is there, newest first."""
-    every = (run for run in store().list() if not isinstance(run.request, CompareRequest))
-    return tuple(run for run in every if is_mine(RUNS, run.id))
+def runs() -> tuple[RunView[Any], ...]:
+    """The runs of who is there, newest first, and comparisons of the link, where they may be read."""
+    linked = state.linked_runs()
+    return tuple(
+        run
+        for run in store().list()
+        if is_mine(RUNS, run.id)
+        or (isinstance(run.request, CompareRequest) and run.id in linked and may_use(run.request))
+    )
 
 
 def rename_run(run_id: str, name: str) -> None:

@@ -29,12 +29,17 @@ Run = RunView[CompareRequest]
 PAGES: dict[type, str] = {CompareRequest: "run", DeviceRequest: "device", SensitivityRequest: "tune"}
 
 
-def history(runs: tuple[Run, ...], shown: Run | None) -> None:
+def comparisons(runs: tuple[RunView[Any], ...]) -> tuple[Run, ...]:
+    """Those of `runs` that compare."""
+    return tuple(run for run in runs if isinstance(run.request, CompareRequest))
+
+
+def history(every: tuple[RunView[Any], ...], shown: Run | None) -> None:
     """A table in which a click opens a comparison or picks another run; what can be done with it; several."""
+    runs = comparisons(every)
     st.subheader(compare_words.HISTORY)
     if done := state.said():
         st.toast(wording.literal(done), icon=":material/check:")
-    every = tuple(sorted((*runs, *services.other_jobs()), key=lambda run: run.created, reverse=True))
     picked = _table(every, shown) if every else None
     if picked is not None and picked is not shown:
         job_status(picked)

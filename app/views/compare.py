@@ -16,7 +16,7 @@ from app.components.changed import changed
 from app.components.curves import curves
 from app.components.equal_accuracy import equal_accuracy_section
 from app.components.exports import exports
-from app.components.history import history
+from app.components.history import comparisons, history
 from app.components.ladder import ladder
 from app.components.report_download import report_download
 from app.components.results_table import results_table
@@ -251,7 +251,7 @@ def recorded_example() -> None:
 
 
 every_run = services.runs()
-run = chosen_run(every_run)
+run = chosen_run(comparisons(every_run))
 if run is None:
     state.set_shown()
     st.info(wording.NO_RUN, icon=":material/hourglass_empty:")

@@ -148,8 +148,9 @@ class RunStore:
         if run.state == RUNNING or is_held(self.folder(run_id) / ALIVE_FILE):
             raise StoreError(f"Run {run_id} is still running. Stop it first.")
         shutil.rmtree(self.folder(run_id), ignore_errors=True)
-        if all(other.request != run.request for other in self.list()):
-            for name in KINDS[kind_of(run.request)].files(run.request):
+        files = KINDS[kind_of(run.request)].files(run.request)
+        if files and all(other.request != run.request for other in self.list()):
+            for name in files:
                 _remove(self.root / name)
 
     def rename(self, run_id: str, name: str) -> None:
