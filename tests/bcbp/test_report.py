@@ -174,6 +174,8 @@ def test_the_text_says_how_far_the_limit_is_and_what_it_is_made_of():
     report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
     line = next(line for line in latency_text(report, "1").splitlines() if line.startswith("filter"))
     assert line.split()[-4:] == ["0.500", "50%", "dense", "(prepacked)"]
+    dense = next(line for line in latency_text(report, "1").splitlines() if line.startswith("dense "))
+    assert "0.98 to 1.03" not in dense and "(0.980 to 1.030)" in latency_text(report, "1")
     assert "limit: a perfect kernel for every layer, at 400 GFLOP/s (fp32) and 20.0 GB/s" in report_text(
         report
     )
