@@ -124,10 +124,23 @@ def latency_text(report: Json, batch: str) -> str:
         ),
     ]
     lines += [f"not timed: {name}: {reason}" for name, reason in session["declined"].items()]
+    lines += _predicted_lines(report, batch)
     lines += _limit_lines(report, batch)
     if session["noisy"]:
         lines.append("This session was noisy: something else was running. Repeat it on a quiet machine.")
     return "\n".join(lines)
+
+
+def _predicted_lines(report: Json, batch: str) -> list[str]:
+    """What a latency target was expected to bring at that batch size, beside what it brought."""
+    timed = [row for row in report["rows"] if batch in row["latency_ms"]]
+    return [
+        f"{key_of(row)}: predicted {told['ms']:.4g} of {told['dense_ms']:.4g} ms "
+        f"({told['dense_ms'] / told['ms']:.2f}x), the sum of its layers timed alone; measured "
+        f"{row['latency_ms'][batch]['median']:.4g} ms ({row['speedup'][batch]['value']:.2f}x)"
+        for row in timed
+        if (told := row.get("forecast")) and str(told["batch"]) == batch
+    ]
 
 
 def _latency_row(row: Json, batch: str) -> list[str]:
