@@ -174,7 +174,7 @@ HELP = {
         "for each class, half of which is tested then; or a zip of such a folder. Empty: the images that "
         "come with the model, else the usual places are looked through."
     ),
-    "stop": "Stops within a second; what has been measured is kept.",
+    "stop": "Stops at the next step, mostly within a second; what has been measured is kept.",
     "environment": "Times hold for this machine, with this load and these versions.",
     # device
     "passport": (

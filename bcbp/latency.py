@@ -188,10 +188,14 @@ class _Table:
         return f"{done}; {further} more" if further else f"{done}; no measured ratio is faster"
 
     def _loss(self, loss: float) -> str:
-        """A loss in words: points of accuracy, or the share of a layer's importance."""
+        """A loss in words: points of accuracy, or shares of layers' importance."""
         if self.losses.of == ACCURACY:
             return f"{100 * loss:.2f} points"
-        return f"{100 * loss:.1f} % of a layer's importance"
+        return (
+            f"{100 * loss:.1f} % of a layer's importance"
+            if loss <= 1
+            else f"the importance of {loss:.1f} layers"
+        )
 
 
 def _ms(value: float) -> str:

@@ -60,7 +60,7 @@ def usable(scan: Scan | None, layers: Iterable[LayerInfo]) -> tuple[Scan | None,
     covered = sum(set(scan.of(name)) == ratios for name in names)
     if covered < len(names):
         return None, f"The sensitivity scan covers {covered} of {len(names)} layers so far: {_BY_IMPORTANCE}."
-    return scan, f"Losses are those of a sensitivity scan on {scan.key.images} validation images."
+    return scan, f"Losses are those of a sensitivity scan on {scan.key.images:,} validation images."
 
 
 def rising(values: list[float]) -> list[float]:

@@ -57,8 +57,9 @@ ACTIVATION = InputCriterion(
     name="activation",
     title="Activation-aware",
     description=(
-        "Weighs each weight by the mean square of its input on calibration images: the exact loss of the "
-        "layer's output if nothing else changes. [published idea; our definition for columns of tiles]"
+        "Weighs each weight by the mean square of its input on calibration images, around the mean where a "
+        "bias or BatchNorm can take that up: the exact loss of the layer's output if no other changes. "
+        "[published idea; our definition for columns of tiles]"
     ),
     factor=lambda moments: moments.energy,
 )

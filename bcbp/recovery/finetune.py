@@ -114,6 +114,7 @@ class _Course:
     curve: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
     diverged: bool = False
+    bf16: bool = False
     seconds_before: float = 0.0
 
     def run(self) -> None:
@@ -148,7 +149,7 @@ class _Course:
             )
             if better:
                 self.best = _copied(training.module)
-            self._keep(training, work.bf16, better=better)
+            self._keep(training, better=better)
             lessons.on_epoch(self.curve[-1])
 
     @property
@@ -162,6 +163,11 @@ class _Course:
                 f"Fine-tuned on the {len(train):,} training images that ship with the product, not on all; "
                 "name the folder that holds them to use all."
             )
+        if self.bf16 != self.lessons.bf16:
+            yield (
+                f"Taken up in {'bf16' if self.bf16 else 'float32'}, as its first epochs were trained, though "
+                "the other was chosen this time."
+            )
         if self.diverged:
             kept = "the best epoch before it" if self.curve else "the network as it was before"
             epoch = len(self.curve) + 1
@@ -171,19 +177,19 @@ class _Course:
         """From the start, or from where a checkpoint of the same fine-tuning is."""
         task, lessons = self.task, self.lessons
         saved = load_checkpoint(self._path(".pt")) if lessons.folder else None
-        state, bf16 = None, lessons.bf16
+        state, self.bf16 = None, lessons.bf16
         if saved is not None:
             self.curve = [Epoch(**epoch) for epoch in saved["curve"]]
             self.seconds_before = sum(epoch.seconds for epoch in self.curve)
-            self.best, state, bf16 = saved["best"], saved["training"], saved["bf16"]
+            self.best, state, self.bf16 = saved["best"], saved["training"], saved["bf16"]
         start = dict(task.start.state_dict())
-        return Assignment(task.plan, lessons.tuning, bf16, start, len(self.curve), state)
+        return Assignment(task.plan, lessons.tuning, self.bf16, start, len(self.curve), state)
 
-    def _keep(self, training: Training, bf16: bool, *, better: bool) -> None:
+    def _keep(self, training: Training, *, better: bool) -> None:
         if self.lessons.folder is None:
             return
         curve = [asdict(epoch) for epoch in self.curve]
-        state = {"training": training.state(), "bf16": bf16, "curve": curve, "best": self.best}
+        state = {"training": training.state(), "bf16": self.bf16, "curve": curve, "best": self.best}
         save_checkpoint(self._path(".pt"), state)
         if better and self.best is not None:
             save_weights(self._path(".safetensors"), self.best)

@@ -176,6 +176,15 @@ def test_a_finished_fine_tuning_is_not_done_again(tmp_path: Path, monkeypatch: p
     assert weights(first).equal(weights(again))
 
 
+def test_a_fine_tuning_that_goes_on_in_another_precision_than_was_chosen_says_so(tmp_path: Path) -> None:
+    def notes(*, bf16: bool) -> tuple[str, ...]:
+        task = task_of(folder=tmp_path)
+        return FINETUNE.apply(replace(task, lessons=replace(task.lessons, bf16=bf16))).notes  # type: ignore[type-var]
+
+    assert not any("Taken up" in note for note in (*notes(bf16=False), *notes(bf16=False)))
+    assert any(note.startswith("Taken up in float32, as its first epochs") for note in notes(bf16=True))
+
+
 def test_the_seconds_of_a_fine_tuning_are_those_of_all_its_epochs_whichever_run_spent_them(
     tmp_path: Path,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -163,6 +164,14 @@ def test_without_a_scan_losses_are_those_of_importance_and_the_plan_says_so() ->
     assert "importance, mostly in" in forecast_of(plan).price
 
 
+def test_much_importance_is_told_in_layers_not_in_percents_beyond_all() -> None:
+    plan = plan_at(0.0, Measured(None, times_of(model())))
+    told = [
+        float(share) for share in re.findall(r"([\d.]+) % of a layer's importance", repr(forecast_of(plan)))
+    ]
+    assert told and max(told) <= 100
+
+
 def test_a_scan_that_is_not_complete_is_not_mixed_with_importance() -> None:
     scan = scan_of(model(), tile=8)
     found, note = usable(Scan(scan.key, scan.correct, scan.rows[:-1]), model().layers)
@@ -217,7 +226,7 @@ def test_the_layer_that_loses_nothing_gives_most() -> None:
     measured = Measured(scan_of(model(), tile=8, drops=drops))
     plan = planner().plan(PruneSpec(tile=8, ratio=0.3, allocation="sensitivity"), measured)
     assert plan[LOCKED].ratio == max(layer.ratio for layer in plan) > 0.8
-    assert plan.notes == ("Losses are those of a sensitivity scan on 1000 validation images.",)
+    assert plan.notes == ("Losses are those of a sensitivity scan on 1,000 validation images.",)
 
 
 def test_least_loss_leaves_a_layer_whole_whose_loss_could_not_be_measured() -> None:
