@@ -8,13 +8,22 @@ from typing import Any
 
 import streamlit as st
 
-from app import people, services, state, wording
+from app import people, state, wording
 from app.asked import asked as told
 from app.asked import is_outcome, preset_of_ratio
 from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
 from app.help_texts import HELP
+from app.services import machine, models, passports, planning, scope_choices
 from app.state import Edits
+from app.titles import (
+    CRITERION_TITLES,
+    METHOD_TITLES,
+    PATTERN_TITLES,
+    PRECISION_TITLES,
+    PRESET_TITLES,
+    RECOVERY_TITLES,
+)
 from bcbp.allocation import ALLOCATIONS
 from bcbp.allocation.explicit import EXPLICIT
 from bcbp.device_request import RATIOS, DeviceRequest
@@ -39,15 +48,15 @@ def scope_bar(labels: Mapping[str, str]) -> None:
     with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
             labels.get(state.MODEL, "Model"),
-            tuple(dict.fromkeys((*services.MODEL_NAMES, state.scope().model))),
+            tuple(dict.fromkeys((*scope_choices.MODEL_NAMES, state.scope().model))),
             key=state.MODEL,
             bind="query-params",
             help=HELP["model"],
         )
         st.selectbox(
             labels.get(state.METHOD, "Method"),
-            tuple(services.PATTERN_TITLES),
-            format_func=services.PATTERN_TITLES.__getitem__,
+            tuple(PATTERN_TITLES),
+            format_func=PATTERN_TITLES.__getitem__,
             key=state.METHOD,
             bind="query-params",
             help=HELP["method"],
@@ -63,7 +72,9 @@ def scope_bar(labels: Mapping[str, str]) -> None:
 
 
 def _tile_and_ratio(labels: Mapping[str, str]) -> None:
-    st.selectbox(labels[state.TILE], services.TILES, key=state.TILE, bind="query-params", help=HELP["tile"])
+    st.selectbox(
+        labels[state.TILE], scope_choices.TILES, key=state.TILE, bind="query-params", help=HELP["tile"]
+    )
     preset = state.allocation()
     if not ALLOCATIONS[preset].follows_ratio:
         _held((state.RATIO, preset_of_ratio(preset)), labels, help=HELP["allocation"])
@@ -101,24 +112,24 @@ def go_to(page: str) -> None:
 
 def current_edits() -> Edits:
     """The edits of the scope's model."""
-    named = {state.ALLOCATION: services.PRESET_TITLES, state.CRITERION: services.CRITERION_TITLES}
+    named = {state.ALLOCATION: PRESET_TITLES, state.CRITERION: CRITERION_TITLES}
     return state.edits(layer_names(), named)
 
 
 def layer_names() -> tuple[str, ...]:
-    return tuple(layer.name for layer in services.model(state.scope().model).layers)
+    return tuple(layer.name for layer in models.model(state.scope().model).layers)
 
 
 def current_plan(method: str | None = None) -> PruningPlan:
     """The plan of the scope and its edits, for the method in focus or another."""
     scope = state.scope()
     spec = state.spec(current_edits(), method=method or scope.method, layers=layer_names())
-    return services.plan(scope.model, spec, state.data())
+    return planning.plan(scope.model, spec, state.data())
 
 
 def has_images() -> bool:
     """Whether there is something to test on: the scope's model comes with images, or some are given."""
-    return services.model(state.scope().model).dataset is not None or state.data() is not None
+    return models.model(state.scope().model).dataset is not None or state.data() is not None
 
 
 def preset() -> None:
@@ -126,9 +137,9 @@ def preset() -> None:
     edits = current_edits()
     chosen = st.segmented_control(
         "Preset",
-        tuple(services.PRESET_TITLES),
+        tuple(PRESET_TITLES),
         default=edits.allocation,
-        format_func=services.PRESET_TITLES.__getitem__,
+        format_func=PRESET_TITLES.__getitem__,
         key=f"preset_{state.scope().model}",
         help=HELP["allocation"],
         required=True,
@@ -152,9 +163,9 @@ def criterion() -> None:
     edits = current_edits()
     chosen = st.selectbox(
         "Criterion",
-        tuple(services.CRITERION_TITLES),
-        index=tuple(services.CRITERION_TITLES).index(edits.criterion),
-        format_func=services.CRITERION_TITLES.__getitem__,
+        tuple(CRITERION_TITLES),
+        index=tuple(CRITERION_TITLES).index(edits.criterion),
+        format_func=CRITERION_TITLES.__getitem__,
         key=f"criterion_{state.scope().model}",
         help=HELP["criterion"],
     )
@@ -180,7 +191,7 @@ def permutation() -> None:
 def latency_target() -> bool:
     """The budget of the preset that has one; False, with the way to layer times, where there are none."""
     scope = state.scope()
-    batches = services.timed_batches(scope.model, scope.tile)
+    batches = passports.timed_batches(scope.model, scope.tile)
     if not batches:
         st.info(wording.no_times(scope.model, scope.tile), icon=":material/speed:")
         if st.button(wording.TO_DEVICE, icon=":material/memory:", key="to_device"):
@@ -204,7 +215,7 @@ def _budget(edited: Edits) -> float:
     """Milliseconds that all layers may take together, within what was measured."""
     scope = state.scope()
     spec = state.spec(edited, method=scope.method, layers=layer_names())
-    reach = services.reach(scope.model, spec, state.data())
+    reach = planning.reach(scope.model, spec, state.data())
     assert reach is not None, "the batch size is one of those measured"
     low, high, step = wording.slider_range(reach.least_ms, reach.dense_ms)
     if low >= high:
@@ -225,7 +236,7 @@ def _budget(edited: Edits) -> float:
 
 def costliest(plan: PruningPlan) -> str:
     """The planned layer with the most multiply-adds; of equals, the one with the most tiles."""
-    model = services.model(state.scope().model)
+    model = models.model(state.scope().model)
     return max(plan, key=lambda layer: (model.layer(layer.name).macs, len(layer.mask.keep))).name
 
 
@@ -240,9 +251,9 @@ def run_settings() -> CompareRequest:
     """What to measure. Raises SpecError for settings that cannot be carried out."""
     methods = st.pills(
         "Compare dense with",
-        tuple(services.PATTERN_TITLES),
+        tuple(PATTERN_TITLES),
         default=[name for name in CompareRequest().methods if name != DENSE],
-        format_func=services.METHOD_TITLES.__getitem__,
+        format_func=METHOD_TITLES.__getitem__,
         selection_mode="multi",
         key="run_methods",
         persist_state="session",
@@ -280,7 +291,7 @@ def run_settings() -> CompareRequest:
     if spec.budget_ms is None:
         return request
     wanted = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
-    device, precision = services.run_device()
+    device, precision = machine.run_device()
     return replace(request, device=device, precision=precision, batches=tuple(sorted(wanted)))
 
 
@@ -291,7 +302,7 @@ def asked(request: CompareRequest) -> dict[str, str]:
 
 def _device_and_precision() -> tuple[str, str]:
     """Where networks are timed, and in which number format. Nothing to choose where there is no GPU."""
-    devices = services.live_devices()
+    devices = machine.live_devices()
     if GPU not in devices:
         return CPU, FP32.name
     device = st.segmented_control(
@@ -308,9 +319,9 @@ def _device_and_precision() -> tuple[str, str]:
         return CPU, FP32.name
     precision = st.segmented_control(
         "Precision",
-        tuple(services.PRECISION_TITLES),
+        tuple(PRECISION_TITLES),
         default=FP16.name,
-        format_func=services.PRECISION_TITLES.__getitem__,
+        format_func=PRECISION_TITLES.__getitem__,
         key="run_precision",
         persist_state="session",
         required=True,
@@ -323,9 +334,9 @@ def _more_settings() -> dict[str, Any]:
     """Recovery and how it trains, test images, rounds, data folder, under their names in the request."""
     recovery = st.segmented_control(
         "Recovery",
-        tuple(services.RECOVERY_TITLES),
+        tuple(RECOVERY_TITLES),
         default=CompareRequest().spec.recovery,
-        format_func=services.RECOVERY_TITLES.__getitem__,
+        format_func=RECOVERY_TITLES.__getitem__,
         key="run_recovery",
         persist_state="session",
         required=True,

@@ -55,12 +55,10 @@ def frame() -> None:
     if name in PAGES:
         st.caption(PAGES[name])
     with st.spinner(wording.LOADING):
-        from app import (
-            controls,
-            services,
-            state,
-        )  # PyTorch: seconds on a cold start, so not before the first words
-    state.open_session(services.choices(state.asked_model(), state.asked_images()))
+        # PyTorch: seconds on a cold start, so not before the first words
+        from app import controls, state
+        from app.services import scope_choices
+    state.open_session(scope_choices.of_link(state.asked_model(), state.asked_images()))
     notices = st.container()
     if name in OUT_OF_SCOPE:
         state.keep_scope()
@@ -73,12 +71,13 @@ def frame() -> None:
 
 def _guarded(page: st.Page) -> None:
     """Run the page; whatever fails becomes one line, and the pages stay within reach."""
-    from app import controls, services, state
+    from app import controls, state
+    from app.services import models
     from bcbp.errors import BcbpError
 
     try:
         with st.spinner(wording.LOADING_MODEL):
-            services.model(state.scope().model)
+            models.model(state.scope().model)
         page.run()
         state.write_link(controls.layer_names())
     except BcbpError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import services, state, wording
+from app import state, wording
+from app.services import machine, passports
 from bcbp.passport import HARDWARE, Passport, PassportError
 from bcbp.passport_store import LIVE, Stored
 
@@ -23,15 +24,15 @@ class Shown:
 
 def choices() -> dict[str, Shown]:
     """Everything that can be looked at, this machine's own first."""
-    every = [_live(device) for device in services.live_devices()]
-    every += [_stored(stored) for stored in services.other_passports()]
+    every = [_live(device) for device in machine.live_devices()]
+    every += [_stored(stored) for stored in passports.others()]
     return {shown.id: shown for shown in every}
 
 
 def _live(device: str) -> Shown:
-    name, label = f"{LIVE}:{device}", wording.live_label(str(services.machine()[HARDWARE[device]]))
+    name, label = f"{LIVE}:{device}", wording.live_label(str(machine.conditions()[HARDWARE[device]]))
     try:
-        return Shown(name, label, services.live_passport(device), device=device)
+        return Shown(name, label, passports.live(device), device=device)
     except PassportError as error:
         return Shown(name, label, None, str(error), device=device)
 

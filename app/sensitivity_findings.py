@@ -24,6 +24,18 @@ def ratios(scan: Scan) -> tuple[float, ...]:
     return tuple(sorted({row.ratio for row in scan}))
 
 
+def losses(scan: Scan | None) -> tuple[dict[str, str], tuple[float, ...]]:
+    """What every layer of a scan loses, in words, and the ratios at which."""
+    return ({name: _lost(scan, name) for name in layers(scan)}, ratios(scan)) if scan else ({}, ())
+
+
+def _lost(scan: Scan, layer: str) -> str:
+    rows = scan.of(layer)
+    reason = next((row.reason for row in rows.values() if row.reason), "")
+    drops = [rows[ratio].drop if ratio in rows else None for ratio in ratios(scan)]
+    return f"{wording.NOT_MEASURED}: {reason}" if reason else wording.losses_at(drops)
+
+
 def state(row: Sensitivity | None) -> str:
     if row is None:
         return wording.NOT_MEASURED

@@ -8,14 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, report_words, services, state, wording
+from app import compare_words, report_words, state, wording
 from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
 from app.help_texts import HELP
 from app.html_report import page_of_several
+from app.services import jobs, owners, stores
 from app.side_by_side import Run as Titled
 from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
+from app.titles import METHOD_TITLES
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
@@ -90,19 +92,19 @@ def _line(run: RunView[Any]) -> dict[str, str]:
         "Run": run.request.title,
         "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
         **(asked_of(run) if is_comparison else {}),
-        "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in methods),
+        "Methods": ", ".join(METHOD_TITLES.get(name, name) for name in methods),
         "Kind": KINDS[kind_of(run.request)].title,
     }
 
 
 def _actions(run: RunView[Any]) -> None:
     """Name, run again, take away, delete: of a run that has ended. Names and ends belong to its owner."""
-    mine = services.is_mine(services.RUNS, run.id)
+    mine = owners.is_mine(owners.RUNS, run.id)
     if mine:
         _rename(run)
     if run.active:
         return
-    if services.may_use(run.request):
+    if owners.may_use(run.request):
         _offer_again(run)
     if isinstance(run.request, CompareRequest):
         _export(run)
@@ -120,7 +122,7 @@ def _offer_again(run: RunView[Any]) -> None:
     """Resume what can be, else the same request once more; on the page where it is seen."""
     if not st.button(_again(run)[0], icon=":material/replay:", key=f"again_{run.id}", help=HELP["run_again"]):
         return
-    started = services.submit(run.request)
+    started = jobs.submit(run.request)
     if isinstance(run.request, CompareRequest):
         state.set_run(started)
     if page := PAGES.get(type(run.request)):
@@ -131,7 +133,7 @@ def _offer_again(run: RunView[Any]) -> None:
 def _export(run: Run) -> None:
     st.download_button(
         "Export run",
-        lambda: services.export_run(run.id),
+        lambda: jobs.pack(run.id),
         file_name=f"bcbp-run-{run.id}.zip",
         mime="application/zip",
         icon=":material/archive:",
@@ -149,8 +151,8 @@ def _rename(run: RunView[Any]) -> None:
 
 
 def _name(run: RunView[Any], name: str) -> None:
-    services.rename_run(run.id, name)
-    state.say_next(compare_words.renamed(services.store().read(run.id).name, run.id))
+    jobs.rename(run.id, name)
+    state.say_next(compare_words.renamed(stores.runs().read(run.id).name, run.id))
 
 
 def _offer_to_delete(run: RunView[Any]) -> None:
@@ -172,7 +174,7 @@ def _do(act: Callable[[], None]) -> None:
 
 
 def _delete(run: RunView[Any]) -> None:
-    services.delete_run(run.id)
+    jobs.delete(run.id)
     state.say_next(compare_words.deleted(run.title, run.id))
     if run.id == state.run_id():
         state.set_run(None)
@@ -181,7 +183,7 @@ def _delete(run: RunView[Any]) -> None:
 def _import(*, key: str) -> None:
     found = st.file_uploader("An exported run (zip)", type="zip", key=key, help=HELP["import_run"])
     if found is not None:
-        _do(lambda: state.set_run(services.import_run(found.getvalue())))
+        _do(lambda: state.set_run(jobs.take_in(found.getvalue())))
 
 
 def _tag(run: RunView[Any]) -> str:

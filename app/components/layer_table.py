@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import services, state, wording
+from app import state, wording
 from app.help_texts import HELP
+from app.services import models
 from app.state import Edits
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import LayerPlan, PruningPlan
@@ -34,7 +35,7 @@ class Known:
 def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> pd.DataFrame:
     """Every prunable layer in the order of execution."""
     planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
-    total = services.network_macs(model.name)
+    total = models.network_macs(model.name)
     lines = []
     for info in model.layers:
         layer = planned.get(info.name)

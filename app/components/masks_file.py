@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import services, state, wording
+from app import state, wording
 from app.help_texts import HELP
+from app.services import files
+from app.titles import METHOD_TITLES
 from bcbp.errors import BcbpError
 from bcbp.intake.limits import FILE_BYTES
 from bcbp.spec import PruneSpec
@@ -16,7 +18,7 @@ def masks_in_use() -> PruneSpec | None:
     asked = state.asked_masks()
     if asked is not None:
         try:
-            state.use_masks(services.masks_spec(state.chosen_model(), asked))
+            state.use_masks(files.masks_spec(state.chosen_model(), asked))
         except BcbpError:
             state.note_in_vain(state.MASKS, asked, wording.THE_SETTINGS)
     return state.masks()
@@ -24,7 +26,7 @@ def masks_in_use() -> PruneSpec | None:
 
 def masks_line(masks: PruneSpec) -> None:
     """Whose masks these are, the way back, and the end of the file."""
-    name, title = services.masks_name(masks.masks), services.METHOD_TITLES[masks.pattern]
+    name, title = files.masks_name(masks.masks), METHOD_TITLES[masks.pattern]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(wording.masks_from(name, title), width="stretch", help=HELP["masks_file"])
         st.button(
@@ -41,7 +43,7 @@ def masks_line(masks: PruneSpec) -> None:
 
 def _forget(masks: str) -> None:
     """Delete the file, and go on with the settings."""
-    services.forget_masks(masks)
+    files.forget_masks(masks)
     state.use_settings()
 
 
@@ -63,7 +65,7 @@ def masks_uploader() -> None:
         return
     try:
         with st.spinner(wording.READING):
-            spec = services.take_in_masks(state.scope().model, file.name, file.getbuffer())
+            spec = files.take_in_masks(state.scope().model, file.name, file.getbuffer())
     except BcbpError as error:
         state.refuse_masks(f"{file.name}: {error}")
     else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import services, state, wording
+from app import state, wording
 from app.help_texts import HELP
+from app.services import files, models
 from bcbp.data import load_images
 from bcbp.errors import DataError
 from bcbp.intake.limits import FILE_BYTES
@@ -45,7 +46,7 @@ def _uploader(model: LoadedModel) -> None:
         return
     try:
         with st.spinner(wording.READING_IMAGES):
-            images = services.take_in_images(file.name, file.getbuffer(), model.name)
+            images = files.take_in_images(file.name, file.getbuffer(), model.name)
     except DataError as error:
         state.refuse_images(f"{file.name}: {error}")
     else:
@@ -55,9 +56,9 @@ def _uploader(model: LoadedModel) -> None:
 
 def _given(model: LoadedModel, images: str) -> None:
     """What the zip held, and the numbers of its classes."""
-    dataset = services.with_images(model.name, state.data()).dataset
+    dataset = models.with_images(model.name, state.data()).dataset
     assert dataset is not None
-    held = services.images(images)
+    held = files.images(images)
     st.markdown(
         wording.images_line(
             held.name,
@@ -72,5 +73,5 @@ def _given(model: LoadedModel, images: str) -> None:
 
 
 def _forget(images: str) -> None:
-    services.forget_images(images)
+    files.forget_images(images)
     state.set_images(None)

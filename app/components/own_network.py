@@ -7,8 +7,9 @@ import math
 import pandas as pd
 import streamlit as st
 
-from app import services, state, wording
+from app import state, wording
 from app.help_texts import HELP
+from app.services import files, scope_choices, weights
 from bcbp.errors import ModelError
 from bcbp.intake.inference import Match, doubt
 from bcbp.intake.limits import FILE_BYTES
@@ -28,7 +29,7 @@ def own_network() -> None:
         if refused := state.refusal():
             st.error(wording.literal(refused), icon=":material/error:")
         if looked_at is not None:
-            _found(services.upload(looked_at))
+            _found(files.upload(looked_at))
         _by_name()
 
 
@@ -46,13 +47,13 @@ def _uploader() -> None:
         return
     try:
         with st.spinner(wording.READING):
-            upload = services.take_in(file.name, file.getbuffer())
+            upload = files.take_in(file.name, file.getbuffer())
     except ModelError as error:
         state.set_upload(None, f"{file.name}: {error}")
     else:
         state.set_upload(upload)
-        best = services.matches(upload)[0]
-        if best.is_certain and services.upload(upload).reading.weights is not None:
+        best = files.matches(upload)[0]
+        if best.is_certain and files.upload(upload).reading.weights is not None:
             state.show_model(str(Reference(upload, best.name)))
     st.rerun()
 
@@ -76,7 +77,7 @@ def _found(upload: Upload) -> None:
 
 def _as_architecture(upload: Upload) -> None:
     """The verdict on the best match, and the choice of another."""
-    found = {match.name: match for match in services.matches(upload.id)}
+    found = {match.name: match for match in files.matches(upload.id)}
     _verdict(next(iter(found.values())))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
@@ -104,7 +105,7 @@ def _verdict(best: Match) -> None:
 
 def _forget(upload: str) -> None:
     """Delete the file; where it is the model on show, back to the sample."""
-    services.forget_upload(upload)
+    files.forget_upload(upload)
     state.set_upload(None)
     if upload in state.scope().model:
         state.use_sample()
@@ -114,7 +115,7 @@ def _by_name() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Or an architecture of torchvision",
-            services.ARCHITECTURES,
+            scope_choices.ARCHITECTURES,
             index=None,
             placeholder="resnet101, vgg19, densenet121, …",
             key="architecture_by_name",
@@ -127,13 +128,13 @@ def _by_name() -> None:
 
 def download_button(model: LoadedModel) -> None:
     """Fetch released weights for a model without; only on a click, and offline it says what to do."""
-    release = services.missing_weights(model.name)
+    release = weights.missing(model.name)
     if release is None:
         return
     if st.button(wording.fetch_label(release.megabytes), icon=":material/download:", key="fetch_weights"):
         try:
             with st.spinner(wording.FETCHING):
-                services.fetch_weights(model.name, release)
+                weights.download(model.name, release)
         except ModelError as error:
             st.error(wording.literal(str(error)), icon=":material/cloud_off:")
         else:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, controls, findings, recorded, services, state, verdict, wording
+from app import compare_words, controls, findings, recorded, state, verdict, wording
 from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
@@ -25,6 +25,8 @@ from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.help_texts import HELP
 from app.html_report import page
+from app.services import jobs, owners, results
+from app.titles import METHOD_TITLES
 from bcbp.allocation import ALLOCATIONS
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
@@ -119,7 +121,7 @@ def _choice(
 
 
 def _method_title(name: str) -> str:
-    return services.METHOD_TITLES.get(name, name)
+    return METHOD_TITLES.get(name, name)
 
 
 def say_verdict(rows: tuple[Finding, ...], on: Focus, *, timed: bool = True, ended: bool = True) -> None:
@@ -194,11 +196,11 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        if not services.may_use(run.request):
+        if not owners.may_use(run.request):
             return
         st.download_button(
             f"Plan of {row.title} (JSON)",
-            lambda: json.dumps(services.stored_plan(run, row.key).to_json()),
+            lambda: json.dumps(results.plan(run, row.key).to_json()),
             file_name=f"bcbp-plan-{run.id}-{row.method.replace(':', '-')}-{row.ratio:g}.json",
             mime="application/json",
             icon=":material/download:",
@@ -208,11 +210,11 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
 
 def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     """The network of the row itself, in forms that others can use."""
-    if not services.may_use(run.request):
+    if not owners.may_use(run.request):
         st.caption(wording.NOT_YOUR_FILES)
         return
     asked = run.request
-    spec = services.stored_spec(run, row.key)
+    spec = results.spec(run, row.key)
     wanted = ExportRequest(asked.model, spec, asked.tuning, data=asked.data, adjustment=asked.adjustment)
     exports(wanted, key=f"{run.id}_{row.key}")
 
@@ -241,7 +243,7 @@ def recorded_example() -> None:
     """The comparison that ships: what a run of one's own will show, and where this one was measured."""
     report = recorded.comparison()
     on = Focus(0.5, "bcbp", next(iter(findings.batches(report)), None))
-    rows = findings.findings(report, batch=on.batch, titles=services.METHOD_TITLES)
+    rows = findings.findings(report, batch=on.batch, titles=METHOD_TITLES)
     st.subheader(compare_words.EXAMPLE)
     st.caption(wording.run_caption((compare_words.RECORDED,), report["environment"]))
     beside = findings.at_ratio(rows, on.ratio)
@@ -250,7 +252,7 @@ def recorded_example() -> None:
     results_table(beside, key="results_recorded")
 
 
-every_run = services.runs()
+every_run = jobs.listed()
 run = chosen_run(comparisons(every_run))
 if run is None:
     state.set_shown()
@@ -261,7 +263,7 @@ if run is None:
 else:
     answer = st.container()
     on = focus(run)
-    rows = findings.findings(run.report or {}, batch=on.batch, titles=services.METHOD_TITLES)
+    rows = findings.findings(run.report or {}, batch=on.batch, titles=METHOD_TITLES)
     with answer:
         at_ratio = findings.at_ratio(rows, on.ratio)
         say_verdict(at_ratio, on, timed=bool(run.request.batches), ended=not run.active)

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app import controls, device_findings, services, state, wording
+from app import controls, device_findings, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.report_download import report_download
 from app.device_charts import crossover_map
@@ -15,6 +15,7 @@ from app.device_findings import View
 from app.help_texts import HELP
 from app.html_report import page
 from app.passport_choice import Shown, choices, in_focus
+from app.services import jobs, machine, models, passports, scope_choices
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
 from bcbp.device_report import device_report
 from bcbp.device_request import DeviceRequest
@@ -54,7 +55,7 @@ def chosen(known: dict[str, Shown]) -> Shown:
 def view_of(passport: Passport) -> View | None:
     """What is shown of it; None, with what there is instead, where nothing is measured."""
     scope = state.scope()
-    layers = services.layer_shapes(scope.model)
+    layers = models.layer_shapes(scope.model)
     places = [shape.place for shape in layers]
     there = slices(passport, places)
     if not there:
@@ -87,7 +88,7 @@ def view_of(passport: Passport) -> View | None:
 def other_tiles(tiles: list[int]) -> None:
     """Where the layers were measured in tiles of another width, say so and offer to go there."""
     st.caption(wording.other_tiles(state.scope().tile, tiles))
-    wanted = next((tile for tile in reversed(tiles) if tile in services.TILES), None)
+    wanted = next((tile for tile in reversed(tiles) if tile in scope_choices.TILES), None)
     if wanted is not None:
         st.button(wording.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
 
@@ -128,7 +129,7 @@ def measure_button(device: str) -> None:
         return
     label = wording.measure_label(request.model, request.tile)
     if st.button(label, type="primary", icon=":material/speed:", key="measure"):
-        services.submit(request)
+        jobs.submit(request)
         st.rerun()
     st.caption(wording.MEASURE_NOTE)
 
@@ -151,7 +152,7 @@ def facts(shown: Shown) -> None:
     """The device, its ceilings, and for this machine the engines it has."""
     st.subheader(wording.THIS_MACHINE if shown.device else wording.THAT_MACHINE)
     passport = shown.passport
-    environment = services.machine() if shown.device or passport is None else passport.environment
+    environment = machine.conditions() if shown.device or passport is None else passport.environment
     if passport is not None:
         rates = [
             (
@@ -165,7 +166,7 @@ def facts(shown: Shown) -> None:
     lines = device_findings.environment_lines(environment)
     st.dataframe(pd.DataFrame(lines), hide_index=True, height="content", alt="Device and versions")
     if shown.device:
-        engines = device_findings.engine_lines(services.engines())
+        engines = device_findings.engine_lines(machine.engines())
         st.dataframe(pd.DataFrame(engines), hide_index=True, height="content", alt="Engines of this machine")
 
 
@@ -196,7 +197,7 @@ def exchange(shown: Shown) -> None:
 
 def report(passport: Passport) -> None:
     """What the passport says of the layers in scope, if it says anything."""
-    layers = services.layer_shapes(state.scope().model)
+    layers = models.layer_shapes(state.scope().model)
     if slices(passport, [shape.place for shape in layers]):
         made = device_report(passport, layers)
         report_download(lambda: page(made), name=f"device-{passport.device}", key="device_report")
@@ -204,7 +205,7 @@ def report(passport: Passport) -> None:
 
 def forget(stored: Stored) -> None:
     """Delete an import, and show this machine again."""
-    services.forget_passport(stored)
+    passports.forget(stored)
     state.set_passport(None)
 
 
@@ -222,7 +223,7 @@ def export(passport: Passport) -> None:
 def take_in(content: bytes) -> None:
     """Keep what was uploaded and show it, or say in a sentence why not."""
     try:
-        stored = services.import_passport(content)
+        stored = passports.take_in(content)
     except PassportError as error:
         st.error(wording.literal(str(error)), icon=":material/error:")
         return
@@ -233,7 +234,7 @@ def take_in(content: bytes) -> None:
 
 def live() -> None:
     """The part that repeats while a measurement is active; when it ends, the whole page runs once more."""
-    run = services.measurement()
+    run = jobs.newest(DeviceRequest)
     answer, shown = st.container(), chosen(choices())
     first, figures, last = st.container(), st.container(), st.container()
     with figures:
@@ -249,7 +250,7 @@ def live() -> None:
         st.rerun()
 
 
-newest = services.measurement()
+newest = jobs.newest(DeviceRequest)
 was_active = newest is not None and newest.active
 st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
 focus = in_focus(choices())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, idea_charts, idea_words, services, state, wording
+from app import charts, controls, idea_charts, idea_words, state, wording
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.recorded import Measured, Recording, sample_recording
+from app.services import models, planning
+from app.titles import METHOD_TITLES
 from bcbp.plan import LayerPlan
 from bcbp.spec import PruneSpec
 
@@ -29,16 +31,15 @@ def share_removed(recording: Recording) -> float:
 
 
 def planned(method: str, ratio: float, tile: int) -> LayerPlan:
-    return services.plan(SAMPLE, PruneSpec(method, ratio=ratio, tile=tile))[LAYER]
+    return planning.plan(SAMPLE, PruneSpec(method, ratio=ratio, tile=tile))[LAYER]
 
 
 def cut(plans: dict[str, LayerPlan], tile: int) -> None:
     """The layer under both patterns, on the same axes."""
     st.subheader(idea_words.CUT, anchor=False)
-    info = services.model(SAMPLE).layer(LAYER)
+    info = models.model(SAMPLE).layer(LAYER)
     panels = tuple(
-        Panel(name, services.METHOD_TITLES[name], charts.method_color(name), plan.mask)
-        for name, plan in plans.items()
+        Panel(name, METHOD_TITLES[name], charts.method_color(name), plan.mask) for name, plan in plans.items()
     )
     mask_canvas(
         picture(panels, info), key="idea_masks", alt=idea_words.MASKS_ALT, panel_height=150, tools=False

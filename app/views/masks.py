@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, services, state, wording
+from app import charts, controls, state, wording
 from app.components.mask_canvas import (
     Panel,
     Window,
@@ -13,6 +13,8 @@ from app.components.mask_canvas import (
     picture,
 )
 from app.help_texts import HELP
+from app.services import models, planning
+from app.titles import METHOD_TITLES, PATTERN_TITLES, PRESET_TITLES
 from bcbp.geometry import LayerInfo
 from bcbp.plan import LayerPlan
 
@@ -25,9 +27,9 @@ def settings() -> tuple[str, tuple[str, ...], str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
             "Methods",
-            tuple(services.PATTERN_TITLES),
+            tuple(PATTERN_TITLES),
             default=_first(state.scope().method),
-            format_func=services.METHOD_TITLES.__getitem__,
+            format_func=METHOD_TITLES.__getitem__,
             selection_mode="multi",
             wrap=True,
             key=f"mask_methods_{state.scope().method}",
@@ -63,7 +65,7 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
     found, untouched = [], []
     for method in methods:
         plan = controls.current_plan(method)
-        title = services.METHOD_TITLES[method]
+        title = METHOD_TITLES[method]
         if layer in {entry.name for entry in plan}:
             found.append(panel(plan[layer], method, title, with_magnitude=with_magnitude))
         else:
@@ -76,15 +78,15 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
 def own_ratio(name: str) -> None:
     """What the method in focus is asked to remove of the layer, by whom, and what comes out."""
     plan, edits, method = controls.current_plan(), controls.current_edits(), state.scope().method
-    by = wording.LOCKED if name in edits.ratios else services.PRESET_TITLES[edits.allocation]
+    by = wording.LOCKED if name in edits.ratios else PRESET_TITLES[edits.allocation]
     layer = plan[name]
-    st.caption(wording.own_ratio(services.METHOD_TITLES[method], layer.target, layer.ratio, by))
+    st.caption(wording.own_ratio(METHOD_TITLES[method], layer.target, layer.ratio, by))
 
 
 def panel(layer: LayerPlan, method: str, title: str, *, with_magnitude: bool) -> Panel:
     """One method's mask of the layer."""
     scope = state.scope()
-    magnitude = services.magnitude(scope.model, scope.tile, layer) if with_magnitude else None
+    magnitude = planning.magnitude(scope.model, scope.tile, layer) if with_magnitude else None
     return Panel(method, title, charts.method_color(method), layer.mask, magnitude)
 
 
@@ -111,7 +113,7 @@ def heatmaps(shown: tuple[Panel, ...]) -> None:
 
 
 name, chosen, show, with_viewer = settings()
-layer_info = services.model(state.scope().model).layer(name)
+layer_info = models.model(state.scope().model).layer(name)
 st.caption(
     wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
     help=HELP["axes"],

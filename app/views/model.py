@@ -7,12 +7,14 @@ from collections import defaultdict
 import pandas as pd
 import streamlit as st
 
-from app import charts, controls, services, state, wording
+from app import charts, controls, state, wording
 from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.own_images import own_images
 from app.components.own_network import download_button, own_network
 from app.help_texts import HELP
+from app.services import models
+from app.titles import METHOD_TITLES
 from bcbp.intake.model import NO_IMAGES, LoadedModel
 
 
@@ -39,7 +41,7 @@ def picture_of_method(model: LoadedModel) -> None:
     """What the method in focus keeps of the layer with the most work."""
     plan, method = controls.current_plan(), state.scope().method
     layer = plan[controls.costliest(plan)]
-    panel = Panel(method, services.METHOD_TITLES[method], charts.method_color(method), layer.mask)
+    panel = Panel(method, METHOD_TITLES[method], charts.method_color(method), layer.mask)
     data = picture((panel,), model.layer(layer.name))
     mask_canvas(data, key="hero_mask", alt=f"Mask of {layer.name}", panel_height=150, tools=False)
     st.caption(wording.hero_picture(layer.name))
@@ -59,16 +61,16 @@ def facts(model: LoadedModel) -> None:
     controls.figures(
         ("Prunable layers", str(len(model.layers)), None),
         ("Parameters", wording.amount(parameters), None),
-        ("Multiply-adds", wording.amount(services.network_macs(model.name)), "Per image"),
+        ("Multiply-adds", wording.amount(models.network_macs(model.name)), "Per image"),
         ("Input", " × ".join(map(str, model.input_shape)), None),
     )
-    st.caption(wording.prepared(services.preprocessing(model.name)), help=HELP["preprocessing"])
+    st.caption(wording.prepared(models.preprocessing(model.name)), help=HELP["preprocessing"])
 
 
 def prunable(model: LoadedModel) -> None:
     """One line a layer, in the order of execution."""
-    dense = services.left_dense(model.name)
-    total = services.network_macs(model.name)
+    dense = models.left_dense(model.name)
+    total = models.network_macs(model.name)
     lines = [
         {
             "Layer": info.name,
@@ -106,7 +108,7 @@ def not_prunable(model: LoadedModel) -> None:
             st.markdown(f"**{reason}** ({len(layers)}): {', '.join(f'`{layer}`' for layer in layers)}")
 
 
-network = services.model(state.scope().model)
+network = models.model(state.scope().model)
 hero(network)
 three_doors()
 own_network()

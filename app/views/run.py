@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import compare_words, controls, findings, services, state, wording
+from app import compare_words, controls, findings, state, wording
 from app.asked import asked_of, one_line
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.help_texts import HELP
+from app.services import jobs, machine, owners
+from app.titles import METHOD_TITLES
 from bcbp.errors import BcbpError, SpecError
 from bcbp.jobs import RunNotFound, RunView
 from bcbp.request import CompareRequest
@@ -22,7 +24,7 @@ def current_run() -> RunView[CompareRequest] | None:
     if run_id is None:
         return None
     try:
-        return services.run(run_id)
+        return jobs.comparison(run_id)
     except RunNotFound:
         st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
         state.set_run(None)
@@ -55,14 +57,14 @@ def summary(request: CompareRequest) -> None:
 
 
 def start(request: CompareRequest) -> None:
-    state.set_run(services.submit(request))
+    state.set_run(jobs.submit(request))
 
 
 def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) -> None:
     """Run, or Stop while the run in focus is active; beside somebody else's, which only they stop, Run."""
     if run is not None and run.active:
         stop_button(run, key="stop_run")
-        if services.is_mine(services.RUNS, run.id):
+        if owners.is_mine(owners.RUNS, run.id):
             return
     pressed = st.button(
         compare_words.run_label(
@@ -88,7 +90,7 @@ def partial_results(run: RunView[CompareRequest]) -> None:
         return
     batches, ratios = findings.batches(report), findings.ratios(report)
     batch = batches[0] if batches else None
-    rows = findings.findings(report, batch=batch, titles=services.METHOD_TITLES)
+    rows = findings.findings(report, batch=batch, titles=METHOD_TITLES)
     ratio = findings.newest_ratio(rows) if len(ratios) > 1 else None
     st.caption(compare_words.other_results(batch, len(batches), ratio))
     results_table(rows, key=f"live_{run.id}_{batch}")
@@ -117,7 +119,7 @@ first = st.container()  # what happens now, while something does
 wanted = settings()
 with first if was_active else st.container():
     button(in_focus, wanted)
-    st.caption(wording.environment_line(services.machine()), help=HELP["environment"])
+    st.caption(wording.environment_line(machine.conditions()), help=HELP["environment"])
     if in_focus is None:
         st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
     else:

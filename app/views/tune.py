@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, services, state, wording
+from app import charts, controls, sensitivity_findings, state, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
@@ -12,6 +12,8 @@ from app.components.masks_file import masks_uploader
 from app.components.report_download import report_download
 from app.help_texts import HELP
 from app.html_report import page
+from app.services import jobs, models, passports, planning
+from app.titles import METHOD_TITLES
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
@@ -40,7 +42,7 @@ def presets() -> None:
 
 def totals(plan: PruningPlan) -> None:
     """What the plan removes, and what that would bring by multiply-adds alone."""
-    left = services.macs_left(state.scope().model, plan)
+    left = planning.macs_left(state.scope().model, plan)
     idle = max((layer.wit_before for layer in plan), default=0.0)
     shown = [
         ("Weights removed", wording.percent(plan.sparsity), HELP["ratio"]),
@@ -62,13 +64,13 @@ def chosen_layer(plan: PruningPlan) -> None:
     """The mask of one layer, and the proof that its tiles carry equal work."""
     scope = state.scope()
     name = controls.layer_picker(plan)
-    layer, info = plan[name], services.model(scope.model).layer(name)
-    title = services.METHOD_TITLES[scope.method]
+    layer, info = plan[name], models.model(scope.model).layer(name)
+    title = METHOD_TITLES[scope.method]
     panel = Panel(scope.method, title, charts.method_color(scope.method), layer.mask)
     mask_canvas(picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220)
     if layer.importance is not None:
         st.caption(wording.importance_kept(*layer.importance.shares), help=HELP["importance"])
-    engine, reason = services.expected_engine(scope.model, layer)
+    engine, reason = planning.expected_engine(scope.model, layer)
     st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
     layer_losses(name)
     masks = [(scope.method, title, layer.mask)]
@@ -107,16 +109,16 @@ def layers(plan: PruningPlan) -> None:
     """The table, with what was measured of each layer."""
     scope = state.scope()
     edits = controls.current_edits()
-    losses, ratios = services.losses(known_scan())
-    known = Known(services.break_evens(scope.model, scope.tile), losses, ratios)
-    layer_table(services.model(scope.model), plan, edits, known)
+    losses, ratios = sensitivity_findings.losses(known_scan())
+    known = Known(passports.break_evens(scope.model, scope.tile), losses, ratios)
+    layer_table(models.model(scope.model), plan, edits, known)
     st.caption(wording.MASKS_TABLE_NOTE if state.masks() else wording.TABLE_NOTE)
 
 
 def known_scan() -> Scan | None:
     """What is measured of the scope's model by the method in focus."""
     scope, criterion = state.scope(), controls.current_edits().criterion
-    return services.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+    return planning.scan(scope.model, scope.method, criterion, scope.tile, state.data())
 
 
 def layer_losses(name: str) -> None:
@@ -134,7 +136,7 @@ def layer_losses(name: str) -> None:
 
 def scanning() -> None:
     """The part that repeats while a scan is active; the whole page runs once more for every layer done."""
-    run = services.scanning()
+    run = jobs.newest(SensitivityRequest)
     if run is None:
         return
     if run.active:
@@ -156,10 +158,10 @@ def sensitivity() -> None:
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
         return
-    if not (controls.has_images() and services.model(scope.model).trained):
+    if not (controls.has_images() and models.model(scope.model).trained):
         st.caption(wording.NO_SCAN)
         return
-    label = wording.scan_label(services.METHOD_TITLES[scope.method], scope.tile)
+    label = wording.scan_label(METHOD_TITLES[scope.method], scope.tile)
     if st.button(label, icon=":material/troubleshoot:", key="scan"):
         wanted = SensitivityRequest(
             model=scope.model,
@@ -168,19 +170,19 @@ def sensitivity() -> None:
             tile=scope.tile,
             data=state.data(),
         )
-        services.submit(wanted)
+        jobs.submit(wanted)
         st.rerun()
     st.caption(wording.SCAN_NOTE)
     if last is not None:
         job_status(last)
     criterion = controls.current_edits().criterion
-    found = services.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+    found = planning.scan(scope.model, scope.method, criterion, scope.tile, state.data())
     if found is not None and found.rows:
         report_download(lambda: page(found.to_json()), name=f"sensitivity-{found.key.id}", key="scan_report")
 
 
 presets()
-last = services.scanning()
+last = jobs.newest(SensitivityRequest)
 seen, was_active = _seen(last), last is not None and last.active
 timed = controls.current_edits().allocation == LATENCY.name and not state.masks()
 if not timed or controls.latency_target():

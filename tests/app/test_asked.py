@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, state, wording
+from app import state, wording
 from app.asked import asked_of, one_line
+from app.services import models
 from bcbp.jobs import RunStore
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
@@ -22,7 +23,7 @@ ONE_LAYER = PruneSpec(allocation="explicit", ratios=((LAYER, 0.8),), permute=Tru
 
 
 def one_layer_link() -> dict[str, str]:
-    names = [layer.name for layer in services.model("sample").layers]
+    names = [layer.name for layer in models.model("sample").layers]
     return {
         "allocation": "explicit",
         "layers": state.encode_layers(state.Edits(ratios={LAYER: 0.8}), names),
@@ -78,7 +79,7 @@ def test_explicit_begins_with_what_was_there_and_leaves_no_locks(open_page: Open
     assert list(lines["ratio"]) == pytest.approx(list(before), abs=0.25)
     assert not lines["lock"].any()
     link = app.query_params["layers"]
-    names = [layer.name for layer in services.model("sample").layers]
+    names = [layer.name for layer in models.model("sample").layers]
     ratios, _ = state.decode_layers(link if isinstance(link, str) else link[0], names)
     assert [100 * ratios.get(name, 0.0) for name in names] == pytest.approx(list(lines["ratio"]))
     app.segmented_control(key="preset_sample").set_value("global").run()

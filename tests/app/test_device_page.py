@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, wording
+from app import wording
+from app.services import machine, stores
 from bcbp import passport_store
 from bcbp.crossover import LOSES, WINS
 from bcbp.device_request import DeviceRequest
@@ -33,8 +34,8 @@ def passports(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A private store, and a private folder of recordings."""
     (tmp_path / "recorded").mkdir()
     made = PassportStore(home, recorded=tmp_path / "recorded")
-    monkeypatch.setattr(services, "passports", lambda: made)
-    services.machine.clear()
+    monkeypatch.setattr(stores, "passports", lambda: made)
+    machine.conditions.clear()
     return made
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import people, services, state, wording
+from app import people, state, wording
+from app.services import files, jobs, owners
 from bcbp.errors import ModelError, NotYours
 from bcbp.export import Pruned
 from bcbp.intake.architectures import load_model
@@ -90,7 +91,7 @@ def test_forgotten_masks_are_deleted_and_the_settings_hold_again(open_page: Open
 
 
 def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, content: bytes) -> None:
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert wording.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
     assert app.query_params[state.MASKS] == spec.masks
@@ -111,9 +112,9 @@ def test_masks_of_another_model_are_refused_and_its_settings_stay(open_page: Ope
     assert "Load that model" in app.error[0].value
     assert app.slider(key="ratio").value == 0.5
     assert MaskStore().list() == ()
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     with pytest.raises(ModelError):  # refused again, but it was taken in before
-        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+        files.take_in_masks("cifar-resnet20", "masks.safetensors", content)
     assert MaskStore().list() == (spec.masks,)
     linked = healthy(open_page("tune", model="cifar-resnet20", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in linked.warning)
@@ -140,16 +141,16 @@ def test_masks_and_what_was_run_with_them_are_closed_to_others(
     open_page: Open, home: Path, content: bytes, as_person: Callable[[str], None]
 ) -> None:
     as_person("ann")
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     run = store_run(home, "queued", request=CompareRequest(spec=spec))
-    services.keep_owner(services.RUNS, run)
-    assert people.person() is not None and services.run(run).id == run
+    owners.keep(owners.RUNS, run)
+    assert people.person() is not None and jobs.comparison(run).id == run
     as_person("ben")
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in app.warning)
     assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
     with pytest.raises(NotYours):
-        services.forget_masks(spec.masks)
+        files.forget_masks(spec.masks)
     with pytest.raises(ModelError):
-        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
-    assert MaskStore().list() == (spec.masks,) and not services.is_mine(services.MASKS, spec.masks)
+        files.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+    assert MaskStore().list() == (spec.masks,) and not owners.is_mine(owners.MASKS, spec.masks)

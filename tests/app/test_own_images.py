@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import controls, services, state, wording
+from app import controls, state, wording
+from app.services import files, jobs, models, scope_choices
 from bcbp.data import FASHION_MNIST, load_images
 from bcbp.errors import NotYours
 from bcbp.experiment import compare
@@ -78,7 +79,7 @@ def test_images_are_of_one_model_and_can_be_forgotten(open_page: Open) -> None:
     assert app.query_params[state.IMAGES] == images
     next(button for button in app.button if button.label == "Forget these images").click().run()
     assert state.IMAGES not in healthy(app).query_params
-    assert not services.choices(None, images)["images"]
+    assert not scope_choices.of_link(None, images)["images"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_a_scan_of_other_images_is_another_scan(open_page: Open, queue: Recorded
     app.button(key="scan").click().run()
     asked = queue.submitted[0]
     assert isinstance(asked, SensitivityRequest) and asked.data is not None
-    own, bundled = services.with_images("sample", asked.data), services.model("sample")
+    own, bundled = models.with_images("sample", asked.data), models.model("sample")
     assert asked.key(own).id != asked.key(bundled).id
 
 
@@ -174,19 +175,19 @@ def test_images_and_what_was_run_with_them_are_closed_to_others(
     open_page: Open, home: Path, as_person: Callable[[str], None]
 ) -> None:
     as_person("ann")
-    images = services.take_in_images("mine.zip", clothes(each=2), "sample")
+    images = files.take_in_images("mine.zip", clothes(each=2), "sample")
     request = CompareRequest(data=f"images:{images}")
-    run = services.submit(request)
-    assert services.run(run).id == run and services.choices(None, images)["images"]
+    run = jobs.submit(request)
+    assert jobs.comparison(run).id == run and scope_choices.of_link(None, images)["images"]
     as_person("ben")
-    assert not services.choices(None, images)["images"]
+    assert not scope_choices.of_link(None, images)["images"]
     assert f"images = {images}" in text(healthy(open_page(images=images)))
     with pytest.raises(RunNotFound, match="a network, masks or images that somebody else uploaded"):
-        services.run(run)
+        jobs.comparison(run)
     for asked in (request, CompareRequest(data=str(home))):
         with pytest.raises(NotYours, match="not yours to use here"):
-            services.submit(asked)
+            jobs.submit(asked)
     with pytest.raises(NotYours):
-        services.forget_images(images)
+        files.forget_images(images)
     public = store_run(home, request=CompareRequest(), made=report())
-    assert services.run(public).id == public
+    assert jobs.comparison(public).id == public

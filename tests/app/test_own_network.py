@@ -11,7 +11,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import services, state, wording
+from app import state, wording
+from app.services import models, weights
 from bcbp.intake import released
 from bcbp.intake.released import releases
 from bcbp.intake.uploads import UploadStore
@@ -31,9 +32,9 @@ def saved(value: object) -> bytes:
 @pytest.fixture
 def no_models_kept() -> Iterator[None]:
     """Models are cached by name; one whose weights come and go must not be there for other tests."""
-    services.forget_models()
+    weights.forget_models()
     yield
-    services.forget_models()
+    weights.forget_models()
 
 
 def upload(app: AppTest, name: str, content: bytes) -> AppTest:
@@ -124,7 +125,7 @@ def test_weights_are_fetched_on_a_click_and_offline_says_what_to_do(
 
     monkeypatch.setattr(released, "urlopen", offline)
     app = open_page(model="resnet18")
-    random = services.with_images("resnet18", None).digest
+    random = models.with_images("resnet18", None).digest
     app.button(key="fetch_weights").click().run()
     assert "that failed \\(URLError\\)" in app.error[0].value
     newest = releases("resnet18")[0]
@@ -138,6 +139,6 @@ def test_weights_are_fetched_on_a_click_and_offline_says_what_to_do(
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetched)
     app.button(key="fetch_weights").click().run()
     assert newest.path.exists()
-    fetched_digest = services.with_images("resnet18", None).digest
-    assert random != fetched_digest == services.model("resnet18").digest
+    fetched_digest = models.with_images("resnet18", None).digest
+    assert random != fetched_digest == models.model("resnet18").digest
     assert wording.UNTRAINED not in text(healthy(app))

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services, state, wording
+from app import compare_words, state, wording
+from app.services import machine, models, planning
 from bcbp.intake.architectures import MODELS
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
@@ -54,7 +55,7 @@ def test_every_page_opens_with_the_scope_bar(open_page: Open, page: str) -> None
 def test_every_model_can_be_tuned(open_page: Open, model: str) -> None:
     app = healthy(open_page("tune", model=model))
     lines = edited_table(app)
-    assert list(lines["layer"]) == [layer.name for layer in services.model(model).layers]
+    assert list(lines["layer"]) == [layer.name for layer in models.model(model).layers]
 
 
 def test_the_first_screen_says_what_this_is_and_what_to_press(open_page: Open) -> None:
@@ -154,7 +155,7 @@ def test_permuted_masks_are_shown_by_both_viewers(open_page: Open) -> None:
 
 
 def test_edited_ratios_travel_in_the_link(open_page: Open) -> None:
-    names = [layer.name for layer in services.model("sample").layers]
+    names = [layer.name for layer in models.model("sample").layers]
     packed = state.encode_layers(state.Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
     app = healthy(open_page("tune", layers=packed, allocation="global"))
     lines = edited_table(app).set_index("layer")
@@ -184,7 +185,7 @@ def test_speed_by_multiply_adds_is_no_bound(open_page: Open) -> None:
 
 
 def test_excluding_every_layer_is_one_line_and_can_be_taken_back(open_page: Open) -> None:
-    names = [layer.name for layer in services.model("sample").layers]
+    names = [layer.name for layer in models.model("sample").layers]
     packed = state.encode_layers(state.Edits(exclude=frozenset(names)), names)
     app = open_page("tune", layers=packed)
     assert not app.exception
@@ -227,7 +228,7 @@ def test_with_a_gpu_the_person_chooses_where_and_in_which_format(
     chosen: dict[str, str],
     expected: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(services, "live_devices", lambda: ("cuda", "cpu"))
+    monkeypatch.setattr(machine, "live_devices", lambda: ("cuda", "cpu"))
     app = healthy(open_page("run"))
     for name, value in chosen.items():
         app.segmented_control(key=f"run_{name}").set_value(value).run()
@@ -398,7 +399,7 @@ def test_a_bug_in_a_page_is_one_line_and_the_scope_bar_stays(
     def fail(*_args: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(services, "macs_left", fail)
+    monkeypatch.setattr(planning, "macs_left", fail)
     app = open_page("tune")
     assert not app.exception
     assert [error.value for error in app.error] == [wording.UNEXPECTED]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, wording
+from app import wording
+from app.services import machine, stores
 from bcbp.crossover import LOSES, WINS, Slice
 from bcbp.files import write_json
 from bcbp.intake.architectures import load_model
@@ -36,9 +37,9 @@ Open = Callable[..., AppTest]
 def fresh_stores(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Private passports and scans."""
     made = PassportStore(home, recorded=tmp_path / "recorded")
-    monkeypatch.setattr(services, "passports", lambda: made)
-    monkeypatch.setattr(services, "scans", lambda: ScanStore(home))
-    services.machine.clear()
+    monkeypatch.setattr(stores, "passports", lambda: made)
+    monkeypatch.setattr(stores, "scans", lambda: ScanStore(home))
+    machine.conditions.clear()
 
 
 @pytest.fixture
