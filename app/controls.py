@@ -8,12 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from app import people, state, wording
+from app import people, state
 from app.asked import asked as told
 from app.asked import is_outcome, preset_of_ratio
 from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
-from app.help_texts import HELP
 from app.services import machine, models, passports, planning, scope_choices
 from app.state import Edits
 from app.titles import (
@@ -24,6 +23,8 @@ from app.titles import (
     PRESET_TITLES,
     RECOVERY_TITLES,
 )
+from app.words import formats, model_words, plan_words, run_words
+from app.words.help_texts import HELP
 from bcbp.allocation import ALLOCATIONS
 from bcbp.allocation.explicit import EXPLICIT
 from bcbp.device_request import RATIOS, DeviceRequest
@@ -94,7 +95,7 @@ def _tile_and_ratio(labels: Mapping[str, str]) -> None:
 
 def _tile_and_ratio_of(masks: PruneSpec, labels: Mapping[str, str]) -> None:
     """What the file of masks in use has, to be read; the settings wait for the way back."""
-    for held in ((state.TILE, str(masks.tile)), (state.RATIO, wording.ratio_percent(masks.ratio))):
+    for held in ((state.TILE, str(masks.tile)), (state.RATIO, formats.ratio_percent(masks.ratio))):
         _held(held, labels, help=HELP["masks_file"])
 
 
@@ -193,8 +194,8 @@ def latency_target() -> bool:
     scope = state.scope()
     batches = passports.timed_batches(scope.model, scope.tile)
     if not batches:
-        st.info(wording.no_times(scope.model, scope.tile), icon=":material/speed:")
-        if st.button(wording.TO_DEVICE, icon=":material/memory:", key="to_device"):
+        st.info(plan_words.no_times(scope.model, scope.tile), icon=":material/speed:")
+        if st.button(plan_words.TO_DEVICE, icon=":material/memory:", key="to_device"):
             go_to("device")
         return False
     held = current_edits()
@@ -217,9 +218,9 @@ def _budget(edited: Edits) -> float:
     spec = state.spec(edited, method=scope.method, layers=layer_names())
     reach = planning.reach(scope.model, spec, state.data())
     assert reach is not None, "the batch size is one of those measured"
-    low, high, step = wording.slider_range(reach.least_ms, reach.dense_ms)
+    low, high, step = formats.slider_range(reach.least_ms, reach.dense_ms)
     if low >= high:
-        st.caption(wording.no_gain(reach.dense_ms))
+        st.caption(plan_words.no_gain(reach.dense_ms))
         return high
     asked = edited.budget_ms or (low + high) / 2
     return st.slider(
@@ -309,7 +310,7 @@ def _device_and_precision() -> tuple[str, str]:
         "Device",
         devices,
         default=GPU,
-        format_func=wording.device_title,
+        format_func=run_words.device_title,
         key="run_device",
         persist_state="session",
         required=True,
@@ -355,7 +356,7 @@ def _more_settings() -> dict[str, Any]:
     )
     rounds = _rounds("run_rounds")
     if (given := state.images()) is not None:
-        st.caption(wording.images_in_use(given))
+        st.caption(model_words.images_in_use(given))
     elif not people.is_shared():  # a visitor must not look through the server's folders
         st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
     return {
@@ -400,7 +401,7 @@ def device_settings(device: str) -> DeviceRequest:
             "Ratios to time",
             (0.1, *RATIOS),
             default=RATIOS,
-            format_func=wording.ratio_percent,
+            format_func=formats.ratio_percent,
             selection_mode="multi",
             key="device_ratios",
             persist_state="session",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import doors, people, wording
-from app.help_texts import PAGES
+from app import doors, people
+from app.words import frame_words
+from app.words.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def pages() -> dict[str, st.Page]:
 
 def frame() -> None:
     """One run of the script."""
-    st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
+    st.set_page_config(page_title=frame_words.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
     every = pages()
     page = st.navigation(list(every.values()), position="hidden" if people.must_log_in() else "top")
     if people.must_log_in():
@@ -54,7 +55,7 @@ def frame() -> None:
     st.logo(_FOLDER / "icon.png", size="large")
     if name in PAGES:
         st.caption(PAGES[name])
-    with st.spinner(wording.LOADING):
+    with st.spinner(frame_words.LOADING):
         # PyTorch: seconds on a cold start, so not before the first words
         from app import controls, state
         from app.services import scope_choices
@@ -76,7 +77,7 @@ def _guarded(page: st.Page) -> None:
     from bcbp.errors import BcbpError
 
     try:
-        with st.spinner(wording.LOADING_MODEL):
+        with st.spinner(frame_words.LOADING_MODEL):
             models.model(state.scope().model)
         page.run()
         state.write_link(controls.layer_names())
@@ -84,7 +85,7 @@ def _guarded(page: st.Page) -> None:
         st.error(str(error), icon=":material/error:")
     except Exception:
         _LOG.exception("page %s failed", page.title)
-        st.error(wording.UNEXPECTED, icon=":material/error:")
+        st.error(frame_words.UNEXPECTED, icon=":material/error:")
 
 
 def _show_notices() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import state, wording
+from app import state
 from app.services import machine, passports
+from app.words import device_words
 from bcbp.passport import HARDWARE, Passport, PassportError
 from bcbp.passport_store import LIVE, Stored
 
@@ -30,7 +31,7 @@ def choices() -> dict[str, Shown]:
 
 
 def _live(device: str) -> Shown:
-    name, label = f"{LIVE}:{device}", wording.live_label(str(machine.conditions()[HARDWARE[device]]))
+    name, label = f"{LIVE}:{device}", device_words.live_label(str(machine.conditions()[HARDWARE[device]]))
     try:
         return Shown(name, label, passports.live(device), device=device)
     except PassportError as error:
@@ -41,7 +42,7 @@ def _stored(stored: Stored) -> Shown:
     passport = stored.passport
     if passport is None:
         return Shown(stored.id, f"{stored.origin}: {stored.path.name}", None, stored.problem, stored=stored)
-    label = wording.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
+    label = device_words.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
     return Shown(stored.id, label, passport, stored=stored)
 
 

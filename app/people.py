@@ -7,8 +7,8 @@ from importlib.util import find_spec
 
 import streamlit as st
 
-from app import wording
 from app.browser_cookie import NAME, is_token
+from app.words import frame_words
 
 SHARED = "BCBP_SHARED"
 
@@ -52,9 +52,9 @@ def must_log_in() -> bool:
 
 def login_page() -> None:
     """Ask to log in."""
-    st.title(wording.QUESTION, anchor=False)
-    st.markdown(wording.LOG_IN_FIRST)
+    st.title(frame_words.QUESTION, anchor=False)
+    st.markdown(frame_words.LOG_IN_FIRST)
     if find_spec("authlib") is None:
-        st.error(wording.NO_AUTHLIB, icon=":material/error:")
+        st.error(frame_words.NO_AUTHLIB, icon=":material/error:")
         return
-    st.button(wording.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)
+    st.button(frame_words.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from app import doors, wording
+from app import doors
 from app.doors import DOOR
+from app.words import formats, frame_words, model_words, plan_words
 from bcbp.allocation import ALLOCATIONS
 from bcbp.allocation.explicit import EXPLICIT
 from bcbp.allocation.latency import LATENCY
@@ -105,19 +106,19 @@ def open_session(choices: Mapping[str, Mapping[str, str | int]]) -> None:
         asked = st.query_params.get(key)
         found = default if asked is None else _asked_value(key, asked, choices)
         if found is None:
-            _note(wording.bad_link(key, str(asked), _shown(key, default)))
+            _note(frame_words.bad_link(key, str(asked), _shown(key, default)))
         st.session_state[key] = default if found is None else found
     st.session_state[_OWN_IMAGES] = {}
     if (asked := asked_images()) and asked_model() in (None, scope().model):
         if asked in choices[IMAGES]:
             set_images(asked)
         else:
-            _note(wording.bad_link(IMAGES, asked, wording.NO_OWN_IMAGES))
+            _note(frame_words.bad_link(IMAGES, asked, model_words.NO_OWN_IMAGES))
     for key in _LINK:
         if asked := st.query_params.get(key):
             st.session_state[key] = asked
     if (door := st.session_state.get(DOOR, "")) and door not in doors.DOORS:
-        _note(wording.bad_link(DOOR, door, "the usual order of pages"))
+        _note(frame_words.bad_link(DOOR, door, "the usual order of pages"))
         del st.session_state[DOOR]
 
 
@@ -135,7 +136,7 @@ def _asked_value(
 
 
 def _shown(key: str, value: object) -> str:
-    return wording.ratio_percent(float(str(value))) if key == RATIO else str(value)
+    return formats.ratio_percent(float(str(value))) if key == RATIO else str(value)
 
 
 def _note(text: str) -> None:
@@ -144,7 +145,7 @@ def _note(text: str) -> None:
 
 def note_in_vain(key: str, asked: str, used: str) -> None:
     """Say that the link asks for what is not here, and what is shown in its place."""
-    _note(wording.bad_link(key, asked, used))
+    _note(frame_words.bad_link(key, asked, used))
 
 
 def notices() -> tuple[str, ...]:
@@ -259,19 +260,19 @@ def _edits_of_link(layers: Sequence[str], named: Mapping[str, Collection[str]]) 
         if asked in names:
             found = replace(found, **{key: asked})
         elif asked is not None:
-            _note(wording.bad_link(key, asked, getattr(found, key)))
+            _note(frame_words.bad_link(key, asked, getattr(found, key)))
     found = _with_budget(found)
     if (asked := st.session_state.pop(PERMUTE, None)) is not None:
         found = replace(found, permute=asked == _YES)
         if not found.permute:
-            _note(wording.bad_link(PERMUTE, asked, wording.OWN_ORDER))
+            _note(frame_words.bad_link(PERMUTE, asked, plan_words.OWN_ORDER))
     packed = st.session_state.pop(LAYERS, None)
     if packed is None:
         return found
     try:
         ratios, exclude = decode_layers(packed, layers)
     except ValueError:
-        _note(wording.bad_link(LAYERS, packed, "the preset's ratios"))
+        _note(frame_words.bad_link(LAYERS, packed, "the preset's ratios"))
         return found
     return replace(found, ratios=ratios, exclude=exclude)
 
@@ -285,7 +286,7 @@ def _with_budget(found: Edits) -> Edits:
         PruneSpec(budget_ms=budget, batch=batch)
     except (ValueError, SpecError):
         words = " at batch ".join(str(one) for one in asked.values() if one is not None)
-        _note(wording.bad_link(BUDGET, words, "a budget that was measured"))
+        _note(frame_words.bad_link(BUDGET, words, "a budget that was measured"))
         return found
     return replace(found, budget_ms=budget, batch=batch)
 
@@ -388,7 +389,7 @@ def choose_layer(layers: Sequence[str], default: str) -> None:
     if held in layers or (held is None and asked in layers):
         return
     if held is None and asked is not None:
-        _note(wording.bad_link(LAYER, asked, default))
+        _note(frame_words.bad_link(LAYER, asked, default))
     st.session_state[LAYER] = default
 
 
@@ -464,7 +465,7 @@ def choose_beside(known: Collection[str]) -> None:
     if st.session_state.pop(BESIDE, None) is not None:
         found = [run for run in asked if run in known][:MOST_BESIDE]
         if vain := [run for run in asked if run not in found]:
-            _note(wording.bad_link(BESIDE, vain[0], f"{len(found)} of {len(asked)} runs"))
+            _note(frame_words.bad_link(BESIDE, vain[0], f"{len(found)} of {len(asked)} runs"))
         st.session_state[SIDE_BY_SIDE] = found
     held = st.session_state.get(SIDE_BY_SIDE, [])
     if any(run not in known for run in held):  # deleted since
@@ -484,7 +485,7 @@ def first_shown(widget: str, key: str, options: Sequence[Option], default: Optio
         st.session_state[widget] = found[asked]
         return None
     if asked is not None:
-        _note(wording.bad_link(key, asked, str(default)))
+        _note(frame_words.bad_link(key, asked, str(default)))
     return default
 
 
@@ -499,7 +500,7 @@ def passport_id(known: Sequence[str], default: str) -> str:
     if held in known:
         return str(held)
     if held is not None:
-        _note(wording.bad_link(PASSPORT, held, default))
+        _note(frame_words.bad_link(PASSPORT, held, default))
         set_passport(None)
     return default
 

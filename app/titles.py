@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.wording import capital
+from app.words.formats import capital
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
 from bcbp.patterns import PATTERNS

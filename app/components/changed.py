@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor
 
-from app import compare_words
 from app.findings import Finding
-from app.help_texts import HELP
 from app.services import results
 from app.titles import METHOD_TITLES
+from app.words import compare_words
+from app.words.help_texts import HELP
 from bcbp.changes import GAINED, KINDS, LOST, STILL_WRONG, Changes
 from bcbp.errors import DataError, ModelError, NotYours
 from bcbp.jobs import RunView

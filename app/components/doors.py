@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, doors, idea_words, state
+from app import controls, doors, state
+from app.words import idea_words
 
 
 def three_doors() -> None:

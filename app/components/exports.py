@@ -7,10 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from app import wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
-from app.help_texts import HELP
 from app.services import jobs, results
+from app.words import run_words
+from app.words.help_texts import HELP
 from bcbp.errors import NotYours
 from bcbp.export import EXPORTS
 from bcbp.export_request import ExportRequest
@@ -68,7 +68,7 @@ def _files(run: RunView[ExportRequest], key: str) -> None:
     assert run.report is not None
     path = results.export_archive(run.request)
     if not path.exists():
-        st.warning(wording.EXPORT_GONE, icon=":material/delete:")
+        st.warning(run_words.EXPORT_GONE, icon=":material/delete:")
         return
     st.download_button(
         f"Download ({path.stat().st_size / 1e6:.1f} MB)",
@@ -90,4 +90,4 @@ def _files(run: RunView[ExportRequest], key: str) -> None:
         for size in run.report["sizes"]
     ]
     st.dataframe(pd.DataFrame(lines), hide_index=True, alt="Bytes of the network in each form")
-    st.caption(wording.EXPORT_SIZES)
+    st.caption(run_words.EXPORT_SIZES)

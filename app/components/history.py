@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, report_words, state, wording
+from app import state
 from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
-from app.help_texts import HELP
 from app.html_report import page_of_several
 from app.services import jobs, owners, stores
 from app.side_by_side import Run as Titled
 from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
 from app.titles import METHOD_TITLES
+from app.words import compare_words, formats, report_words, run_words
+from app.words.help_texts import HELP
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
@@ -41,12 +42,12 @@ def history(every: tuple[RunView[Any], ...], shown: Run | None) -> None:
     runs = comparisons(every)
     st.subheader(compare_words.HISTORY)
     if done := state.said():
-        st.toast(wording.literal(done), icon=":material/check:")
+        st.toast(formats.literal(done), icon=":material/check:")
     picked = _table(every, shown) if every else None
     if picked is not None and picked is not shown:
         job_status(picked)
     if picked is not None:
-        st.markdown(compare_words.picked(wording.literal(picked.title), _tag(picked)))
+        st.markdown(compare_words.picked(formats.literal(picked.title), _tag(picked)))
     with st.container(horizontal=True):
         if picked is not None:
             _actions(picked)
@@ -86,11 +87,11 @@ def _line(run: RunView[Any]) -> dict[str, str]:
     is_comparison = isinstance(run.request, CompareRequest)
     methods = run.request.methods if is_comparison else ()
     return {
-        "Started": wording.moment(run.created),
+        "Started": formats.moment(run.created),
         "Id": compare_words.short_id(run.id),
         "Name": run.name,
         "Run": run.request.title,
-        "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
+        "State": compare_words.IMPORTED if run.imported else run_words.run_state(run.state),
         **(asked_of(run) if is_comparison else {}),
         "Methods": ", ".join(METHOD_TITLES.get(name, name) for name in methods),
         "Kind": KINDS[kind_of(run.request)].title,
@@ -158,7 +159,7 @@ def _name(run: RunView[Any], name: str) -> None:
 def _offer_to_delete(run: RunView[Any]) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         stays = KINDS[kind_of(run.request)].stays(run.request)
-        st.markdown(compare_words.delete(wording.literal(run.title), _tag(run), stays))
+        st.markdown(compare_words.delete(formats.literal(run.title), _tag(run), stays))
         if st.button("Delete for good", type="primary", key=f"delete_{run.id}"):
             _do(lambda: _delete(run))
 
@@ -168,7 +169,7 @@ def _do(act: Callable[[], None]) -> None:
     try:
         act()
     except BcbpError as error:
-        st.error(wording.literal(str(error)), icon=":material/error:")
+        st.error(formats.literal(str(error)), icon=":material/error:")
     else:
         st.rerun()
 
@@ -187,7 +188,7 @@ def _import(*, key: str) -> None:
 
 
 def _tag(run: RunView[Any]) -> str:
-    return compare_words.run_tag(wording.moment(run.created), run.id)
+    return compare_words.run_tag(formats.moment(run.created), run.id)
 
 
 def _several(runs: tuple[Run, ...]) -> None:
@@ -232,7 +233,7 @@ def _several(runs: tuple[Run, ...]) -> None:
 def _differences(runs: Sequence[Titled]) -> None:
     """What makes the runs hard to compare, then every setting and condition that is not the same."""
     for difference in differences(runs):
-        st.warning(wording.literal(difference), icon=":material/warning:")
+        st.warning(formats.literal(difference), icon=":material/warning:")
     if lines := setting_lines(runs):
         st.markdown(f"**{report_words.DIFFERENCES}**")
         st.dataframe(pd.DataFrame(lines), hide_index=True, alt=report_words.DIFFERENCES)

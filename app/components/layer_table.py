@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import state, wording
-from app.help_texts import HELP
+from app import state
 from app.services import models
 from app.state import Edits
+from app.words import formats, plan_words
+from app.words.help_texts import HELP
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import LayerPlan, PruningPlan
 
@@ -46,14 +47,14 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
-                "sensitivity": known.losses.get(info.name, wording.NOT_MEASURED),
-                "break_even": known.break_evens.get(info.name, wording.NOT_MEASURED),
-                "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
+                "sensitivity": known.losses.get(info.name, formats.NOT_MEASURED),
+                "break_even": known.break_evens.get(info.name, formats.NOT_MEASURED),
+                "kept": formats.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "importance": _importance(layer),
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
-                "wit": wording.percent(layer.wit_before) if layer else "",
+                "wit": formats.percent(layer.wit_before) if layer else "",
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
@@ -62,7 +63,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
 
 
 def _importance(layer: LayerPlan | None) -> str:
-    return wording.before_after(*layer.importance.shares) if layer and layer.importance else ""
+    return formats.before_after(*layer.importance.shares) if layer and layer.importance else ""
 
 
 def _engine(sparse: bool, reason: str | None) -> str:
@@ -105,7 +106,7 @@ def _columns(known: Known) -> dict[str, Any]:
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
         "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
         "sensitivity": _COLUMN.TextColumn(
-            wording.sensitivity_label(known.ratios) if known.ratios else wording.SENSITIVITY,
+            plan_words.sensitivity_label(known.ratios) if known.ratios else plan_words.SENSITIVITY,
             help=words["sensitivity"],
         ),
         "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),

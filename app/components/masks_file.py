@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import state, wording
-from app.help_texts import HELP
+from app import state
 from app.services import files
 from app.titles import METHOD_TITLES
+from app.words import formats, model_words, plan_words
+from app.words.help_texts import HELP
 from bcbp.errors import BcbpError
 from bcbp.intake.limits import FILE_BYTES
 from bcbp.spec import PruneSpec
@@ -20,7 +21,7 @@ def masks_in_use() -> PruneSpec | None:
         try:
             state.use_masks(files.masks_spec(state.chosen_model(), asked))
         except BcbpError:
-            state.note_in_vain(state.MASKS, asked, wording.THE_SETTINGS)
+            state.note_in_vain(state.MASKS, asked, plan_words.THE_SETTINGS)
     return state.masks()
 
 
@@ -28,12 +29,12 @@ def masks_line(masks: PruneSpec) -> None:
     """Whose masks these are, the way back, and the end of the file."""
     name, title = files.masks_name(masks.masks), METHOD_TITLES[masks.pattern]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(wording.masks_from(name, title), width="stretch", help=HELP["masks_file"])
+        st.markdown(plan_words.masks_from(name, title), width="stretch", help=HELP["masks_file"])
         st.button(
-            wording.USE_SETTINGS, icon=":material/undo:", key="use_settings", on_click=state.use_settings
+            plan_words.USE_SETTINGS, icon=":material/undo:", key="use_settings", on_click=state.use_settings
         )
         st.button(
-            wording.FORGET_MASKS,
+            plan_words.FORGET_MASKS,
             icon=":material/delete:",
             key="forget_masks",
             on_click=_forget,
@@ -50,7 +51,7 @@ def _forget(masks: str) -> None:
 def masks_uploader() -> None:
     """Takes a file of masks in and has it be the plan, or says why not."""
     refused = state.masks_refusal()
-    label = wording.ANOTHER_MASKS_FILE if state.masks() else wording.MASKS_FILE
+    label = plan_words.ANOTHER_MASKS_FILE if state.masks() else plan_words.MASKS_FILE
     with st.popover(label, icon=":material/upload_file:", help=HELP["masks_file"]):
         file = st.file_uploader(
             "masks.safetensors of an export",
@@ -59,12 +60,12 @@ def masks_uploader() -> None:
             key=f"masks_file_{state.uploader_version()}",
         )
         if refused:
-            st.error(wording.literal(refused), icon=":material/error:")
-        st.caption(wording.UPLOAD_NOTE)
+            st.error(formats.literal(refused), icon=":material/error:")
+        st.caption(model_words.UPLOAD_NOTE)
     if file is None:
         return
     try:
-        with st.spinner(wording.READING):
+        with st.spinner(model_words.READING):
             spec = files.take_in_masks(state.scope().model, file.name, file.getbuffer())
     except BcbpError as error:
         state.refuse_masks(f"{file.name}: {error}")

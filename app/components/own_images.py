@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import state, wording
-from app.help_texts import HELP
+from app import state
 from app.services import files, models
+from app.words import formats, model_words
+from app.words.help_texts import HELP
 from bcbp.data import load_images
 from bcbp.errors import DataError
 from bcbp.intake.limits import FILE_BYTES
@@ -17,7 +18,7 @@ def own_images(model: LoadedModel) -> None:
     """Upload, then what is in the zip and which class is which; or why it cannot be used."""
     given, refused = state.images(), state.refused_images()
     is_open = given is not None or refused is not None
-    with st.expander(wording.OWN_IMAGES, icon=":material/photo_library:", expanded=is_open):
+    with st.expander(model_words.OWN_IMAGES, icon=":material/photo_library:", expanded=is_open):
         if given is None:
             _uploader(model)
         else:
@@ -25,9 +26,9 @@ def own_images(model: LoadedModel) -> None:
                 _given(model, given)
             except DataError as error:  # forgotten in another window
                 state.set_images(None)
-                st.error(wording.literal(str(error)), icon=":material/error:")
+                st.error(formats.literal(str(error)), icon=":material/error:")
         if refused is not None:
-            st.error(wording.literal(refused), icon=":material/error:")
+            st.error(formats.literal(refused), icon=":material/error:")
 
 
 def _uploader(model: LoadedModel) -> None:
@@ -41,11 +42,11 @@ def _uploader(model: LoadedModel) -> None:
         key=f"images_file_{state.uploader_version()}",
         help=HELP["images_zip"],
     )
-    st.caption(wording.IMAGES_NOTE)
+    st.caption(model_words.IMAGES_NOTE)
     if file is None:
         return
     try:
-        with st.spinner(wording.READING_IMAGES):
+        with st.spinner(model_words.READING_IMAGES):
             images = files.take_in_images(file.name, file.getbuffer(), model.name)
     except DataError as error:
         state.refuse_images(f"{file.name}: {error}")
@@ -60,7 +61,7 @@ def _given(model: LoadedModel, images: str) -> None:
     assert dataset is not None
     held = files.images(images)
     st.markdown(
-        wording.images_line(
+        model_words.images_line(
             held.name,
             held.content.pictures,
             len(dataset.classes),
@@ -68,7 +69,7 @@ def _given(model: LoadedModel, images: str) -> None:
             others=held.content.others,
         )
     )
-    st.caption(wording.class_order(dataset.classes))
+    st.caption(model_words.class_order(dataset.classes))
     st.button("Forget these images", icon=":material/delete:", on_click=_forget, args=(images,))
 
 

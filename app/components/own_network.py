@@ -7,9 +7,10 @@ import math
 import pandas as pd
 import streamlit as st
 
-from app import state, wording
-from app.help_texts import HELP
+from app import state
 from app.services import files, scope_choices, weights
+from app.words import formats, model_words
+from app.words.help_texts import HELP
 from bcbp.errors import ModelError
 from bcbp.intake.inference import Match, doubt
 from bcbp.intake.limits import FILE_BYTES
@@ -24,10 +25,10 @@ def own_network() -> None:
     """Upload, then what was found in the file; or an architecture by name."""
     looked_at = state.upload()
     is_open = looked_at is not None or state.refusal() is not None
-    with st.expander(wording.OWN_NETWORK, icon=":material/upload_file:", expanded=is_open):
+    with st.expander(model_words.OWN_NETWORK, icon=":material/upload_file:", expanded=is_open):
         _uploader()
         if refused := state.refusal():
-            st.error(wording.literal(refused), icon=":material/error:")
+            st.error(formats.literal(refused), icon=":material/error:")
         if looked_at is not None:
             _found(files.upload(looked_at))
         _by_name()
@@ -42,11 +43,11 @@ def _uploader() -> None:
         key=f"model_file_{state.uploader_version()}",
         help=HELP["upload"],
     )
-    st.caption(wording.UPLOAD_NOTE)
+    st.caption(model_words.UPLOAD_NOTE)
     if file is None:
         return
     try:
-        with st.spinner(wording.READING):
+        with st.spinner(model_words.READING):
             upload = files.take_in(file.name, file.getbuffer())
     except ModelError as error:
         state.set_upload(None, f"{file.name}: {error}")
@@ -62,16 +63,16 @@ def _found(upload: Upload) -> None:
     """What the file holds, as what it can be used, and its tensors."""
     reading = upload.reading
     numbers = sum(math.prod(shape) for shape in reading.shapes.values())
-    st.markdown(wording.file_line(upload.name, TITLES[reading.kind], len(reading.shapes), numbers))
+    st.markdown(model_words.file_line(upload.name, TITLES[reading.kind], len(reading.shapes), numbers))
     for note in reading.notes:
-        st.caption(wording.literal(note))
+        st.caption(formats.literal(note))
     if reading.weights is not None:
         _as_architecture(upload)
     lines = [
         {"Tensor": name, "Shape": " × ".join(map(str, shape)), "Type": reading.dtypes[name]}
         for name, shape in reading.shapes.items()
     ]
-    st.dataframe(pd.DataFrame(lines), hide_index=True, height=180, alt=wording.TENSORS_ALT)
+    st.dataframe(pd.DataFrame(lines), hide_index=True, height=180, alt=model_words.TENSORS_ALT)
     st.button("Forget this file", icon=":material/delete:", on_click=_forget, args=(upload.id,))
 
 
@@ -83,14 +84,16 @@ def _as_architecture(upload: Upload) -> None:
         chosen = st.selectbox(
             "Architecture",
             tuple(found),
-            format_func=lambda name: wording.fit_label(name, found[name].share),
+            format_func=lambda name: model_words.fit_label(name, found[name].share),
             key=f"architecture_of_{upload.id}",
             help=HELP["architecture"],
         )
         reference = str(Reference(upload.id, chosen))
         is_shown = reference == state.scope().model
         if st.button(
-            wording.use_as(chosen), disabled=is_shown or not found[chosen].is_likely, key="use_architecture"
+            model_words.use_as(chosen),
+            disabled=is_shown or not found[chosen].is_likely,
+            key="use_architecture",
         ):
             state.show_model(reference)
             st.rerun()
@@ -98,9 +101,11 @@ def _as_architecture(upload: Upload) -> None:
 
 def _verdict(best: Match) -> None:
     if best.is_certain:
-        st.success(wording.recognised(best.name, best.share, best.classes), icon=":material/check_circle:")
+        st.success(
+            model_words.recognised(best.name, best.share, best.classes), icon=":material/check_circle:"
+        )
     else:
-        st.warning(wording.literal(wording.capital(doubt(best))), icon=":material/help:")
+        st.warning(formats.literal(formats.capital(doubt(best))), icon=":material/help:")
 
 
 def _forget(upload: str) -> None:
@@ -131,11 +136,11 @@ def download_button(model: LoadedModel) -> None:
     release = weights.missing(model.name)
     if release is None:
         return
-    if st.button(wording.fetch_label(release.megabytes), icon=":material/download:", key="fetch_weights"):
+    if st.button(model_words.fetch_label(release.megabytes), icon=":material/download:", key="fetch_weights"):
         try:
-            with st.spinner(wording.FETCHING):
+            with st.spinner(model_words.FETCHING):
                 weights.download(model.name, release)
         except ModelError as error:
-            st.error(wording.literal(str(error)), icon=":material/cloud_off:")
+            st.error(formats.literal(str(error)), icon=":material/cloud_off:")
         else:
             st.rerun()

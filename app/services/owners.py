@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app import people, wording
+from app import people
 from app.services import stores
+from app.words import frame_words
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import DataError, NotYours
 from bcbp.export_request import ExportRequest
@@ -33,7 +34,7 @@ def keep(kind: str, thing: str) -> None:
 def check(kind: str, thing: str) -> None:
     """Raises NotYours for a thing of somebody else."""
     if not is_mine(kind, thing):
-        raise NotYours(wording.NOT_YOURS)
+        raise NotYours(frame_words.NOT_YOURS)
 
 
 def drop(kind: str, thing: str) -> bool:
@@ -71,7 +72,7 @@ def may_use(request: Request) -> bool:
 def check_may_use(request: Request) -> None:
     """Raises NotYours for a request that names what somebody else brought."""
     if not may_use(request):
-        raise NotYours(wording.NOT_YOUR_FILES)
+        raise NotYours(frame_words.NOT_YOUR_FILES)
 
 
 def _owners(kind: str) -> Owners:

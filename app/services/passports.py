@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app import wording
 from app.services import machine, models, owners, stores
+from app.words import device_words
 from bcbp.crossover import BreakEven, CrossoverMap, Slice
 from bcbp.devices import DEVICES
 from bcbp.passport import Passport, PassportError
@@ -54,7 +54,7 @@ def break_evens(name: str, tile: int) -> dict[str, str]:
     for info in models.model(name).layers:
         place = (info.geometry, info.plane)
         evens = [(found.break_even(place, batch), batch) for batch in found.batches([place])]
-        words[info.name] = wording.break_evens([(_in_words(even), batch) for even, batch in evens])
+        words[info.name] = device_words.break_evens([(_in_words(even), batch) for even, batch in evens])
     return words
 
 
@@ -66,4 +66,4 @@ def _times(tile: int) -> CrossoverMap | None:
 
 
 def _in_words(even: BreakEven) -> str:
-    return wording.break_even(even.ratio, even.highest, declined=bool(even.reason), unclear=even.unclear)
+    return device_words.break_even(even.ratio, even.highest, declined=bool(even.reason), unclear=even.unclear)

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 
 import streamlit as st
 
-from app import wording
 from app.components.mask_canvas import Magnitude
 from app.services import machine, models, stores
+from app.words import plan_words
 from bcbp import costs
 from bcbp.allocation import ALLOCATIONS
 from bcbp.calibration import ModelStats, calibration_images, collect
@@ -50,7 +50,7 @@ def _planner(name: str, criterion: str, tile: int, folder: str | None, seed: int
     return Planner(loaded, criterion=criterion, tile=tile, seed=seed, stats=stats)
 
 
-@st.cache_resource(max_entries=2, show_spinner=wording.CALIBRATING)
+@st.cache_resource(max_entries=2, show_spinner=plan_words.CALIBRATING)
 def _stats(name: str, digest: str, needs: str, folder: str | None, seed: int, stamp: str) -> ModelStats:
     """What criteria need of calibration images: once per content of a model, for every tile and ratio."""
     loaded = models.with_images(name, folder)
@@ -62,7 +62,7 @@ def plan(name: str, spec: PruneSpec, folder: str | None = None) -> PruningPlan:
     """The plan, by what is measured now if its allocation goes by that. Raises SpecError, PassportError."""
     known, seen = measured(name, spec, folder), _seen(spec.criterion, folder)
     version = f"{models.stamp(seen)} {_version(spec, known)}"
-    with st.spinner(wording.PERMUTING) if spec.permute else nullcontext():
+    with st.spinner(plan_words.PERMUTING) if spec.permute else nullcontext():
         return _plan(name, json.dumps(spec.to_json(), sort_keys=True), seen, version, known)
 
 

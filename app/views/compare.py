@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, controls, findings, recorded, state, verdict, wording
+from app import controls, findings, recorded, state, verdict
 from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
@@ -23,10 +23,11 @@ from app.components.results_table import results_table
 from app.controls import show_chart
 from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
-from app.help_texts import HELP
 from app.html_report import page
 from app.services import jobs, owners, results
 from app.titles import METHOD_TITLES
+from app.words import compare_words, formats, frame_words, run_words
+from app.words.help_texts import HELP
 from bcbp.allocation import ALLOCATIONS
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
@@ -52,7 +53,7 @@ def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequ
     by_id = {run.id: run for run in runs}
     asked = state.run_id()
     if asked is not None and asked not in by_id:
-        st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
+        st.warning(run_words.NO_RUN_SELECTED, icon=":material/link_off:")
         state.set_run(None)
     if asked in by_id:
         return by_id[asked]
@@ -82,7 +83,7 @@ def focus(run: RunView[CompareRequest]) -> Focus:
         ratio = None
         if len(ratios) > 1:
             ratio = _choice(
-                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, wording.ratio_percent
+                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, formats.ratio_percent
             )
         rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
         methods = [row.method for row in rows if row.method != DENSE]
@@ -140,18 +141,18 @@ def caption(run: RunView[CompareRequest]) -> None:
     environment = (run.report or {}).get("environment") or {}
     asked, scope = run.request, state.scope()
     words = (
-        wording.literal(run.name),
-        wording.literal(asked.title),
-        wording.moment(run.created),
-        wording.run_state(run.state),
-        wording.timed_on(asked.device, asked.precision),
+        formats.literal(run.name),
+        formats.literal(asked.title),
+        formats.moment(run.created),
+        run_words.run_state(run.state),
+        run_words.timed_on(asked.device, asked.precision),
     )
-    st.caption(wording.run_caption(tuple(filter(None, words)), environment))
+    st.caption(run_words.run_caption(tuple(filter(None, words)), environment))
     st.caption(one_line(asked_of(run)))
     same = (asked.model, asked.spec.tile) == (scope.model, scope.tile)
     by_ratio = ALLOCATIONS[asked.spec.allocation].follows_ratio
     if not same or (by_ratio and scope.ratio not in asked.asked_ratios):
-        st.caption(f":material/info: {wording.STALE}")
+        st.caption(f":material/info: {run_words.STALE}")
     if asked.locked:
         st.caption(asked.locked)
 
@@ -211,7 +212,7 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
 def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     """The network of the row itself, in forms that others can use."""
     if not owners.may_use(run.request):
-        st.caption(wording.NOT_YOUR_FILES)
+        st.caption(frame_words.NOT_YOUR_FILES)
         return
     asked = run.request
     spec = results.spec(run, row.key)
@@ -245,7 +246,7 @@ def recorded_example() -> None:
     on = Focus(0.5, "bcbp", next(iter(findings.batches(report)), None))
     rows = findings.findings(report, batch=on.batch, titles=METHOD_TITLES)
     st.subheader(compare_words.EXAMPLE)
-    st.caption(wording.run_caption((compare_words.RECORDED,), report["environment"]))
+    st.caption(run_words.run_caption((compare_words.RECORDED,), report["environment"]))
     beside = findings.at_ratio(rows, on.ratio)
     say_verdict(beside, on)
     show_trade_off(rows, on)
@@ -256,8 +257,8 @@ every_run = jobs.listed()
 run = chosen_run(comparisons(every_run))
 if run is None:
     state.set_shown()
-    st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
-    if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
+    st.info(run_words.NO_RUN, icon=":material/hourglass_empty:")
+    if st.button(run_words.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         controls.go_to("run")
     recorded_example()
 else:

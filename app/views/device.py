@@ -7,15 +7,16 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app import controls, device_findings, state, wording
+from app import controls, device_findings, state
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.report_download import report_download
 from app.device_charts import crossover_map
 from app.device_findings import View
-from app.help_texts import HELP
 from app.html_report import page
 from app.passport_choice import Shown, choices, in_focus
 from app.services import jobs, machine, models, passports, scope_choices
+from app.words import device_words, formats
+from app.words.help_texts import HELP
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
 from bcbp.device_report import device_report
 from bcbp.device_request import DeviceRequest
@@ -61,7 +62,7 @@ def view_of(passport: Passport) -> View | None:
     if not there:
         return None
     dtypes = sorted({one.dtype for one in there})
-    st.subheader(wording.WHERE, help=HELP["break_even"])
+    st.subheader(device_words.WHERE, help=HELP["break_even"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dtype = dtypes[0]
         if len(dtypes) > 1:
@@ -87,33 +88,33 @@ def view_of(passport: Passport) -> View | None:
 
 def other_tiles(tiles: list[int]) -> None:
     """Where the layers were measured in tiles of another width, say so and offer to go there."""
-    st.caption(wording.other_tiles(state.scope().tile, tiles))
+    st.caption(device_words.other_tiles(state.scope().tile, tiles))
     wanted = next((tile for tile in reversed(tiles) if tile in scope_choices.TILES), None)
     if wanted is not None:
-        st.button(wording.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
+        st.button(device_words.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
 
 
 def verdict(shown: Shown, view: View | None) -> None:
     """The answer in one sentence, with its cause; whose figures these are comes first."""
     if shown.problem is not None:
-        st.error(wording.literal(shown.problem), icon=":material/error:")
+        st.error(formats.literal(shown.problem), icon=":material/error:")
         return
     scope = state.scope()
     unknown = device_findings.not_measured(scope.model, scope.tile)
     answer = unknown if view is None else device_findings.answer(view)
     show, icon = MOODS[answer.mood]
-    whose = "" if shown.device else f"{wording.literal(wording.capital(shown.label))}.  \n"
+    whose = "" if shown.device else f"{formats.literal(formats.capital(shown.label))}.  \n"
     show(f"{whose}**{answer.sentence}** {answer.cause}", icon=icon)
 
 
 def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
     """Measure, or Stop while a measurement is active; how far it is, or how the last one ended."""
     missing = DEVICES[device].missing()
-    st.subheader(wording.MEASURE)
+    st.subheader(device_words.MEASURE)
     if run is not None and run.active:
         stop_button(run, key="stop_measuring")
     elif missing is not None:
-        st.caption(wording.cannot_measure(missing))
+        st.caption(device_words.cannot_measure(missing))
     else:
         measure_button(device)
     if run is not None:
@@ -127,18 +128,18 @@ def measure_button(device: str) -> None:
     except SpecError as error:
         st.error(str(error), icon=":material/error:")
         return
-    label = wording.measure_label(request.model, request.tile)
+    label = device_words.measure_label(request.model, request.tile)
     if st.button(label, type="primary", icon=":material/speed:", key="measure"):
         jobs.submit(request)
         st.rerun()
-    st.caption(wording.MEASURE_NOTE)
+    st.caption(device_words.MEASURE_NOTE)
 
 
 def measured(view: View) -> None:
     """The map, then the table."""
     figure = crossover_map(device_findings.lines(view), view.ratios)
-    controls.show_chart(figure, key="crossover", alt=wording.MAP_ALT)
-    st.caption(f"{wording.MAP_NOTE}  \n{wording.LAYER_NAMES}")
+    controls.show_chart(figure, key="crossover", alt=device_words.MAP_ALT)
+    st.caption(f"{device_words.MAP_NOTE}  \n{device_words.LAYER_NAMES}")
     st.dataframe(
         pd.DataFrame(device_findings.break_even_lines(view)),
         hide_index=True,
@@ -150,14 +151,14 @@ def measured(view: View) -> None:
 
 def facts(shown: Shown) -> None:
     """The device, its ceilings, and for this machine the engines it has."""
-    st.subheader(wording.THIS_MACHINE if shown.device else wording.THAT_MACHINE)
+    st.subheader(device_words.THIS_MACHINE if shown.device else device_words.THAT_MACHINE)
     passport = shown.passport
     environment = machine.conditions() if shown.device or passport is None else passport.environment
     if passport is not None:
         rates = [
             (
-                wording.literal(wording.capital(rate.name)),
-                wording.rate(rate.value, rate.unit),
+                formats.literal(formats.capital(rate.name)),
+                formats.rate(rate.value, rate.unit),
                 HELP["ceiling"],
             )
             for rate in passport.rates
@@ -225,7 +226,7 @@ def take_in(content: bytes) -> None:
     try:
         stored = passports.take_in(content)
     except PassportError as error:
-        st.error(wording.literal(str(error)), icon=":material/error:")
+        st.error(formats.literal(str(error)), icon=":material/error:")
         return
     state.set_passport(stored.id)
     state.empty_uploader()

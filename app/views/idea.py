@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, idea_charts, idea_words, state, wording
+from app import charts, controls, idea_charts, state
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.recorded import Measured, Recording, sample_recording
 from app.services import models, planning
 from app.titles import METHOD_TITLES
+from app.words import formats, idea_words
 from bcbp.plan import LayerPlan
 from bcbp.spec import PruneSpec
 
@@ -24,7 +25,7 @@ def share_removed(recording: Recording) -> float:
             idea_words.REMOVED,
             ratios,
             value=min(ratios, key=lambda ratio: abs(ratio - 0.5)),
-            format_func=lambda ratio: wording.ratio_percent(ratio) if ratio else idea_words.NONE_REMOVED,
+            format_func=lambda ratio: formats.ratio_percent(ratio) if ratio else idea_words.NONE_REMOVED,
             key="idea_ratio",
         )
     )
@@ -74,12 +75,12 @@ def measured(recording: Recording, unbalanced: Recording, ratio: float) -> None:
     dense, point, other = recording.points[0], at(recording, ratio), at(unbalanced, ratio)
     low, high = point.speedup_interval
     controls.figures(
-        (idea_words.SPEED, wording.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
-        (idea_words.accuracy(wording.percent(dense.accuracy)), wording.percent(point.accuracy), None),
-        (idea_words.SIZE, wording.percent(point.size, 0), "Numbers that are left of the whole network"),
+        (idea_words.SPEED, formats.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
+        (idea_words.accuracy(formats.percent(dense.accuracy)), formats.percent(point.accuracy), None),
+        (idea_words.SIZE, formats.percent(point.size, 0), "Numbers that are left of the whole network"),
     )
     if ratio:
-        speeds = [(wording.times(one.speedup), one.speedup_interval) for one in (point, other)]
+        speeds = [(formats.times(one.speedup), one.speedup_interval) for one in (point, other)]
         st.markdown(idea_words.balance_here(*speeds))
     st.caption(
         idea_words.recorded(

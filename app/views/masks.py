@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, state, wording
+from app import charts, controls, state
 from app.components.mask_canvas import (
     Panel,
     Window,
@@ -12,9 +12,10 @@ from app.components.mask_canvas import (
     mask_canvas,
     picture,
 )
-from app.help_texts import HELP
 from app.services import models, planning
 from app.titles import METHOD_TITLES, PATTERN_TITLES, PRESET_TITLES
+from app.words import formats, plan_words, run_words
+from app.words.help_texts import HELP
 from bcbp.geometry import LayerInfo
 from bcbp.plan import LayerPlan
 
@@ -78,9 +79,9 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
 def own_ratio(name: str) -> None:
     """What the method in focus is asked to remove of the layer, by whom, and what comes out."""
     plan, edits, method = controls.current_plan(), controls.current_edits(), state.scope().method
-    by = wording.LOCKED if name in edits.ratios else PRESET_TITLES[edits.allocation]
+    by = plan_words.LOCKED if name in edits.ratios else PRESET_TITLES[edits.allocation]
     layer = plan[name]
-    st.caption(wording.own_ratio(METHOD_TITLES[method], layer.target, layer.ratio, by))
+    st.caption(plan_words.own_ratio(METHOD_TITLES[method], layer.target, layer.ratio, by))
 
 
 def panel(layer: LayerPlan, method: str, title: str, *, with_magnitude: bool) -> Panel:
@@ -94,8 +95,10 @@ def canvas(shown: tuple[Panel, ...], info: LayerInfo) -> None:
     """All panels in one canvas; very wide layers offer a window that is exact to the bit."""
     window = Window(0, info.columns)
     widest = exact_columns(shown)
-    if info.columns > widest and st.toggle(wording.WINDOW_TOGGLE, key="mask_window", help=HELP["window"]):
-        first = st.slider(wording.window_label(widest), 0, info.columns - widest, 0, step=8, key="mask_first")
+    if info.columns > widest and st.toggle(plan_words.WINDOW_TOGGLE, key="mask_window", help=HELP["window"]):
+        first = st.slider(
+            plan_words.window_label(widest), 0, info.columns - widest, 0, step=8, key="mask_first"
+        )
         window = Window(first, first + widest)
     data = picture(shown, info, window=window)
     mask_canvas(data, key="masks", alt=f"Masks of {info.name}", panel_height=130 if len(shown) > 1 else 320)
@@ -104,7 +107,7 @@ def canvas(shown: tuple[Panel, ...], info: LayerInfo) -> None:
 def heatmaps(shown: tuple[Panel, ...]) -> None:
     """The binned fallback."""
     for panel in shown:
-        st.markdown(f"**{panel.title}**: {wording.percent(panel.mask.sparsity)} removed")
+        st.markdown(f"**{panel.title}**: {formats.percent(panel.mask.sparsity)} removed")
         controls.show_chart(
             charts.mask_heatmap(panel.mask, panel.method),
             key=f"heat_{panel.method}",
@@ -115,13 +118,13 @@ def heatmaps(shown: tuple[Panel, ...]) -> None:
 name, chosen, show, with_viewer = settings()
 layer_info = models.model(state.scope().model).layer(name)
 st.caption(
-    wording.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
+    plan_words.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
     help=HELP["axes"],
 )
 own_ratio(name)
 pictures = panels(name, chosen, with_magnitude=show == "Magnitude" and with_viewer == "Canvas")
 if not pictures:
-    st.info(wording.NO_METHOD, icon=":material/touch_app:")
+    st.info(run_words.NO_METHOD, icon=":material/touch_app:")
 elif with_viewer == "Chart":
     heatmaps(pictures)
 else:

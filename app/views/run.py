@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import compare_words, controls, findings, state, wording
+from app import controls, findings, state
 from app.asked import asked_of, one_line
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
-from app.help_texts import HELP
 from app.services import jobs, machine, owners
 from app.titles import METHOD_TITLES
+from app.words import compare_words, formats, run_words
+from app.words.help_texts import HELP
 from bcbp.errors import BcbpError, SpecError
 from bcbp.jobs import RunNotFound, RunView
 from bcbp.request import CompareRequest
@@ -26,7 +27,7 @@ def current_run() -> RunView[CompareRequest] | None:
     try:
         return jobs.comparison(run_id)
     except RunNotFound:
-        st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
+        st.warning(run_words.NO_RUN_SELECTED, icon=":material/link_off:")
         state.set_run(None)
         return None
 
@@ -39,7 +40,7 @@ def settings() -> CompareRequest | None:
         st.error(str(error), icon=":material/error:")
         return None
     if not request.pruned_methods:
-        st.info(wording.NO_METHOD, icon=":material/touch_app:")
+        st.info(run_words.NO_METHOD, icon=":material/touch_app:")
         return None
     if request.locked:
         st.caption(request.locked)
@@ -51,7 +52,7 @@ def summary(request: CompareRequest) -> None:
     try:
         told = controls.asked(request)
     except BcbpError as error:  # the run will say the same of its plan
-        st.warning(wording.literal(str(error)), icon=":material/warning:")
+        st.warning(formats.literal(str(error)), icon=":material/warning:")
     else:
         st.caption(one_line(told))
 
@@ -86,7 +87,7 @@ def partial_results(run: RunView[CompareRequest]) -> None:
     """Rows as they arrive."""
     report = run.report or {}
     if not report.get("rows"):
-        st.caption(wording.NO_ROWS_YET)
+        st.caption(run_words.NO_ROWS_YET)
         return
     batches, ratios = findings.batches(report), findings.ratios(report)
     batch = batches[0] if batches else None
@@ -108,7 +109,7 @@ def live() -> None:
         st.rerun()
     job_status(run)
     st.caption(one_line(asked_of(run)))
-    if not run.active and st.button(wording.TO_COMPARE, icon=":material/balance:", key="to_compare"):
+    if not run.active and st.button(run_words.TO_COMPARE, icon=":material/balance:", key="to_compare"):
         controls.go_to("compare")
     partial_results(run)
 
@@ -119,8 +120,8 @@ first = st.container()  # what happens now, while something does
 wanted = settings()
 with first if was_active else st.container():
     button(in_focus, wanted)
-    st.caption(wording.environment_line(machine.conditions()), help=HELP["environment"])
+    st.caption(run_words.environment_line(machine.conditions()), help=HELP["environment"])
     if in_focus is None:
-        st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
+        st.info(run_words.NO_RUN, icon=":material/hourglass_empty:")
     else:
         (st.fragment(live, run_every=LOOK_SECONDS) if was_active else live)()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, sensitivity_findings, state, wording
+from app import charts, controls, sensitivity_findings, state
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.masks_file import masks_uploader
 from app.components.report_download import report_download
-from app.help_texts import HELP
 from app.html_report import page
 from app.services import jobs, models, passports, planning
 from app.titles import METHOD_TITLES
+from app.words import formats, plan_words
+from app.words.help_texts import HELP
 from bcbp.allocation.latency import LATENCY
 from bcbp.jobs import RunView
 from bcbp.plan import PruningPlan
@@ -34,7 +35,7 @@ def presets() -> None:
         edits = controls.current_edits()
         if edits.ratios or edits.exclude:
             st.button(
-                wording.forget_edits(len(edits.ratios), len(edits.exclude)),
+                plan_words.forget_edits(len(edits.ratios), len(edits.exclude)),
                 icon=":material/restart_alt:",
                 on_click=state.forget_edits,
             )
@@ -45,17 +46,17 @@ def totals(plan: PruningPlan) -> None:
     left = planning.macs_left(state.scope().model, plan)
     idle = max((layer.wit_before for layer in plan), default=0.0)
     shown = [
-        ("Weights removed", wording.percent(plan.sparsity), HELP["ratio"]),
-        ("Multiply-adds left", wording.percent(left), None),
-        (wording.BY_WORK, wording.times(1 / left), HELP["by_work"]),
-        ("Idle before balancing", f"≤ {wording.percent(idle)}", HELP["idle"]),
+        ("Weights removed", formats.percent(plan.sparsity), HELP["ratio"]),
+        ("Multiply-adds left", formats.percent(left), None),
+        (plan_words.BY_WORK, formats.times(1 / left), HELP["by_work"]),
+        ("Idle before balancing", f"≤ {formats.percent(idle)}", HELP["idle"]),
     ]
     if plan.importance is not None:
-        kept = wording.before_after(*plan.importance.shares)
+        kept = formats.before_after(*plan.importance.shares)
         shown.insert(1, ("Importance kept", kept, HELP["importance"]))
     controls.figures(*shown)
     if plan.spec.allocation == "explicit" and not plan.spec.ratios:
-        st.info(wording.NOTHING_SET, icon=":material/edit:")
+        st.info(plan_words.NOTHING_SET, icon=":material/edit:")
     for note in plan.notes:
         st.info(note, icon=":material/info:")
 
@@ -69,19 +70,19 @@ def chosen_layer(plan: PruningPlan) -> None:
     panel = Panel(scope.method, title, charts.method_color(scope.method), layer.mask)
     mask_canvas(picture((panel,), info), key="tune_mask", alt=f"Mask of {name}", panel_height=220)
     if layer.importance is not None:
-        st.caption(wording.importance_kept(*layer.importance.shares), help=HELP["importance"])
+        st.caption(plan_words.importance_kept(*layer.importance.shares), help=HELP["importance"])
     engine, reason = planning.expected_engine(scope.model, layer)
     st.caption(f"○ Expected engine: {engine}, {reason}", help=HELP["engine"])
     layer_losses(name)
     masks = [(scope.method, title, layer.mask)]
     if scope.method == "bcbp" and not plan.spec.masks:  # how they were balanced does not stand in a file
         before = controls.current_plan("column")[name]
-        masks.insert(0, ("column", wording.BEFORE_BALANCE, before.mask))
+        masks.insert(0, ("column", plan_words.BEFORE_BALANCE, before.mask))
     if layer.mask.tile.rows > 1:
         controls.show_chart(
             charts.kept_per_tile(masks), key="tune_balance", alt=f"Columns kept by each tile of {name}"
         )
-        st.caption(wording.balance_note(layer.wit_before, layer.mask.wit), help=HELP["balance"])
+        st.caption(plan_words.balance_note(layer.wit_before, layer.mask.wit), help=HELP["balance"])
 
 
 def forecast(plan: PruningPlan) -> None:
@@ -90,18 +91,18 @@ def forecast(plan: PruningPlan) -> None:
     if found is None:
         return
     controls.figures(
-        ("○ Predicted", wording.milliseconds(found.ms), HELP["budget"]),
-        ("Target", wording.milliseconds(found.budget_ms), None),
-        ("Dense", wording.milliseconds(found.dense_ms), None),
+        ("○ Predicted", formats.milliseconds(found.ms), HELP["budget"]),
+        ("Target", formats.milliseconds(found.budget_ms), None),
+        ("Dense", formats.milliseconds(found.dense_ms), None),
         (
             f"○ Loss of {found.loss_of}",
-            wording.total_loss(found.loss, found.bound, found.loss_of),
+            plan_words.total_loss(found.loss, found.bound, found.loss_of),
             HELP["loss"],
         ),
     )
     st.markdown(f":material/sell: {found.price}")
-    st.caption(f"{wording.FORECAST_NOTE} {found.device}, batch {found.batch}.")
-    with st.expander(wording.CHOICES, icon=":material/question_answer:"):
+    st.caption(f"{plan_words.FORECAST_NOTE} {found.device}, batch {found.batch}.")
+    with st.expander(plan_words.CHOICES, icon=":material/question_answer:"):
         st.markdown("  \n".join(f"`{name}` {reason}" for name, reason in found.reasons))
 
 
@@ -112,7 +113,7 @@ def layers(plan: PruningPlan) -> None:
     losses, ratios = sensitivity_findings.losses(known_scan())
     known = Known(passports.break_evens(scope.model, scope.tile), losses, ratios)
     layer_table(models.model(scope.model), plan, edits, known)
-    st.caption(wording.MASKS_TABLE_NOTE if state.masks() else wording.TABLE_NOTE)
+    st.caption(plan_words.MASKS_TABLE_NOTE if state.masks() else plan_words.TABLE_NOTE)
 
 
 def known_scan() -> Scan | None:
@@ -126,12 +127,12 @@ def layer_losses(name: str) -> None:
     scan = known_scan()
     rows = scan.of(name).values() if scan else ()
     words = [
-        wording.drop(row.ratio, row.drop, row.interval)
+        plan_words.drop(row.ratio, row.drop, row.interval)
         for row in rows
         if row.drop is not None and row.interval is not None
     ]
     if words:
-        st.caption("  \n".join([wording.ALONE, *words]), help=HELP["sensitivity"])
+        st.caption("  \n".join([plan_words.ALONE, *words]), help=HELP["sensitivity"])
 
 
 def scanning() -> None:
@@ -154,14 +155,14 @@ def _seen(run: RunView[SensitivityRequest] | None) -> int:
 def sensitivity() -> None:
     """Measure how sensitive each layer is, or see how far that is."""
     scope = state.scope()
-    st.subheader(wording.SENSITIVITY, help=HELP["sensitivity"])
+    st.subheader(plan_words.SENSITIVITY, help=HELP["sensitivity"])
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
         return
     if not (controls.has_images() and models.model(scope.model).trained):
-        st.caption(wording.NO_SCAN)
+        st.caption(plan_words.NO_SCAN)
         return
-    label = wording.scan_label(METHOD_TITLES[scope.method], scope.tile)
+    label = plan_words.scan_label(METHOD_TITLES[scope.method], scope.tile)
     if st.button(label, icon=":material/troubleshoot:", key="scan"):
         wanted = SensitivityRequest(
             model=scope.model,
@@ -172,7 +173,7 @@ def sensitivity() -> None:
         )
         jobs.submit(wanted)
         st.rerun()
-    st.caption(wording.SCAN_NOTE)
+    st.caption(plan_words.SCAN_NOTE)
     if last is not None:
         job_status(last)
     criterion = controls.current_edits().criterion

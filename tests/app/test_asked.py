@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state, wording
+from app import state
 from app.asked import asked_of, one_line
 from app.services import models
+from app.words import formats, plan_words
 from bcbp.jobs import RunStore
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
@@ -66,7 +67,7 @@ def test_the_ratio_comes_back_with_a_preset_that_uses_it(open_page: Open) -> Non
 
 def test_masks_says_the_ratio_of_the_layer_itself(open_page: Open) -> None:
     app = healthy(open_page("masks", layer=LAYER, **one_layer_link()))
-    assert f"Ratio of this layer: 80 % ({wording.LOCKED}); BCBP removes" in text(app)
+    assert f"Ratio of this layer: 80 % ({plan_words.LOCKED}); BCBP removes" in text(app)
     plain = healthy(open_page("masks", layer=LAYER))
     assert "Ratio of this layer: 50 % (Uniform); BCBP removes" in text(plain)
 
@@ -92,7 +93,7 @@ def test_compare_says_what_was_run_and_keeps_it_beside_a_name(open_page: Open, h
     run = store_run(home, request=request, made=made)
     RunStore(home).rename(run, "before the holidays")
     app = healthy(open_page("compare", run=run))
-    assert line(app).startswith(f"Removed: {wording.percent(made['rows'][1]['sparsity'])} ·")
+    assert line(app).startswith(f"Removed: {formats.percent(made['rows'][1]['sparsity'])} ·")
     assert "Test images: 1,000 · Batches: 1 · Rounds: 15" in line(app)
     assert "before the holidays · sample" in text(app)
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, verdict, wording
+from app import verdict
 from app.services import jobs, results, stores
+from app.words import compare_words, run_words
 from bcbp.errors import DataError
 from bcbp.export_request import USUAL, ExportRequest
 from bcbp.files import write_json
@@ -194,7 +195,7 @@ def test_the_network_of_a_row_is_exported_by_a_job_and_offered(
     made = {"files": {"masks": ["masks.safetensors"]}, "missing": {"packed": "No graph."}, "sizes": [size]}
     write_json(stores.runs().folder(job.id) / REPORT_FILE, made)
     app = healthy(app.run())
-    assert wording.EXPORT_GONE in [one.value for one in app.warning]
+    assert run_words.EXPORT_GONE in [one.value for one in app.warning]
     archive = results.export_archive(request)
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"0" * 1_500_000)

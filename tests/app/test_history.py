@@ -11,9 +11,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words
 from app.services import jobs
 from app.side_by_side import differences, shared_batches, side_by_side
+from app.words import compare_words
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.export_request import ExportRequest

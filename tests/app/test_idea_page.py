@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app import doors, idea_charts, idea_words, state, wording
+from app import doors, idea_charts, state
 from app.main import ICONS
 from app.recorded import sample_recording
+from app.words import formats, idea_words
 from bcbp.data import ASSETS
 from tests.app.test_pages import Open, healthy, text
 
@@ -21,11 +22,11 @@ def test_the_slider_moves_over_measured_points_and_the_three_figures_follow(open
     for point in POINTS:
         app = healthy(app.select_slider(key="idea_ratio").set_value(point.ratio).run())
         assert [one.value for one in app.metric] == [
-            wording.times(point.speedup),
-            wording.percent(point.accuracy),
-            wording.percent(point.size, 0),
+            formats.times(point.speedup),
+            formats.percent(point.accuracy),
+            formats.percent(point.size, 0),
         ]
-        assert app.metric[1].label == idea_words.accuracy(wording.percent(POINTS[0].accuracy))
+        assert app.metric[1].label == idea_words.accuracy(formats.percent(POINTS[0].accuracy))
     assert "Recorded, not live" in text(app)
 
 
@@ -34,8 +35,8 @@ def test_what_balance_brought_stands_beside_what_columns_bring_without_it(open_p
     for balanced, unbalanced in zip(POINTS[1:], column[1:], strict=True):
         app = healthy(open_page("idea"))
         told = text(healthy(app.select_slider(key="idea_ratio").set_value(balanced.ratio).run()))
-        assert f"Balanced {wording.times(balanced.speedup)}" in told
-        assert f"unbalanced (Column) {wording.times(unbalanced.speedup)}, no clear difference" in told
+        assert f"Balanced {formats.times(balanced.speedup)}" in told
+        assert f"unbalanced (Column) {formats.times(unbalanced.speedup)}, no clear difference" in told
 
 
 def test_a_recording_is_that_of_the_file() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import people, state, wording
+from app import people, state
 from app.services import files, jobs, owners
+from app.words import plan_words, run_words
 from bcbp.errors import ModelError, NotYours
 from bcbp.export import Pruned
 from bcbp.intake.architectures import load_model
@@ -52,7 +53,7 @@ def test_dropped_masks_are_the_plan_on_every_page(
     open_page: Open, content: bytes, plan: PruningPlan, queue: RecordedQueue
 ) -> None:
     app = healthy(drop(open_page("tune", method="filter", ratio="0.7"), content))
-    said = wording.masks_from("masks.safetensors", "BCBP")
+    said = plan_words.masks_from("masks.safetensors", "BCBP")
     assert app.selectbox(key="method").value == "bcbp" and said in text(app)
     lines = edited_table(app).set_index("layer")
     for layer in plan:
@@ -93,7 +94,7 @@ def test_forgotten_masks_are_deleted_and_the_settings_hold_again(open_page: Open
 def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, content: bytes) -> None:
     spec = files.take_in_masks("sample", "masks.safetensors", content)
     app = healthy(open_page("tune", masks_file=spec.masks))
-    assert wording.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
+    assert plan_words.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
     assert app.query_params[state.MASKS] == spec.masks
     other = healthy(open_page("tune", masks_file=spec.masks, method="column"))
     assert other.selectbox(key="method").value == "column"
@@ -129,7 +130,7 @@ def test_what_is_no_file_of_masks_gets_its_sentence(open_page: Open, name: str) 
 
 def test_masks_go_with_their_model(open_page: Open, content: bytes) -> None:
     app = drop(open_page("tune"), content)
-    said = wording.masks_from("masks.safetensors", "BCBP")
+    said = plan_words.masks_from("masks.safetensors", "BCBP")
     app.selectbox(key="model").select("cifar-resnet20").run()
     assert said not in text(healthy(app))
     app.selectbox(key="model").select("sample").run()
@@ -148,7 +149,7 @@ def test_masks_and_what_was_run_with_them_are_closed_to_others(
     as_person("ben")
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in app.warning)
-    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+    assert run_words.NO_RUN_SELECTED in text(open_page("compare", run=run))
     with pytest.raises(NotYours):
         files.forget_masks(spec.masks)
     with pytest.raises(ModelError):

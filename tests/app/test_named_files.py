@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app import wording
 from app.services import files, jobs, results
+from app.words import frame_words
 from bcbp.errors import NotYours
 from bcbp.export import Pruned
 from bcbp.export_request import ExportRequest
@@ -60,7 +60,7 @@ def test_an_import_shows_its_report_and_none_of_the_files_that_it_names(
         with pytest.raises(NotYours, match="not yours to use here"):
             results.tested_images(run)
     shown = healthy(open_page("compare", run=run.id))
-    assert wording.NOT_YOUR_FILES in text(shown) and f"again_{run.id}" not in keys(shown)
+    assert frame_words.NOT_YOUR_FILES in text(shown) and f"again_{run.id}" not in keys(shown)
 
 
 def test_an_export_of_somebody_elses_network_is_not_handed_out(

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import controls, state, wording
+from app import controls, state
 from app.services import files, jobs, models, scope_choices
+from app.words import model_words
 from bcbp.data import FASHION_MNIST, load_images
 from bcbp.errors import NotYours
 from bcbp.experiment import compare
@@ -55,10 +56,12 @@ def test_a_zip_is_taken_in_for_the_model_and_stays_in_the_link(open_page: Open) 
     images = app.query_params[state.IMAGES]
     assert images.startswith("mine-")
     said = text(app)
-    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in said
+    assert model_words.images_line("mine.zip", 40, 10, tested=20, others=0) in said
     assert "Class 0 is 0 T\\-shirt or top, 1 is 1 Trouser" in said
     again = healthy(open_page(images=images))
-    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in text(again) and not again.warning
+    assert (
+        model_words.images_line("mine.zip", 40, 10, tested=20, others=0) in text(again) and not again.warning
+    )
     other = healthy(open_page(model="resnet18", images="nothing-0123456789ab"))
     assert "images = nothing-0123456789ab" in text(other)
 
@@ -116,7 +119,7 @@ def test_random_weights_promise_no_test_whatever_images_there_are(
 ) -> None:
     monkeypatch.setattr(controls, "has_images", lambda: True)
     said = text(healthy(open_page(model="resnet18")))
-    assert wording.UNTRAINED in said and wording.start_caption(with_accuracy=False) in said
+    assert model_words.UNTRAINED in said and model_words.start_caption(with_accuracy=False) in said
 
 
 def test_images_that_are_gone_are_said_and_the_page_stays(open_page: Open, home: Path) -> None:
@@ -134,7 +137,7 @@ def test_a_run_with_them_notices_classes_in_another_order_and_says_so(
     by_name = {name: name.replace("/", " or ") for name in FASHION_MNIST.classes}
     app = upload(open_page(), clothes(by_name))
     app.switch_page("views/run.py").run()
-    assert wording.images_in_use(app.query_params[state.IMAGES]) in text(healthy(app))
+    assert model_words.images_in_use(app.query_params[state.IMAGES]) in text(healthy(app))
     app.button(key="start").click().run()
     asked = queue.submitted[0]
     assert asked.data == f"images:{app.query_params[state.IMAGES]}"

@@ -11,8 +11,9 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import state, wording
+from app import state
 from app.services import models, weights
+from app.words import model_words
 from bcbp.intake import released
 from bcbp.intake.released import releases
 from bcbp.intake.uploads import UploadStore
@@ -46,7 +47,7 @@ def test_a_recognised_file_is_shown_at_once_and_opens_on_every_page(open_page: O
     model = app.session_state[state.MODEL]
     assert model.startswith("file:mine-") and model.endswith("@sample")
     assert "mine.pt as sample" in [element.value for element in app.subheader]
-    assert wording.recognised("sample", 1.0, 10) in text(app)
+    assert model_words.recognised("sample", 1.0, 10) in text(app)
     app.switch_page("views/tune.py").run()
     healthy(app)
     again = healthy(open_page("run", model=model))  # the link of another session on this machine
@@ -60,7 +61,7 @@ def test_a_likely_architecture_is_asked_for(open_page: Open) -> None:
     assert "Sample is likely" in text(app)
     app.button(key="use_architecture").click().run()
     assert app.session_state[state.MODEL].endswith("@sample")
-    assert wording.UNTRAINED in text(healthy(app))
+    assert model_words.UNTRAINED in text(healthy(app))
 
 
 def test_another_architecture_can_be_named_only_where_enough_fits(open_page: Open) -> None:
@@ -141,4 +142,4 @@ def test_weights_are_fetched_on_a_click_and_offline_says_what_to_do(
     assert newest.path.exists()
     fetched_digest = models.with_images("resnet18", None).digest
     assert random != fetched_digest == models.model("resnet18").digest
-    assert wording.UNTRAINED not in text(healthy(app))
+    assert model_words.UNTRAINED not in text(healthy(app))

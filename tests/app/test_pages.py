@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, state, wording
+from app import state
 from app.services import machine, models, planning
+from app.words import compare_words, frame_words, model_words, plan_words, run_words
 from bcbp.intake.architectures import MODELS
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
@@ -60,13 +61,13 @@ def test_every_model_can_be_tuned(open_page: Open, model: str) -> None:
 
 def test_the_first_screen_says_what_this_is_and_what_to_press(open_page: Open) -> None:
     app = open_page()
-    assert app.title[0].value == wording.QUESTION
-    assert app.button(key="hero_run").label == wording.START
+    assert app.title[0].value == frame_words.QUESTION
+    assert app.button(key="hero_run").label == model_words.START
 
 
 def test_random_weights_are_labelled_and_get_no_accuracy(open_page: Open) -> None:
     app = open_page(model="resnet18")
-    assert wording.UNTRAINED in [warning.value for warning in app.warning]
+    assert model_words.UNTRAINED in [warning.value for warning in app.warning]
 
 
 def test_layers_that_cannot_be_pruned_have_reasons(open_page: Open) -> None:
@@ -130,7 +131,7 @@ def test_a_bad_detail_in_a_link_falls_back_with_a_notice(open_page: Open, link: 
 @pytest.mark.parametrize("page", ["run", "compare"])
 def test_a_link_to_a_run_that_is_not_here_says_so(open_page: Open, page: str) -> None:
     app = healthy(open_page(page, run="20200101-000000-abcdef"))
-    assert wording.NO_RUN_SELECTED in [warning.value for warning in app.warning]
+    assert run_words.NO_RUN_SELECTED in [warning.value for warning in app.warning]
 
 
 def test_filters_are_permuted_where_that_is_asked_for_and_the_link_says_so(open_page: Open) -> None:
@@ -181,7 +182,7 @@ def test_explicit_preset_prunes_only_what_was_set(open_page: Open) -> None:
 def test_speed_by_multiply_adds_is_no_bound(open_page: Open) -> None:
     """An engine may be faster for each of them than the best dense: 2.15× was measured where 1.99× stood."""
     labels = [one.label for one in healthy(open_page("tune")).metric]
-    assert wording.BY_WORK in labels and not any("at most" in label for label in labels)
+    assert plan_words.BY_WORK in labels and not any("at most" in label for label in labels)
 
 
 def test_excluding_every_layer_is_one_line_and_can_be_taken_back(open_page: Open) -> None:
@@ -277,7 +278,7 @@ def test_stop_reaches_the_queue(open_page: Open, queue: RecordedQueue) -> None:
     app.button(key="start").click().run()
     app.button(key="stop_run").click().run()
     assert queue.stopped == [queue.store.list()[0].id]
-    assert wording.STATE_WORDS["stopped"] in text(healthy(app))
+    assert run_words.STATE_WORDS["stopped"] in text(healthy(app))
 
 
 def test_a_run_without_methods_cannot_start(open_page: Open, queue: RecordedQueue) -> None:
@@ -294,7 +295,7 @@ def test_partial_results_stay_after_a_bad_end(open_page: Open, home: Path, ended
     )
     app = open_page("run", run=run)
     assert not app.exception
-    assert wording.STATE_WORDS[ended] in text(app)
+    assert run_words.STATE_WORDS[ended] in text(app)
     assert len(app.dataframe[0].value) == 5
 
 
@@ -339,7 +340,7 @@ def test_compare_and_run_show_the_recovery_ladder(open_page: Open, home: Path) -
     run = store_run(home, made=report())
     for page in ("compare", "run"):
         app = healthy(open_page(page, run=run))
-        assert wording.LADDER in [header.value for header in app.subheader]
+        assert run_words.LADDER in [header.value for header in app.subheader]
         tables = [table.value for table in app.dataframe if {"Recovery", "Time"} <= set(table.value)]
         assert len(tables) == 1 and len(tables[0]) == 4 * 3  # methods x rungs
 
@@ -351,8 +352,8 @@ def test_compare_and_run_draw_fine_tuning_while_it_runs_and_after(open_page: Ope
     for state_now, page in (("done", "compare"), ("stopped", "run")):
         run = store_run(home, state_now, made=made)
         app = healthy(open_page(page, run=run))
-        assert wording.CURVES in [header.value for header in app.subheader]
-        assert wording.CURVES_NOTE in text(app)
+        assert run_words.CURVES in [header.value for header in app.subheader]
+        assert run_words.CURVES_NOTE in text(app)
 
 
 def test_fine_tuning_is_off_until_it_is_chosen_and_its_epochs_go_along(
@@ -402,5 +403,5 @@ def test_a_bug_in_a_page_is_one_line_and_the_scope_bar_stays(
     monkeypatch.setattr(planning, "macs_left", fail)
     app = open_page("tune")
     assert not app.exception
-    assert [error.value for error in app.error] == [wording.UNEXPECTED]
+    assert [error.value for error in app.error] == [frame_words.UNEXPECTED]
     assert app.slider(key="ratio").value == 0.5

@@ -17,9 +17,10 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 from streamlit.testing.v1 import AppTest
 
-from app import people, wording
+from app import people
 from app.browser_cookie import NAME, BrowserCookie, is_token
 from app.services import files, jobs, owners, passports
+from app.words import frame_words, run_words
 from bcbp.crossover import WINS
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import NotYours
@@ -75,7 +76,7 @@ def test_a_run_is_stopped_by_who_started_it_and_by_nobody_else(
     as_person("ben")
     theirs = healthy(open_page("run", run=run.id))
     assert "stop_run" not in keys(theirs)
-    assert wording.NOT_YOURS in text(theirs) and wording.SOMEBODYS in text(theirs)
+    assert frame_words.NOT_YOURS in text(theirs) and frame_words.SOMEBODYS in text(theirs)
     assert "start" in keys(theirs)
     with pytest.raises(NotYours):
         jobs.stop(run.id)
@@ -93,10 +94,10 @@ def test_a_list_shows_ones_own_runs_and_a_link_opens_any(
     as_person("ann")
     run = store_run(home, made=report())
     owners.keep(owners.RUNS, run)
-    assert wording.NO_RUN not in text(healthy(open_page("compare")))
+    assert run_words.NO_RUN not in text(healthy(open_page("compare")))
     as_person("ben")
-    assert wording.NO_RUN in text(healthy(open_page("compare")))
-    assert wording.NO_RUN not in text(healthy(open_page("compare", run=run)))
+    assert run_words.NO_RUN in text(healthy(open_page("compare")))
+    assert run_words.NO_RUN not in text(healthy(open_page("compare", run=run)))
 
 
 @pytest.mark.usefixtures("shared")
@@ -130,7 +131,7 @@ def test_the_queue_counts_what_it_does_not_name(
     mine = store_run(home, "queued")
     owners.keep(owners.RUNS, mine)
     shown = text(healthy(open_page("run", run=mine)))
-    assert wording.queue_position(1) in shown and "cifar-resnet20" not in shown
+    assert run_words.queue_position(1) in shown and "cifar-resnet20" not in shown
 
 
 @pytest.mark.usefixtures("shared")
@@ -181,7 +182,7 @@ def test_an_upload_and_what_was_run_with_it_are_closed_to_others(
     assert app.selectbox(key="model").value == "sample" and model in text(app)
     with pytest.raises(RunNotFound):
         jobs.comparison(run)
-    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+    assert run_words.NO_RUN_SELECTED in text(open_page("compare", run=run))
     with pytest.raises(NotYours):
         files.forget_upload(upload)
 
@@ -220,11 +221,11 @@ def test_without_a_cookie_of_ours_a_session_is_a_person(
 def test_with_a_login_nothing_is_shown_before_it(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(st, "user", User({"is_logged_in": False}))
     monkeypatch.setattr(people, "find_spec", lambda _name: None)
-    assert [error.value for error in open_page().error] == [wording.NO_AUTHLIB]
+    assert [error.value for error in open_page().error] == [frame_words.NO_AUTHLIB]
     monkeypatch.setattr(people, "find_spec", lambda _name: object())
     app = healthy(open_page())
-    assert wording.LOG_IN_FIRST in text(app)
-    assert [button.label for button in app.button] == [wording.LOG_IN] and not app.selectbox
+    assert frame_words.LOG_IN_FIRST in text(app)
+    assert [button.label for button in app.button] == [frame_words.LOG_IN] and not app.selectbox
 
 
 def test_who_logged_in_owns_what_they_start_in_any_browser(
