@@ -8,13 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from app import people, state
+from app import people
 from app.asked import asked as told
 from app.asked import is_outcome, preset_of_ratio
 from app.components.masks_file import masks_in_use, masks_line
 from app.components.ratio_choice import ratio_choice
 from app.services import machine, models, passports, planning, scope_choices
-from app.state import Edits
+from app.state import keys, selection, settings, uploads
+from app.state.edits import RATIO_LIMITS, Edits
 from app.titles import (
     CRITERION_TITLES,
     METHOD_TITLES,
@@ -48,21 +49,21 @@ def scope_bar(labels: Mapping[str, str]) -> None:
     """Model, tile, ratio, method: kept in the address bar. `labels` are other words for them, by key."""
     with st.container(border=True, key="scope_bar", horizontal=True):
         st.selectbox(
-            labels.get(state.MODEL, "Model"),
-            tuple(dict.fromkeys((*scope_choices.MODEL_NAMES, state.scope().model))),
-            key=state.MODEL,
+            labels.get(keys.MODEL, "Model"),
+            tuple(dict.fromkeys((*scope_choices.MODEL_NAMES, settings.scope().model))),
+            key=keys.MODEL,
             bind="query-params",
             help=HELP["model"],
         )
         st.selectbox(
-            labels.get(state.METHOD, "Method"),
+            labels.get(keys.METHOD, "Method"),
             tuple(PATTERN_TITLES),
             format_func=PATTERN_TITLES.__getitem__,
-            key=state.METHOD,
+            key=keys.METHOD,
             bind="query-params",
             help=HELP["method"],
         )
-        words = {state.TILE: "Tile (V filters)", state.RATIO: "Ratio removed", **labels}
+        words = {keys.TILE: "Tile (V filters)", keys.RATIO: "Ratio removed", **labels}
         held = masks_in_use()
         if held is None:
             _tile_and_ratio(words)
@@ -74,20 +75,20 @@ def scope_bar(labels: Mapping[str, str]) -> None:
 
 def _tile_and_ratio(labels: Mapping[str, str]) -> None:
     st.selectbox(
-        labels[state.TILE], scope_choices.TILES, key=state.TILE, bind="query-params", help=HELP["tile"]
+        labels[keys.TILE], scope_choices.TILES, key=keys.TILE, bind="query-params", help=HELP["tile"]
     )
-    preset = state.allocation()
+    preset = settings.allocation()
     if not ALLOCATIONS[preset].follows_ratio:
-        _held((state.RATIO, preset_of_ratio(preset)), labels, help=HELP["allocation"])
+        _held((keys.RATIO, preset_of_ratio(preset)), labels, help=HELP["allocation"])
         return
-    low, high = state.RATIO_LIMITS
+    low, high = RATIO_LIMITS
     st.slider(
-        labels[state.RATIO],
+        labels[keys.RATIO],
         low,
         high,
         step=0.01,
         format="percent",
-        key=state.RATIO,
+        key=keys.RATIO,
         bind="query-params",
         help=HELP["ratio"],
     )
@@ -95,14 +96,14 @@ def _tile_and_ratio(labels: Mapping[str, str]) -> None:
 
 def _tile_and_ratio_of(masks: PruneSpec, labels: Mapping[str, str]) -> None:
     """What the file of masks in use has, to be read; the settings wait for the way back."""
-    for held in ((state.TILE, str(masks.tile)), (state.RATIO, formats.ratio_percent(masks.ratio))):
+    for held in ((keys.TILE, str(masks.tile)), (keys.RATIO, formats.ratio_percent(masks.ratio))):
         _held(held, labels, help=HELP["masks_file"])
 
 
 def _held(value: tuple[str, str], labels: Mapping[str, str], *, help: str) -> None:
     """A setting of the scope, by its key, that something else decides: to be read alone."""
     key, words = value
-    state.keep_scope((key,))
+    settings.keep_scope((key,))
     st.selectbox(labels[key], (words,), key=f"held_{key}_{words}", disabled=True, help=help)
 
 
@@ -113,24 +114,24 @@ def go_to(page: str) -> None:
 
 def current_edits() -> Edits:
     """The edits of the scope's model."""
-    named = {state.ALLOCATION: PRESET_TITLES, state.CRITERION: CRITERION_TITLES}
-    return state.edits(layer_names(), named)
+    named = {keys.ALLOCATION: PRESET_TITLES, keys.CRITERION: CRITERION_TITLES}
+    return settings.edits(layer_names(), named)
 
 
 def layer_names() -> tuple[str, ...]:
-    return tuple(layer.name for layer in models.model(state.scope().model).layers)
+    return tuple(layer.name for layer in models.model(settings.scope().model).layers)
 
 
 def current_plan(method: str | None = None) -> PruningPlan:
     """The plan of the scope and its edits, for the method in focus or another."""
-    scope = state.scope()
-    spec = state.spec(current_edits(), method=method or scope.method, layers=layer_names())
-    return planning.plan(scope.model, spec, state.data())
+    scope = settings.scope()
+    spec = settings.spec(current_edits(), method=method or scope.method, layers=layer_names())
+    return planning.plan(scope.model, spec, uploads.data())
 
 
 def has_images() -> bool:
     """Whether there is something to test on: the scope's model comes with images, or some are given."""
-    return models.model(state.scope().model).dataset is not None or state.data() is not None
+    return models.model(settings.scope().model).dataset is not None or uploads.data() is not None
 
 
 def preset() -> None:
@@ -141,12 +142,12 @@ def preset() -> None:
         tuple(PRESET_TITLES),
         default=edits.allocation,
         format_func=PRESET_TITLES.__getitem__,
-        key=f"preset_{state.scope().model}",
+        key=f"preset_{settings.scope().model}",
         help=HELP["allocation"],
         required=True,
     )
     if chosen != edits.allocation:
-        state.set_edits(_explicit(edits) if chosen == EXPLICIT.name else replace(edits, allocation=chosen))
+        settings.set_edits(_explicit(edits) if chosen == EXPLICIT.name else replace(edits, allocation=chosen))
         st.rerun()
 
 
@@ -167,11 +168,11 @@ def criterion() -> None:
         tuple(CRITERION_TITLES),
         index=tuple(CRITERION_TITLES).index(edits.criterion),
         format_func=CRITERION_TITLES.__getitem__,
-        key=f"criterion_{state.scope().model}",
+        key=f"criterion_{settings.scope().model}",
         help=HELP["criterion"],
     )
     if chosen != edits.criterion:
-        state.set_edits(replace(edits, criterion=chosen))
+        settings.set_edits(replace(edits, criterion=chosen))
         st.rerun()
 
 
@@ -181,17 +182,17 @@ def permutation() -> None:
     chosen = st.toggle(
         "Permute filters",
         edits.permute,
-        key=f"permute_{state.scope().model}",
+        key=f"permute_{settings.scope().model}",
         help=HELP["permute"],
     )
     if chosen != edits.permute:
-        state.set_edits(replace(edits, permute=chosen))
+        settings.set_edits(replace(edits, permute=chosen))
         st.rerun()
 
 
 def latency_target() -> bool:
     """The budget of the preset that has one; False, with the way to layer times, where there are none."""
-    scope = state.scope()
+    scope = settings.scope()
     batches = passports.timed_batches(scope.model, scope.tile)
     if not batches:
         st.info(plan_words.no_times(scope.model, scope.tile), icon=":material/speed:")
@@ -208,15 +209,15 @@ def latency_target() -> bool:
             required=True,
             help=HELP["budget_batch"],
         )
-        state.set_edits(replace(held, batch=batch, budget_ms=_budget(replace(held, batch=batch))))
+        settings.set_edits(replace(held, batch=batch, budget_ms=_budget(replace(held, batch=batch))))
     return True
 
 
 def _budget(edited: Edits) -> float:
     """Milliseconds that all layers may take together, within what was measured."""
-    scope = state.scope()
-    spec = state.spec(edited, method=scope.method, layers=layer_names())
-    reach = planning.reach(scope.model, spec, state.data())
+    scope = settings.scope()
+    spec = settings.spec(edited, method=scope.method, layers=layer_names())
+    reach = planning.reach(scope.model, spec, uploads.data())
     assert reach is not None, "the batch size is one of those measured"
     low, high, step = formats.slider_range(reach.least_ms, reach.dense_ms)
     if low >= high:
@@ -237,15 +238,15 @@ def _budget(edited: Edits) -> float:
 
 def costliest(plan: PruningPlan) -> str:
     """The planned layer with the most multiply-adds; of equals, the one with the most tiles."""
-    model = models.model(state.scope().model)
+    model = models.model(settings.scope().model)
     return max(plan, key=lambda layer: (model.layer(layer.name).macs, len(layer.mask.keep))).name
 
 
 def layer_picker(plan: PruningPlan) -> str:
     """The layer in focus."""
     planned = [layer.name for layer in plan]
-    state.choose_layer(planned, costliest(plan))
-    return st.selectbox("Layer", planned, key=state.LAYER, bind="query-params", help=HELP["layer"])
+    selection.choose_layer(planned, costliest(plan))
+    return st.selectbox("Layer", planned, key=keys.LAYER, bind="query-params", help=HELP["layer"])
 
 
 def run_settings() -> CompareRequest:
@@ -260,7 +261,7 @@ def run_settings() -> CompareRequest:
         persist_state="session",
         help=HELP["methods"],
     )
-    held = state.masks()
+    held = settings.masks()
     ratios = () if held else ratio_choice(current_edits().allocation)
     batches = st.pills(
         "Batch sizes",
@@ -274,10 +275,10 @@ def run_settings() -> CompareRequest:
     device, precision = _device_and_precision()
     with st.expander("More settings", icon=":material/tune:"):
         more = _more_settings()
-    method = held.pattern if held else state.scope().method
-    spec = state.spec(current_edits(), method=method, layers=layer_names())
+    method = held.pattern if held else settings.scope().method
+    spec = settings.spec(current_edits(), method=method, layers=layer_names())
     request = CompareRequest(
-        model=state.scope().model,
+        model=settings.scope().model,
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
         ratios=ratios,
@@ -355,16 +356,16 @@ def _more_settings() -> dict[str, Any]:
         help=HELP["images"],
     )
     rounds = _rounds("run_rounds")
-    if (given := state.images()) is not None:
+    if (given := uploads.images()) is not None:
         st.caption(model_words.images_in_use(given))
     elif not people.is_shared():  # a visitor must not look through the server's folders
-        st.text_input("Folder with images", key=state.DATA, persist_state="session", help=HELP["data"])
+        st.text_input("Folder with images", key=keys.DATA, persist_state="session", help=HELP["data"])
     return {
         "recovery": recovery,
         "tuning": tuning,
         "images": images,
         "rounds": rounds,
-        "data": state.data(),
+        "data": uploads.data(),
     }
 
 
@@ -386,7 +387,7 @@ def _tuning() -> Tuning:
 
 def device_settings(device: str) -> DeviceRequest:
     """What to measure of a device. Raises SpecError for settings that cannot be carried out."""
-    default, scope = DeviceRequest(), state.scope()
+    default, scope = DeviceRequest(), settings.scope()
     batches = st.pills(
         "Batch sizes to time",
         BATCHES,

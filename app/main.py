@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import doors, people
+from app.state import messages
 from app.words import frame_words
 from app.words.help_texts import PAGES
 
@@ -57,12 +58,13 @@ def frame() -> None:
         st.caption(PAGES[name])
     with st.spinner(frame_words.LOADING):
         # PyTorch: seconds on a cold start, so not before the first words
-        from app import controls, state
+        from app import controls
         from app.services import scope_choices
-    state.open_session(scope_choices.of_link(state.asked_model(), state.asked_images()))
+        from app.state import link, settings
+    link.take(scope_choices.of_link(link.asked_model(), link.asked_images()))
     notices = st.container()
     if name in OUT_OF_SCOPE:
-        state.keep_scope()
+        settings.keep_scope()
     else:
         controls.scope_bar(doors.current().labels)
     _guarded(page)
@@ -72,15 +74,16 @@ def frame() -> None:
 
 def _guarded(page: st.Page) -> None:
     """Run the page; whatever fails becomes one line, and the pages stay within reach."""
-    from app import controls, state
+    from app import controls
     from app.services import models
+    from app.state import link, settings
     from bcbp.errors import BcbpError
 
     try:
         with st.spinner(frame_words.LOADING_MODEL):
-            models.model(state.scope().model)
+            models.model(settings.scope().model)
         page.run()
-        state.write_link(controls.layer_names())
+        link.write(controls.layer_names())
     except BcbpError as error:
         st.error(str(error), icon=":material/error:")
     except Exception:
@@ -89,13 +92,11 @@ def _guarded(page: st.Page) -> None:
 
 
 def _show_notices() -> None:
-    from app import state
-
-    if not state.notices():
+    if not messages.notices():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.warning("\n\n".join(state.notices()), icon=":material/link_off:")
-        st.button("Dismiss", on_click=state.dismiss_notices)
+        st.warning("\n\n".join(messages.notices()), icon=":material/link_off:")
+        st.button("Dismiss", on_click=messages.dismiss_notices)
 
 
 frame()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import state
 from app.services import machine, passports
+from app.state import selection
 from app.words import device_words
 from bcbp.passport import HARDWARE, Passport, PassportError
 from bcbp.passport_store import LIVE, Stored
@@ -48,4 +48,4 @@ def _stored(stored: Stored) -> Shown:
 
 def in_focus(known: dict[str, Shown]) -> Shown:
     """The passport of the link or chosen here; this machine's own unless asked otherwise."""
-    return known[state.passport_id(tuple(known), next(iter(known)))]
+    return known[selection.passport_id(tuple(known), next(iter(known)))]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, doors, state
+from app import controls, doors
+from app.state import settings
 from app.words import idea_words
 
 
@@ -22,4 +23,4 @@ def three_doors() -> None:
 def _arrive(door: doors.Door) -> None:
     doors.choose(door)
     if door.sample:
-        state.reset_scope()
+        settings.reset_scope()

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import state
 from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
@@ -16,6 +15,7 @@ from app.html_report import page_of_several
 from app.services import jobs, owners, stores
 from app.side_by_side import Run as Titled
 from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
+from app.state import keys, messages, selection
 from app.titles import METHOD_TITLES
 from app.words import compare_words, formats, report_words, run_words
 from app.words.help_texts import HELP
@@ -41,7 +41,7 @@ def history(every: tuple[RunView[Any], ...], shown: Run | None) -> None:
     """A table in which a click opens a comparison or picks another run; what can be done with it; several."""
     runs = comparisons(every)
     st.subheader(compare_words.HISTORY)
-    if done := state.said():
+    if done := messages.said():
         st.toast(formats.literal(done), icon=":material/check:")
     picked = _table(every, shown) if every else None
     if picked is not None and picked is not shown:
@@ -77,7 +77,7 @@ def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | 
     if shown is not None and picked.id == shown.id:
         return shown
     if isinstance(picked.request, CompareRequest):
-        state.set_run(picked.id)
+        selection.set_run(picked.id)
         st.rerun()
     return picked
 
@@ -125,7 +125,7 @@ def _offer_again(run: RunView[Any]) -> None:
         return
     started = jobs.submit(run.request)
     if isinstance(run.request, CompareRequest):
-        state.set_run(started)
+        selection.set_run(started)
     if page := PAGES.get(type(run.request)):
         st.switch_page(f"views/{page}.py", query_params={})
     st.rerun()
@@ -153,7 +153,7 @@ def _rename(run: RunView[Any]) -> None:
 
 def _name(run: RunView[Any], name: str) -> None:
     jobs.rename(run.id, name)
-    state.say_next(compare_words.renamed(stores.runs().read(run.id).name, run.id))
+    messages.say_next(compare_words.renamed(stores.runs().read(run.id).name, run.id))
 
 
 def _offer_to_delete(run: RunView[Any]) -> None:
@@ -176,15 +176,15 @@ def _do(act: Callable[[], None]) -> None:
 
 def _delete(run: RunView[Any]) -> None:
     jobs.delete(run.id)
-    state.say_next(compare_words.deleted(run.title, run.id))
-    if run.id == state.run_id():
-        state.set_run(None)
+    messages.say_next(compare_words.deleted(run.title, run.id))
+    if run.id == selection.run_id():
+        selection.set_run(None)
 
 
 def _import(*, key: str) -> None:
     found = st.file_uploader("An exported run (zip)", type="zip", key=key, help=HELP["import_run"])
     if found is not None:
-        _do(lambda: state.set_run(jobs.take_in(found.getvalue())))
+        _do(lambda: selection.set_run(jobs.take_in(found.getvalue())))
 
 
 def _tag(run: RunView[Any]) -> str:
@@ -194,7 +194,7 @@ def _tag(run: RunView[Any]) -> str:
 def _several(runs: tuple[Run, ...]) -> None:
     """Runs that are picked, in one table, with what makes them hard to compare above it."""
     with_results = {run.id: run for run in runs if run.state != "queued"}
-    state.choose_beside(with_results)
+    selection.choose_beside(with_results)
     if len(with_results) < 2:
         return
     tags = {run_id: _tag(run) for run_id, run in with_results.items()}
@@ -202,8 +202,8 @@ def _several(runs: tuple[Run, ...]) -> None:
         "Side by side",
         list(with_results),
         format_func=lambda run_id: f"{tags[run_id]}: {with_results[run_id].title}",
-        max_selections=state.MOST_BESIDE,
-        key=state.SIDE_BY_SIDE,
+        max_selections=selection.MOST_BESIDE,
+        key=keys.SIDE_BY_SIDE,
         persist_state="session",
         help=HELP["side_by_side"],
         placeholder="Choose two runs or more",

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import state
 from app.services import models
-from app.state import Edits
+from app.state import selection, settings
+from app.state.edits import RATIO_LIMITS, Edits
 from app.words import formats, plan_words
 from app.words.help_texts import HELP
 from bcbp.intake.model import LoadedModel
@@ -73,8 +73,8 @@ def _engine(sparse: bool, reason: str | None) -> str:
 def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> None:
     """Show the table; edits go into session state before the page runs again. Masks of a file stay."""
     lines = table(model, plan, edits, known)
-    held = state.masks()
-    key = f"layer_table_{model.name}_{held.masks if held else ''}_{state.table_version()}"
+    held = settings.masks()
+    key = f"layer_table_{model.name}_{held.masks if held else ''}_{settings.table_version()}"
     st.data_editor(
         lines,
         key=key,
@@ -90,7 +90,7 @@ def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Know
 
 def _columns(known: Known) -> dict[str, Any]:
     words = HELP
-    low, high = (100 * limit for limit in state.RATIO_LIMITS)
+    low, high = (100 * limit for limit in RATIO_LIMITS)
     return {
         "layer": _COLUMN.TextColumn("Layer", pinned=True),
         "ratio": _COLUMN.NumberColumn(
@@ -123,13 +123,13 @@ def _columns(known: Known) -> dict[str, Any]:
 def _take_edits(key: str, lines: pd.DataFrame, edits: Edits) -> None:
     """What the browser changed, checked again here: its limits are the browser's own."""
     for index, changes in st.session_state[key]["edited_rows"].items():
-        edited = apply_edit(edits, lines.iloc[int(index)], changes, preset=state.scope().ratio)
+        edited = apply_edit(edits, lines.iloc[int(index)], changes, preset=settings.scope().ratio)
         if edited is None:
-            state.renew_table()
+            settings.renew_table()
         else:
             edits = edited
-            state.focus_layer(lines.iloc[int(index)]["layer"])
-    state.set_edits(edits)
+            selection.focus_layer(lines.iloc[int(index)]["layer"])
+    settings.set_edits(edits)
 
 
 def apply_edit(
@@ -141,7 +141,7 @@ def apply_edit(
     """
     name = str(line["layer"])
     ratios, exclude = dict(edits.ratios), set(edits.exclude)
-    low, high = state.RATIO_LIMITS
+    low, high = RATIO_LIMITS
     if "ratio" in changes:
         ratio = changes["ratio"]
         if not isinstance(ratio, int | float) or not low <= ratio / 100 <= high:

@@ -7,13 +7,13 @@ import math
 import pandas as pd
 import streamlit as st
 
-from app import state
+from app.components.uploader import uploader
 from app.services import files, scope_choices, weights
+from app.state import settings, uploads
 from app.words import formats, model_words
 from app.words.help_texts import HELP
 from bcbp.errors import ModelError
 from bcbp.intake.inference import Match, doubt
-from bcbp.intake.limits import FILE_BYTES
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.sniff import ENDINGS, TITLES
 from bcbp.intake.uploads import Reference, Upload
@@ -23,40 +23,31 @@ _TYPES = sorted({ending[1:] for endings in ENDINGS.values() for ending in ending
 
 def own_network() -> None:
     """Upload, then what was found in the file; or an architecture by name."""
-    looked_at = state.upload()
-    is_open = looked_at is not None or state.refusal() is not None
+    looked_at = uploads.upload()
+    is_open = looked_at is not None or uploads.refusal(uploads.NETWORK) is not None
     with st.expander(model_words.OWN_NETWORK, icon=":material/upload_file:", expanded=is_open):
-        _uploader()
-        if refused := state.refusal():
-            st.error(formats.literal(refused), icon=":material/error:")
+        uploader(
+            uploads.NETWORK,
+            "File of weights",
+            _take,
+            reading=model_words.READING,
+            note=model_words.UPLOAD_NOTE,
+            types=_TYPES,
+            help=HELP["upload"],
+        )
         if looked_at is not None:
             _found(files.upload(looked_at))
         _by_name()
 
 
-def _uploader() -> None:
-    """Takes a file in, and shows it at once where there is no doubt what it is."""
-    file = st.file_uploader(
-        "File of weights",
-        type=_TYPES,
-        max_upload_size=FILE_BYTES >> 20,
-        key=f"model_file_{state.uploader_version()}",
-        help=HELP["upload"],
-    )
-    st.caption(model_words.UPLOAD_NOTE)
-    if file is None:
-        return
-    try:
-        with st.spinner(model_words.READING):
-            upload = files.take_in(file.name, file.getbuffer())
-    except ModelError as error:
-        state.set_upload(None, f"{file.name}: {error}")
-    else:
-        state.set_upload(upload)
-        best = files.matches(upload)[0]
-        if best.is_certain and files.upload(upload).reading.weights is not None:
-            state.show_model(str(Reference(upload, best.name)))
-    st.rerun()
+def _take(name: str, content: memoryview) -> None:
+    """Look at the file, and show it at once where there is no doubt what it is."""
+    uploads.look_at(None)
+    upload = files.take_in(name, content)
+    uploads.look_at(upload)
+    best = files.matches(upload)[0]
+    if best.is_certain and files.upload(upload).reading.weights is not None:
+        settings.show_model(str(Reference(upload, best.name)))
 
 
 def _found(upload: Upload) -> None:
@@ -89,13 +80,13 @@ def _as_architecture(upload: Upload) -> None:
             help=HELP["architecture"],
         )
         reference = str(Reference(upload.id, chosen))
-        is_shown = reference == state.scope().model
+        is_shown = reference == settings.scope().model
         if st.button(
             model_words.use_as(chosen),
             disabled=is_shown or not found[chosen].is_likely,
             key="use_architecture",
         ):
-            state.show_model(reference)
+            settings.show_model(reference)
             st.rerun()
 
 
@@ -111,9 +102,9 @@ def _verdict(best: Match) -> None:
 def _forget(upload: str) -> None:
     """Delete the file; where it is the model on show, back to the sample."""
     files.forget_upload(upload)
-    state.set_upload(None)
-    if upload in state.scope().model:
-        state.use_sample()
+    uploads.look_at(None)
+    if upload in settings.scope().model:
+        settings.use_sample()
 
 
 def _by_name() -> None:
@@ -127,7 +118,7 @@ def _by_name() -> None:
             help=HELP["torchvision"],
         )
         if st.button("Show it", disabled=name is None, key="show_architecture") and name is not None:
-            state.show_model(name)
+            settings.show_model(name)
             st.rerun()
 
 

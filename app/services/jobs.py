@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from app import state
 from app.html_report import page
 from app.services import owners, stores
 from app.services.owners import Request
+from app.state import selection
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import JobQueue, RunNotFound, RunView, archive
 from bcbp.request import CompareRequest
@@ -38,7 +38,7 @@ def stop(run_id: str) -> None:
 
 def listed() -> tuple[RunView[Any], ...]:
     """The runs of who is there, newest first, and comparisons of the link, where they may be read."""
-    linked = state.linked_runs()
+    linked = selection.linked_runs()
     return tuple(
         run
         for run in stores.runs().list()

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import controls, findings, recorded, state, verdict
+from app import controls, findings, recorded, verdict
 from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
@@ -25,6 +25,7 @@ from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.html_report import page
 from app.services import jobs, owners, results
+from app.state import keys, selection, settings
 from app.titles import METHOD_TITLES
 from app.words import compare_words, formats, frame_words, run_words
 from app.words.help_texts import HELP
@@ -51,10 +52,10 @@ MOODS = {
 def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequest] | None:
     """The run of the link, else the newest under way or with an answer, else the newest with results."""
     by_id = {run.id: run for run in runs}
-    asked = state.run_id()
+    asked = selection.run_id()
     if asked is not None and asked not in by_id:
         st.warning(run_words.NO_RUN_SELECTED, icon=":material/link_off:")
-        state.set_run(None)
+        selection.set_run(None)
     if asked in by_id:
         return by_id[asked]
     with_rows = (run for run in runs if run.report and run.report.get("rows"))
@@ -76,23 +77,23 @@ class Focus:
 
 def focus(run: RunView[CompareRequest]) -> Focus:
     """Ratio, method and batch size, each chosen where there are several."""
-    report, scope = run.report or {}, state.scope()
+    report, scope = run.report or {}, settings.scope()
     measured, ratios = findings.batches(report), findings.ratios(report)
     usual = scope.ratio if scope.ratio in ratios else next(iter(ratios), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         ratio = None
         if len(ratios) > 1:
             ratio = _choice(
-                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, formats.ratio_percent
+                "Ratio", ratios, usual, f"ratio_{run.id}", keys.SHOWN_RATIO, formats.ratio_percent
             )
         rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
         methods = [row.method for row in rows if row.method != DENSE]
         first = scope.method if scope.method in methods else next(iter(methods), None)
         widget = f"verdict_{run.id}_{ratio}_{first}"
-        method = _choice("Verdict for", methods, first, widget, state.SHOWN_METHOD, _method_title)
+        method = _choice("Verdict for", methods, first, widget, keys.SHOWN_METHOD, _method_title)
         smallest = next(iter(measured), None)
-        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", state.SHOWN_BATCH, str)
-    state.set_shown(
+        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", keys.SHOWN_BATCH, str)
+    selection.set_shown(
         shown_ratio=None if ratio == usual else ratio,
         shown_method=None if method == first else method,
         shown_batch=None if batch == smallest else batch,
@@ -114,7 +115,7 @@ def _choice(
     return st.segmented_control(
         label,
         options,
-        default=state.first_shown(widget, key, options, usual),
+        default=selection.first_shown(widget, key, options, usual),
         format_func=form,
         key=widget,
         required=True,
@@ -139,7 +140,7 @@ def say_verdict(rows: tuple[Finding, ...], on: Focus, *, timed: bool = True, end
 def caption(run: RunView[CompareRequest]) -> None:
     """Which run this is, where and when; and whether the scope bar has moved on since."""
     environment = (run.report or {}).get("environment") or {}
-    asked, scope = run.request, state.scope()
+    asked, scope = run.request, settings.scope()
     words = (
         formats.literal(run.name),
         formats.literal(asked.title),
@@ -256,7 +257,7 @@ def recorded_example() -> None:
 every_run = jobs.listed()
 run = chosen_run(comparisons(every_run))
 if run is None:
-    state.set_shown()
+    selection.set_shown()
     st.info(run_words.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(run_words.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
         controls.go_to("run")

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app import controls, device_findings, state
+from app import controls, device_findings
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.report_download import report_download
 from app.device_charts import crossover_map
@@ -15,6 +15,7 @@ from app.device_findings import View
 from app.html_report import page
 from app.passport_choice import Shown, choices, in_focus
 from app.services import jobs, machine, models, passports, scope_choices
+from app.state import selection, settings, uploads
 from app.words import device_words, formats
 from app.words.help_texts import HELP
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
@@ -48,14 +49,14 @@ def chosen(known: dict[str, Shown]) -> Shown:
             help=HELP["passport"],
         )
         if picked != current.id:
-            state.set_passport(None if picked == next(iter(known)) else picked)
+            selection.set_passport(None if picked == next(iter(known)) else picked)
             st.rerun()
     return current
 
 
 def view_of(passport: Passport) -> View | None:
     """What is shown of it; None, with what there is instead, where nothing is measured."""
-    scope = state.scope()
+    scope = settings.scope()
     layers = models.layer_shapes(scope.model)
     places = [shape.place for shape in layers]
     there = slices(passport, places)
@@ -88,10 +89,12 @@ def view_of(passport: Passport) -> View | None:
 
 def other_tiles(tiles: list[int]) -> None:
     """Where the layers were measured in tiles of another width, say so and offer to go there."""
-    st.caption(device_words.other_tiles(state.scope().tile, tiles))
+    st.caption(device_words.other_tiles(settings.scope().tile, tiles))
     wanted = next((tile for tile in reversed(tiles) if tile in scope_choices.TILES), None)
     if wanted is not None:
-        st.button(device_words.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
+        st.button(
+            device_words.show_tile(wanted), on_click=settings.choose_tile, args=(wanted,), key="show_tile"
+        )
 
 
 def verdict(shown: Shown, view: View | None) -> None:
@@ -99,7 +102,7 @@ def verdict(shown: Shown, view: View | None) -> None:
     if shown.problem is not None:
         st.error(formats.literal(shown.problem), icon=":material/error:")
         return
-    scope = state.scope()
+    scope = settings.scope()
     unknown = device_findings.not_measured(scope.model, scope.tile)
     answer = unknown if view is None else device_findings.answer(view)
     show, icon = MOODS[answer.mood]
@@ -189,7 +192,7 @@ def exchange(shown: Shown) -> None:
         "Import a passport",
         type="json",
         max_upload_size=MAX_BYTES >> 20,
-        key=f"passport_file_{state.uploader_version()}",
+        key=f"passport_file_{uploads.uploader_version()}",
         help=HELP["import"],
     )
     if uploaded is not None:
@@ -198,7 +201,7 @@ def exchange(shown: Shown) -> None:
 
 def report(passport: Passport) -> None:
     """What the passport says of the layers in scope, if it says anything."""
-    layers = models.layer_shapes(state.scope().model)
+    layers = models.layer_shapes(settings.scope().model)
     if slices(passport, [shape.place for shape in layers]):
         made = device_report(passport, layers)
         report_download(lambda: page(made), name=f"device-{passport.device}", key="device_report")
@@ -207,7 +210,7 @@ def report(passport: Passport) -> None:
 def forget(stored: Stored) -> None:
     """Delete an import, and show this machine again."""
     passports.forget(stored)
-    state.set_passport(None)
+    selection.set_passport(None)
 
 
 def export(passport: Passport) -> None:
@@ -228,8 +231,8 @@ def take_in(content: bytes) -> None:
     except PassportError as error:
         st.error(formats.literal(str(error)), icon=":material/error:")
         return
-    state.set_passport(stored.id)
-    state.empty_uploader()
+    selection.set_passport(stored.id)
+    uploads.empty_uploader()
     st.rerun()
 
 

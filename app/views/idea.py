@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, idea_charts, state
+from app import charts, controls, idea_charts
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.recorded import Measured, Recording, sample_recording
 from app.services import models, planning
+from app.state import keys, settings
 from app.titles import METHOD_TITLES
 from app.words import formats, idea_words
 from bcbp.plan import LayerPlan
 from bcbp.spec import PruneSpec
 
-SAMPLE, LAYER = str(state.DEFAULTS[state.MODEL]), "stages.2.0.conv2"
+SAMPLE, LAYER = str(settings.DEFAULTS[keys.MODEL]), "stages.2.0.conv2"
 PATTERNS = ("bcbp", "column")
 
 

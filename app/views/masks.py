@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, state
+from app import charts, controls
 from app.components.mask_canvas import (
     Panel,
     Window,
@@ -13,6 +13,7 @@ from app.components.mask_canvas import (
     picture,
 )
 from app.services import models, planning
+from app.state import settings
 from app.titles import METHOD_TITLES, PATTERN_TITLES, PRESET_TITLES
 from app.words import formats, plan_words, run_words
 from app.words.help_texts import HELP
@@ -22,18 +23,18 @@ from bcbp.plan import LayerPlan
 SIDE_BY_SIDE = ("bcbp", "column", "block", "filter")
 
 
-def settings() -> tuple[str, tuple[str, ...], str, str]:
+def choices() -> tuple[str, tuple[str, ...], str, str]:
     """Layer, methods, what is shown, and with what."""
     layer = controls.layer_picker(controls.current_plan())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
             "Methods",
             tuple(PATTERN_TITLES),
-            default=_first(state.scope().method),
+            default=_first(settings.scope().method),
             format_func=METHOD_TITLES.__getitem__,
             selection_mode="multi",
             wrap=True,
-            key=f"mask_methods_{state.scope().method}",
+            key=f"mask_methods_{settings.scope().method}",
             help=HELP["masks_methods"],
         )
         viewer = st.segmented_control(
@@ -78,7 +79,7 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
 
 def own_ratio(name: str) -> None:
     """What the method in focus is asked to remove of the layer, by whom, and what comes out."""
-    plan, edits, method = controls.current_plan(), controls.current_edits(), state.scope().method
+    plan, edits, method = controls.current_plan(), controls.current_edits(), settings.scope().method
     by = plan_words.LOCKED if name in edits.ratios else PRESET_TITLES[edits.allocation]
     layer = plan[name]
     st.caption(plan_words.own_ratio(METHOD_TITLES[method], layer.target, layer.ratio, by))
@@ -86,7 +87,7 @@ def own_ratio(name: str) -> None:
 
 def panel(layer: LayerPlan, method: str, title: str, *, with_magnitude: bool) -> Panel:
     """One method's mask of the layer."""
-    scope = state.scope()
+    scope = settings.scope()
     magnitude = planning.magnitude(scope.model, scope.tile, layer) if with_magnitude else None
     return Panel(method, title, charts.method_color(method), layer.mask, magnitude)
 
@@ -115,8 +116,8 @@ def heatmaps(shown: tuple[Panel, ...]) -> None:
         )
 
 
-name, chosen, show, with_viewer = settings()
-layer_info = models.model(state.scope().model).layer(name)
+name, chosen, show, with_viewer = choices()
+layer_info = models.model(settings.scope().model).layer(name)
 st.caption(
     plan_words.layer_line(layer_info.name, layer_info.rows, layer_info.columns, layer_info.macs),
     help=HELP["axes"],

@@ -7,12 +7,13 @@ from collections import defaultdict
 import pandas as pd
 import streamlit as st
 
-from app import charts, controls, state
+from app import charts, controls
 from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.own_images import own_images
 from app.components.own_network import download_button, own_network
 from app.services import models
+from app.state import keys, messages, settings
 from app.titles import METHOD_TITLES
 from app.words import formats, frame_words, model_words
 from app.words.help_texts import HELP
@@ -27,12 +28,12 @@ def hero(model: LoadedModel) -> None:
         st.markdown(model_words.TAGLINE)
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(model_words.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
-                state.ask_for_run()
+                messages.ask_for_run()
                 controls.go_to("run")
             if st.button(model_words.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
                 controls.go_to("tune")
-            if model.name != state.DEFAULTS[state.MODEL]:
-                st.button(model_words.USE_SAMPLE, icon=":material/undo:", on_click=state.use_sample)
+            if model.name != settings.DEFAULTS[keys.MODEL]:
+                st.button(model_words.USE_SAMPLE, icon=":material/undo:", on_click=settings.use_sample)
         st.caption(model_words.start_caption(with_accuracy=model.trained and controls.has_images()))
     with example:
         picture_of_method(model)
@@ -40,7 +41,7 @@ def hero(model: LoadedModel) -> None:
 
 def picture_of_method(model: LoadedModel) -> None:
     """What the method in focus keeps of the layer with the most work."""
-    plan, method = controls.current_plan(), state.scope().method
+    plan, method = controls.current_plan(), settings.scope().method
     layer = plan[controls.costliest(plan)]
     panel = Panel(method, METHOD_TITLES[method], charts.method_color(method), layer.mask)
     data = picture((panel,), model.layer(layer.name))
@@ -109,7 +110,7 @@ def not_prunable(model: LoadedModel) -> None:
             st.markdown(f"**{reason}** ({len(layers)}): {', '.join(f'`{layer}`' for layer in layers)}")
 
 
-network = models.model(state.scope().model)
+network = models.model(settings.scope().model)
 hero(network)
 three_doors()
 own_network()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, findings, state
+from app import controls, findings
 from app.asked import asked_of, one_line
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
 from app.services import jobs, machine, owners
+from app.state import messages, selection
 from app.titles import METHOD_TITLES
 from app.words import compare_words, formats, run_words
 from app.words.help_texts import HELP
@@ -21,14 +22,14 @@ from bcbp.request import CompareRequest
 
 def current_run() -> RunView[CompareRequest] | None:
     """The run of the link or of this session; a link to a run that is not here is said and dropped."""
-    run_id = state.run_id()
+    run_id = selection.run_id()
     if run_id is None:
         return None
     try:
         return jobs.comparison(run_id)
     except RunNotFound:
         st.warning(run_words.NO_RUN_SELECTED, icon=":material/link_off:")
-        state.set_run(None)
+        selection.set_run(None)
         return None
 
 
@@ -58,7 +59,7 @@ def summary(request: CompareRequest) -> None:
 
 
 def start(request: CompareRequest) -> None:
-    state.set_run(jobs.submit(request))
+    selection.set_run(jobs.submit(request))
 
 
 def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) -> None:
@@ -78,7 +79,7 @@ def button(run: RunView[CompareRequest] | None, request: CompareRequest | None) 
     )
     if request is not None:
         summary(request)
-    if request is not None and (pressed or state.take_request()):
+    if request is not None and (pressed or messages.take_request()):
         start(request)
         st.rerun()
 

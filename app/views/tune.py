@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, sensitivity_findings, state
+from app import charts, controls, sensitivity_findings
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
@@ -12,6 +12,7 @@ from app.components.masks_file import masks_uploader
 from app.components.report_download import report_download
 from app.html_report import page
 from app.services import jobs, models, passports, planning
+from app.state import settings, uploads
 from app.titles import METHOD_TITLES
 from app.words import formats, plan_words
 from app.words.help_texts import HELP
@@ -25,7 +26,7 @@ from bcbp.sensitivity_request import SensitivityRequest
 def presets() -> None:
     """The starting point, and the way back to it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if state.masks():
+        if settings.masks():
             masks_uploader()
             return
         controls.preset()
@@ -37,13 +38,13 @@ def presets() -> None:
             st.button(
                 plan_words.forget_edits(len(edits.ratios), len(edits.exclude)),
                 icon=":material/restart_alt:",
-                on_click=state.forget_edits,
+                on_click=settings.forget_edits,
             )
 
 
 def totals(plan: PruningPlan) -> None:
     """What the plan removes, and what that would bring by multiply-adds alone."""
-    left = planning.macs_left(state.scope().model, plan)
+    left = planning.macs_left(settings.scope().model, plan)
     idle = max((layer.wit_before for layer in plan), default=0.0)
     shown = [
         ("Weights removed", formats.percent(plan.sparsity), HELP["ratio"]),
@@ -63,7 +64,7 @@ def totals(plan: PruningPlan) -> None:
 
 def chosen_layer(plan: PruningPlan) -> None:
     """The mask of one layer, and the proof that its tiles carry equal work."""
-    scope = state.scope()
+    scope = settings.scope()
     name = controls.layer_picker(plan)
     layer, info = plan[name], models.model(scope.model).layer(name)
     title = METHOD_TITLES[scope.method]
@@ -108,18 +109,18 @@ def forecast(plan: PruningPlan) -> None:
 
 def layers(plan: PruningPlan) -> None:
     """The table, with what was measured of each layer."""
-    scope = state.scope()
+    scope = settings.scope()
     edits = controls.current_edits()
     losses, ratios = sensitivity_findings.losses(known_scan())
     known = Known(passports.break_evens(scope.model, scope.tile), losses, ratios)
     layer_table(models.model(scope.model), plan, edits, known)
-    st.caption(plan_words.MASKS_TABLE_NOTE if state.masks() else plan_words.TABLE_NOTE)
+    st.caption(plan_words.MASKS_TABLE_NOTE if settings.masks() else plan_words.TABLE_NOTE)
 
 
 def known_scan() -> Scan | None:
     """What is measured of the scope's model by the method in focus."""
-    scope, criterion = state.scope(), controls.current_edits().criterion
-    return planning.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+    scope, criterion = settings.scope(), controls.current_edits().criterion
+    return planning.scan(scope.model, scope.method, criterion, scope.tile, uploads.data())
 
 
 def layer_losses(name: str) -> None:
@@ -154,7 +155,7 @@ def _seen(run: RunView[SensitivityRequest] | None) -> int:
 
 def sensitivity() -> None:
     """Measure how sensitive each layer is, or see how far that is."""
-    scope = state.scope()
+    scope = settings.scope()
     st.subheader(plan_words.SENSITIVITY, help=HELP["sensitivity"])
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
@@ -169,7 +170,7 @@ def sensitivity() -> None:
             pattern=scope.method,
             criterion=controls.current_edits().criterion,
             tile=scope.tile,
-            data=state.data(),
+            data=uploads.data(),
         )
         jobs.submit(wanted)
         st.rerun()
@@ -177,7 +178,7 @@ def sensitivity() -> None:
     if last is not None:
         job_status(last)
     criterion = controls.current_edits().criterion
-    found = planning.scan(scope.model, scope.method, criterion, scope.tile, state.data())
+    found = planning.scan(scope.model, scope.method, criterion, scope.tile, uploads.data())
     if found is not None and found.rows:
         report_download(lambda: page(found.to_json()), name=f"sensitivity-{found.key.id}", key="scan_report")
 
@@ -185,7 +186,7 @@ def sensitivity() -> None:
 presets()
 last = jobs.newest(SensitivityRequest)
 seen, was_active = _seen(last), last is not None and last.active
-timed = controls.current_edits().allocation == LATENCY.name and not state.masks()
+timed = controls.current_edits().allocation == LATENCY.name and not settings.masks()
 if not timed or controls.latency_target():
     planned = controls.current_plan()
     forecast(planned)

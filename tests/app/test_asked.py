@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from app.asked import asked_of, one_line
 from app.services import models
+from app.state import packed_layers
+from app.state.edits import Edits
 from app.words import formats, plan_words
 from bcbp.jobs import RunStore
 from bcbp.recovery.tuning import Tuning
@@ -27,7 +28,7 @@ def one_layer_link() -> dict[str, str]:
     names = [layer.name for layer in models.model("sample").layers]
     return {
         "allocation": "explicit",
-        "layers": state.encode_layers(state.Edits(ratios={LAYER: 0.8}), names),
+        "layers": packed_layers.encode(Edits(ratios={LAYER: 0.8}), names),
         "permute": "yes",
     }
 
@@ -81,7 +82,7 @@ def test_explicit_begins_with_what_was_there_and_leaves_no_locks(open_page: Open
     assert not lines["lock"].any()
     link = app.query_params["layers"]
     names = [layer.name for layer in models.model("sample").layers]
-    ratios, _ = state.decode_layers(link if isinstance(link, str) else link[0], names)
+    ratios, _ = packed_layers.decode(link if isinstance(link, str) else link[0], names)
     assert [100 * ratios.get(name, 0.0) for name in names] == pytest.approx(list(lines["ratio"]))
     app.segmented_control(key="preset_sample").set_value("global").run()
     assert list(edited_table(healthy(app))["ratio"]) == pytest.approx(list(before))

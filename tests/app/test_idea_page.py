@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app import doors, idea_charts, state
+from app import doors, idea_charts
 from app.main import ICONS
 from app.recorded import sample_recording
+from app.state import keys
 from app.words import formats, idea_words
 from bcbp.data import ASSETS
 from tests.app.test_pages import Open, healthy, text
@@ -62,15 +63,15 @@ def test_a_door_leads_to_its_first_page_in_its_own_words(open_page: Open, door: 
     assert app.query_params[doors.DOOR] == [door.name] or app.query_params[doors.DOOR] == door.name
     app = healthy(open_page(door.pages[1], door=door.name, ratio="0.7"))
     labels = {one.label for one in (*app.slider, *app.selectbox)}
-    assert door.labels.get(state.RATIO, "Ratio removed") in labels
+    assert door.labels.get(keys.RATIO, "Ratio removed") in labels
 
 
 def test_the_scope_survives_a_visit_to_the_idea(open_page: Open) -> None:
     app = healthy(open_page("tune", ratio="0.7", tile="16", model="cifar-resnet20"))
     app = healthy(app.switch_page("views/idea.py").run())
     app = healthy(app.switch_page("views/tune.py").run())
-    assert (app.session_state[state.RATIO], app.session_state[state.TILE]) == (0.7, 16)
-    assert app.session_state[state.MODEL] == "cifar-resnet20"
+    assert (app.session_state[keys.RATIO], app.session_state[keys.TILE]) == (0.7, 16)
+    assert app.session_state[keys.MODEL] == "cifar-resnet20"
 
 
 def test_an_unknown_door_is_said_and_is_none(open_page: Open) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import people, state
+from app import people
 from app.services import files, jobs, owners
+from app.state import keys
 from app.words import plan_words, run_words
 from bcbp.errors import ModelError, NotYours
 from bcbp.export import Pruned
@@ -76,7 +77,7 @@ def test_the_way_back_leads_to_the_settings_as_they_were(open_page: Open, conten
     app.button(key="use_settings").click().run()
     healthy(app)
     assert app.slider(key="ratio").value == 0.7 and app.selectbox(key="tile").value == 64
-    assert state.MASKS not in app.query_params
+    assert keys.MASKS not in app.query_params
     app.switch_page("views/tune.py").run()
     assert not edited_table(healthy(app))["lock"].any()
 
@@ -85,7 +86,7 @@ def test_forgotten_masks_are_deleted_and_the_settings_hold_again(open_page: Open
     app = drop(open_page("tune", ratio="0.7"), content)
     (stored,) = MaskStore().list()
     app.button(key="forget_masks").click().run()
-    assert healthy(app).slider(key="ratio").value == 0.7 and state.MASKS not in app.query_params
+    assert healthy(app).slider(key="ratio").value == 0.7 and keys.MASKS not in app.query_params
     assert MaskStore().list() == ()
     again = open_page("tune", masks_file=stored)
     assert any("masks_file = " in warning.value for warning in again.warning)
@@ -95,7 +96,7 @@ def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, conten
     spec = files.take_in_masks("sample", "masks.safetensors", content)
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert plan_words.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
-    assert app.query_params[state.MASKS] == spec.masks
+    assert app.query_params[keys.MASKS] == spec.masks
     other = healthy(open_page("tune", masks_file=spec.masks, method="column"))
     assert other.selectbox(key="method").value == "column"
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import controls, state
+from app import controls
 from app.services import files, jobs, models, scope_choices
+from app.state import keys
 from app.words import model_words
 from bcbp.data import FASHION_MNIST, load_images
 from bcbp.errors import NotYours
@@ -53,7 +54,7 @@ def upload(app: AppTest, content: bytes, name: str = "mine.zip") -> AppTest:
 def test_a_zip_is_taken_in_for_the_model_and_stays_in_the_link(open_page: Open) -> None:
     content = clothes(each=4)
     app = healthy(upload(open_page(), content))
-    images = app.query_params[state.IMAGES]
+    images = app.query_params[keys.IMAGES]
     assert images.startswith("mine-")
     said = text(app)
     assert model_words.images_line("mine.zip", 40, 10, tested=20, others=0) in said
@@ -75,13 +76,13 @@ def test_the_preprocessing_stands_on_the_page(open_page: Open) -> None:
 
 def test_images_are_of_one_model_and_can_be_forgotten(open_page: Open) -> None:
     app = upload(open_page(), clothes(each=2))
-    images = app.query_params[state.IMAGES]
+    images = app.query_params[keys.IMAGES]
     app.selectbox(key="model").select("cifar-resnet20").run()
-    assert state.IMAGES not in healthy(app).query_params
+    assert keys.IMAGES not in healthy(app).query_params
     app.selectbox(key="model").select("sample").run()
-    assert app.query_params[state.IMAGES] == images
+    assert app.query_params[keys.IMAGES] == images
     next(button for button in app.button if button.label == "Forget these images").click().run()
-    assert state.IMAGES not in healthy(app).query_params
+    assert keys.IMAGES not in healthy(app).query_params
     assert not scope_choices.of_link(None, images)["images"]
 
 
@@ -98,7 +99,7 @@ def test_a_refused_zip_gets_its_sentence(
     open_page: Open, home: Path, content: Callable[[], bytes], sentence: str
 ) -> None:
     app = upload(open_page(), content(), "![x](http://x).zip")
-    assert not app.exception and state.IMAGES not in app.query_params
+    assert not app.exception and keys.IMAGES not in app.query_params
     assert [sentence in error.value for error in app.error] == [True]
     assert "](http" not in app.error[0].value and str(Path.home()) not in app.error[0].value
     assert not list(home.glob("images/*"))
@@ -137,10 +138,10 @@ def test_a_run_with_them_notices_classes_in_another_order_and_says_so(
     by_name = {name: name.replace("/", " or ") for name in FASHION_MNIST.classes}
     app = upload(open_page(), clothes(by_name))
     app.switch_page("views/run.py").run()
-    assert model_words.images_in_use(app.query_params[state.IMAGES]) in text(healthy(app))
+    assert model_words.images_in_use(app.query_params[keys.IMAGES]) in text(healthy(app))
     app.button(key="start").click().run()
     asked = queue.submitted[0]
-    assert asked.data == f"images:{app.query_params[state.IMAGES]}"
+    assert asked.data == f"images:{app.query_params[keys.IMAGES]}"
 
     quick = replace(asked, methods=("dense", "bcbp"), spec=replace(asked.spec, recovery="none"), batches=())
     made = compare(quick, on_event=lambda _progress, _report: None)

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from app.services import machine, models, planning
+from app.state import packed_layers
+from app.state.edits import Edits
 from app.words import compare_words, frame_words, model_words, plan_words, run_words
 from bcbp.intake.architectures import MODELS
 from bcbp.recovery.tuning import Epoch
@@ -157,7 +158,7 @@ def test_permuted_masks_are_shown_by_both_viewers(open_page: Open) -> None:
 
 def test_edited_ratios_travel_in_the_link(open_page: Open) -> None:
     names = [layer.name for layer in models.model("sample").layers]
-    packed = state.encode_layers(state.Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
+    packed = packed_layers.encode(Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
     app = healthy(open_page("tune", layers=packed, allocation="global"))
     lines = edited_table(app).set_index("layer")
     assert lines.loc[names[1], "ratio"] == pytest.approx(80)
@@ -187,7 +188,7 @@ def test_speed_by_multiply_adds_is_no_bound(open_page: Open) -> None:
 
 def test_excluding_every_layer_is_one_line_and_can_be_taken_back(open_page: Open) -> None:
     names = [layer.name for layer in models.model("sample").layers]
-    packed = state.encode_layers(state.Edits(exclude=frozenset(names)), names)
+    packed = packed_layers.encode(Edits(exclude=frozenset(names)), names)
     app = open_page("tune", layers=packed)
     assert not app.exception
     assert "all are excluded" in app.error[0].value
