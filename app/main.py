@@ -58,7 +58,7 @@ def frame() -> None:
         st.caption(PAGES[name])
     with st.spinner(frame_words.LOADING):
         # PyTorch: seconds on a cold start, so not before the first words
-        from app import controls
+        from app.controls.scope_bar import scope_bar
         from app.services import scope_choices
         from app.state import link, settings
     link.take(scope_choices.of_link(link.asked_model(), link.asked_images()))
@@ -66,7 +66,7 @@ def frame() -> None:
     if name in OUT_OF_SCOPE:
         settings.keep_scope()
     else:
-        controls.scope_bar(doors.current().labels)
+        scope_bar(doors.current().labels)
     _guarded(page)
     with notices:
         _show_notices()
@@ -74,7 +74,7 @@ def frame() -> None:
 
 def _guarded(page: st.Page) -> None:
     """Run the page; whatever fails becomes one line, and the pages stay within reach."""
-    from app import controls
+    from app import current
     from app.services import models
     from app.state import link, settings
     from bcbp.errors import BcbpError
@@ -83,7 +83,7 @@ def _guarded(page: st.Page) -> None:
         with st.spinner(frame_words.LOADING_MODEL):
             models.model(settings.scope().model)
         page.run()
-        link.write(controls.layer_names())
+        link.write(current.layer_names())
     except BcbpError as error:
         st.error(str(error), icon=":material/error:")
     except Exception:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import controls
+from app.controls import widgets
 from app.finding_figures import curve_figures
 from app.findings import Finding
 from app.words import run_words
@@ -21,7 +21,7 @@ def curves(rows: Sequence[Finding], *, key: str) -> None:
     losses, right = curve_figures(tuned)
     loss, accuracy = st.columns(2)
     with loss:
-        controls.show_chart(losses, key=f"{key}_loss", alt=run_words.LOSS_ALT)
+        widgets.show_chart(losses, key=f"{key}_loss", alt=run_words.LOSS_ALT)
     with accuracy:
-        controls.show_chart(right, key=f"{key}_right", alt=run_words.VALIDATION_ALT)
+        widgets.show_chart(right, key=f"{key}_right", alt=run_words.VALIDATION_ALT)
     st.caption(run_words.CURVES_NOTE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, doors
+from app import doors
+from app.controls import widgets
 from app.state import settings
 from app.words import idea_words
 
@@ -17,7 +18,7 @@ def three_doors() -> None:
             st.markdown(f"#### :material/{door.icon}: {door.title}")
             st.markdown(door.promise)
             if st.button(door.enter, key=f"door_{door.name}", on_click=_arrive, args=(door,)):
-                controls.go_to(door.pages[0])
+                widgets.go_to(door.pages[0])
 
 
 def _arrive(door: doors.Door) -> None:

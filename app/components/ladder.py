@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app import controls
+from app.controls import widgets
 from app.finding_figures import ladder_figure
 from app.findings import Finding
 from app.result_lines import ladder_lines
@@ -26,7 +26,7 @@ def ladder(rows: Sequence[Finding], *, key: str) -> None:
     if not climbed:
         return
     st.subheader(run_words.LADDER)
-    controls.show_chart(ladder_figure(climbed), key=f"{key}_chart", alt=run_words.LADDER_ALT)
+    widgets.show_chart(ladder_figure(climbed), key=f"{key}_chart", alt=run_words.LADDER_ALT)
     st.caption(run_words.LADDER_NOTE)
     column = st.column_config.TextColumn
     st.dataframe(

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import controls, findings, recorded, verdict
+from app import findings, recorded, verdict
 from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
@@ -20,7 +20,8 @@ from app.components.history import comparisons, history
 from app.components.ladder import ladder
 from app.components.report_download import report_download
 from app.components.results_table import results_table
-from app.controls import show_chart
+from app.controls import widgets
+from app.controls.widgets import show_chart
 from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
 from app.html_report import page
@@ -260,7 +261,7 @@ if run is None:
     selection.set_shown()
     st.info(run_words.NO_RUN, icon=":material/hourglass_empty:")
     if st.button(run_words.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
-        controls.go_to("run")
+        widgets.go_to("run")
     recorded_example()
 else:
     answer = st.container()

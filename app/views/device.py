@@ -7,9 +7,11 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app import controls, device_findings
+from app import device_findings
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.report_download import report_download
+from app.controls import widgets
+from app.controls.device_settings import device_settings
 from app.device_charts import crossover_map
 from app.device_findings import View
 from app.html_report import page
@@ -127,7 +129,7 @@ def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
 def measure_button(device: str) -> None:
     """One button, and what it will do."""
     try:
-        request = controls.device_settings(device)
+        request = device_settings(device)
     except SpecError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -141,7 +143,7 @@ def measure_button(device: str) -> None:
 def measured(view: View) -> None:
     """The map, then the table."""
     figure = crossover_map(device_findings.lines(view), view.ratios)
-    controls.show_chart(figure, key="crossover", alt=device_words.MAP_ALT)
+    widgets.show_chart(figure, key="crossover", alt=device_words.MAP_ALT)
     st.caption(f"{device_words.MAP_NOTE}  \n{device_words.LAYER_NAMES}")
     st.dataframe(
         pd.DataFrame(device_findings.break_even_lines(view)),
@@ -166,7 +168,7 @@ def facts(shown: Shown) -> None:
             )
             for rate in passport.rates
         ]
-        controls.figures(*rates)
+        widgets.figures(*rates)
     lines = device_findings.environment_lines(environment)
     st.dataframe(pd.DataFrame(lines), hide_index=True, height="content", alt="Device and versions")
     if shown.device:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, idea_charts
+from app import charts, idea_charts
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.controls import widgets
 from app.recorded import Measured, Recording, sample_recording
 from app.services import models, planning
 from app.state import keys, settings
@@ -62,7 +63,7 @@ def side_by_side(plans: dict[str, LayerPlan]) -> None:
         with place:
             st.markdown(f"**{words[name]}**")
             figure = idea_charts.blocks(kept, color=charts.method_color(name), longest=longest)
-            controls.show_chart(figure, key=f"blocks_{name}", alt=idea_words.BLOCKS_ALT)
+            widgets.show_chart(figure, key=f"blocks_{name}", alt=idea_words.BLOCKS_ALT)
     st.markdown(idea_words.RUN_NOTE)
 
 
@@ -75,7 +76,7 @@ def measured(recording: Recording, unbalanced: Recording, ratio: float) -> None:
     st.subheader(idea_words.MEASURED, anchor=False)
     dense, point, other = recording.points[0], at(recording, ratio), at(unbalanced, ratio)
     low, high = point.speedup_interval
-    controls.figures(
+    widgets.figures(
         (idea_words.SPEED, formats.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
         (idea_words.accuracy(formats.percent(dense.accuracy)), formats.percent(point.accuracy), None),
         (idea_words.SIZE, formats.percent(point.size, 0), "Numbers that are left of the whole network"),
@@ -101,4 +102,4 @@ measured(found, unbalanced, removed)
 cut(plans_of, found.tile)
 side_by_side(plans_of)
 if st.button(idea_words.TRY, type="primary", icon=":material/play_arrow:", key="idea_try"):
-    controls.go_to("run")
+    widgets.go_to("run")

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls
-from app.components.mask_canvas import (
-    Panel,
-    Window,
-    exact_columns,
-    mask_canvas,
-    picture,
-)
+from app import charts, current
+from app.components.mask_canvas import Panel, Window, exact_columns, mask_canvas, picture
+from app.controls import plan_settings, widgets
 from app.services import models, planning
 from app.state import settings
 from app.titles import METHOD_TITLES, PATTERN_TITLES, PRESET_TITLES
@@ -25,7 +20,7 @@ SIDE_BY_SIDE = ("bcbp", "column", "block", "filter")
 
 def choices() -> tuple[str, tuple[str, ...], str, str]:
     """Layer, methods, what is shown, and with what."""
-    layer = controls.layer_picker(controls.current_plan())
+    layer = plan_settings.layer_picker(current.plan())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
             "Methods",
@@ -66,7 +61,7 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
     """The layer's mask under each method, by the same edits; methods that do not touch it are named."""
     found, untouched = [], []
     for method in methods:
-        plan = controls.current_plan(method)
+        plan = current.plan(method)
         title = METHOD_TITLES[method]
         if layer in {entry.name for entry in plan}:
             found.append(panel(plan[layer], method, title, with_magnitude=with_magnitude))
@@ -79,7 +74,7 @@ def panels(layer: str, methods: tuple[str, ...], *, with_magnitude: bool) -> tup
 
 def own_ratio(name: str) -> None:
     """What the method in focus is asked to remove of the layer, by whom, and what comes out."""
-    plan, edits, method = controls.current_plan(), controls.current_edits(), settings.scope().method
+    plan, edits, method = current.plan(), current.edits(), settings.scope().method
     by = plan_words.LOCKED if name in edits.ratios else PRESET_TITLES[edits.allocation]
     layer = plan[name]
     st.caption(plan_words.own_ratio(METHOD_TITLES[method], layer.target, layer.ratio, by))
@@ -109,7 +104,7 @@ def heatmaps(shown: tuple[Panel, ...]) -> None:
     """The binned fallback."""
     for panel in shown:
         st.markdown(f"**{panel.title}**: {formats.percent(panel.mask.sparsity)} removed")
-        controls.show_chart(
+        widgets.show_chart(
             charts.mask_heatmap(panel.mask, panel.method),
             key=f"heat_{panel.method}",
             alt=f"Mask of {panel.title}",

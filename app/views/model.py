@@ -7,11 +7,12 @@ from collections import defaultdict
 import pandas as pd
 import streamlit as st
 
-from app import charts, controls
+from app import charts, current
 from app.components.doors import three_doors
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.own_images import own_images
 from app.components.own_network import download_button, own_network
+from app.controls import widgets
 from app.services import models
 from app.state import keys, messages, settings
 from app.titles import METHOD_TITLES
@@ -29,20 +30,20 @@ def hero(model: LoadedModel) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(model_words.START, type="primary", icon=":material/play_arrow:", key="hero_run"):
                 messages.ask_for_run()
-                controls.go_to("run")
+                widgets.go_to("run")
             if st.button(model_words.TUNE_FIRST, icon=":material/tune:", key="hero_tune"):
-                controls.go_to("tune")
+                widgets.go_to("tune")
             if model.name != settings.DEFAULTS[keys.MODEL]:
                 st.button(model_words.USE_SAMPLE, icon=":material/undo:", on_click=settings.use_sample)
-        st.caption(model_words.start_caption(with_accuracy=model.trained and controls.has_images()))
+        st.caption(model_words.start_caption(with_accuracy=model.trained and current.has_images()))
     with example:
         picture_of_method(model)
 
 
 def picture_of_method(model: LoadedModel) -> None:
     """What the method in focus keeps of the layer with the most work."""
-    plan, method = controls.current_plan(), settings.scope().method
-    layer = plan[controls.costliest(plan)]
+    plan, method = current.plan(), settings.scope().method
+    layer = plan[current.costliest(plan)]
     panel = Panel(method, METHOD_TITLES[method], charts.method_color(method), layer.mask)
     data = picture((panel,), model.layer(layer.name))
     mask_canvas(data, key="hero_mask", alt=f"Mask of {layer.name}", panel_height=150, tools=False)
@@ -54,13 +55,13 @@ def facts(model: LoadedModel) -> None:
     st.subheader(model.title)
     if model.note:
         st.caption(formats.literal(model.note))
-    if not controls.has_images():
+    if not current.has_images():
         st.caption(NO_IMAGES)
     if not model.trained:
         st.warning(model_words.UNTRAINED, icon=":material/casino:")
         download_button(model)
     parameters = sum(value.numel() for value in model.module.parameters())
-    controls.figures(
+    widgets.figures(
         ("Prunable layers", str(len(model.layers)), None),
         ("Parameters", formats.amount(parameters), None),
         ("Multiply-adds", formats.amount(models.network_macs(model.name)), "Per image"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, findings
+from app import findings
 from app.asked import asked_of, one_line
 from app.components.curves import curves
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.ladder import ladder
 from app.components.results_table import results_table
+from app.controls import run_settings, widgets
 from app.services import jobs, machine, owners
 from app.state import messages, selection
 from app.titles import METHOD_TITLES
@@ -36,7 +37,7 @@ def current_run() -> RunView[CompareRequest] | None:
 def settings() -> CompareRequest | None:
     """What will be measured, or None with the reason on the screen."""
     try:
-        request = controls.run_settings()
+        request = run_settings.read()
     except SpecError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -51,7 +52,7 @@ def settings() -> CompareRequest | None:
 def summary(request: CompareRequest) -> None:
     """Everything that the button is about to measure, in one line."""
     try:
-        told = controls.asked(request)
+        told = run_settings.asked(request)
     except BcbpError as error:  # the run will say the same of its plan
         st.warning(formats.literal(str(error)), icon=":material/warning:")
     else:
@@ -111,7 +112,7 @@ def live() -> None:
     job_status(run)
     st.caption(one_line(asked_of(run)))
     if not run.active and st.button(run_words.TO_COMPARE, icon=":material/balance:", key="to_compare"):
-        controls.go_to("compare")
+        widgets.go_to("compare")
     partial_results(run)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, sensitivity_findings
+from app import charts, current, sensitivity_findings
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.layer_table import Known, layer_table
 from app.components.mask_canvas import Panel, mask_canvas, picture
 from app.components.masks_file import masks_uploader
 from app.components.report_download import report_download
+from app.controls import plan_settings, widgets
 from app.html_report import page
 from app.services import jobs, models, passports, planning
 from app.state import settings, uploads
@@ -29,11 +30,11 @@ def presets() -> None:
         if settings.masks():
             masks_uploader()
             return
-        controls.preset()
-        controls.criterion()
-        controls.permutation()
+        plan_settings.preset()
+        plan_settings.criterion()
+        plan_settings.permutation()
         masks_uploader()
-        edits = controls.current_edits()
+        edits = current.edits()
         if edits.ratios or edits.exclude:
             st.button(
                 plan_words.forget_edits(len(edits.ratios), len(edits.exclude)),
@@ -55,7 +56,7 @@ def totals(plan: PruningPlan) -> None:
     if plan.importance is not None:
         kept = formats.before_after(*plan.importance.shares)
         shown.insert(1, ("Importance kept", kept, HELP["importance"]))
-    controls.figures(*shown)
+    widgets.figures(*shown)
     if plan.spec.allocation == "explicit" and not plan.spec.ratios:
         st.info(plan_words.NOTHING_SET, icon=":material/edit:")
     for note in plan.notes:
@@ -65,7 +66,7 @@ def totals(plan: PruningPlan) -> None:
 def chosen_layer(plan: PruningPlan) -> None:
     """The mask of one layer, and the proof that its tiles carry equal work."""
     scope = settings.scope()
-    name = controls.layer_picker(plan)
+    name = plan_settings.layer_picker(plan)
     layer, info = plan[name], models.model(scope.model).layer(name)
     title = METHOD_TITLES[scope.method]
     panel = Panel(scope.method, title, charts.method_color(scope.method), layer.mask)
@@ -77,10 +78,10 @@ def chosen_layer(plan: PruningPlan) -> None:
     layer_losses(name)
     masks = [(scope.method, title, layer.mask)]
     if scope.method == "bcbp" and not plan.spec.masks:  # how they were balanced does not stand in a file
-        before = controls.current_plan("column")[name]
+        before = current.plan("column")[name]
         masks.insert(0, ("column", plan_words.BEFORE_BALANCE, before.mask))
     if layer.mask.tile.rows > 1:
-        controls.show_chart(
+        widgets.show_chart(
             charts.kept_per_tile(masks), key="tune_balance", alt=f"Columns kept by each tile of {name}"
         )
         st.caption(plan_words.balance_note(layer.wit_before, layer.mask.wit), help=HELP["balance"])
@@ -91,7 +92,7 @@ def forecast(plan: PruningPlan) -> None:
     found = plan.forecast
     if found is None:
         return
-    controls.figures(
+    widgets.figures(
         ("○ Predicted", formats.milliseconds(found.ms), HELP["budget"]),
         ("Target", formats.milliseconds(found.budget_ms), None),
         ("Dense", formats.milliseconds(found.dense_ms), None),
@@ -110,7 +111,7 @@ def forecast(plan: PruningPlan) -> None:
 def layers(plan: PruningPlan) -> None:
     """The table, with what was measured of each layer."""
     scope = settings.scope()
-    edits = controls.current_edits()
+    edits = current.edits()
     losses, ratios = sensitivity_findings.losses(known_scan())
     known = Known(passports.break_evens(scope.model, scope.tile), losses, ratios)
     layer_table(models.model(scope.model), plan, edits, known)
@@ -119,7 +120,7 @@ def layers(plan: PruningPlan) -> None:
 
 def known_scan() -> Scan | None:
     """What is measured of the scope's model by the method in focus."""
-    scope, criterion = settings.scope(), controls.current_edits().criterion
+    scope, criterion = settings.scope(), current.edits().criterion
     return planning.scan(scope.model, scope.method, criterion, scope.tile, uploads.data())
 
 
@@ -160,7 +161,7 @@ def sensitivity() -> None:
     if was_active:
         st.fragment(scanning, run_every=LOOK_SECONDS)()
         return
-    if not (controls.has_images() and models.model(scope.model).trained):
+    if not (current.has_images() and models.model(scope.model).trained):
         st.caption(plan_words.NO_SCAN)
         return
     label = plan_words.scan_label(METHOD_TITLES[scope.method], scope.tile)
@@ -168,7 +169,7 @@ def sensitivity() -> None:
         wanted = SensitivityRequest(
             model=scope.model,
             pattern=scope.method,
-            criterion=controls.current_edits().criterion,
+            criterion=current.edits().criterion,
             tile=scope.tile,
             data=uploads.data(),
         )
@@ -177,7 +178,7 @@ def sensitivity() -> None:
     st.caption(plan_words.SCAN_NOTE)
     if last is not None:
         job_status(last)
-    criterion = controls.current_edits().criterion
+    criterion = current.edits().criterion
     found = planning.scan(scope.model, scope.method, criterion, scope.tile, uploads.data())
     if found is not None and found.rows:
         report_download(lambda: page(found.to_json()), name=f"sensitivity-{found.key.id}", key="scan_report")
@@ -186,9 +187,9 @@ def sensitivity() -> None:
 presets()
 last = jobs.newest(SensitivityRequest)
 seen, was_active = _seen(last), last is not None and last.active
-timed = controls.current_edits().allocation == LATENCY.name and not settings.masks()
-if not timed or controls.latency_target():
-    planned = controls.current_plan()
+timed = current.edits().allocation == LATENCY.name and not settings.masks()
+if not timed or plan_settings.latency_target():
+    planned = current.plan()
     forecast(planned)
     totals(planned)
     left, right = st.columns([3, 2], gap="medium")

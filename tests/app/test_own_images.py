@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import controls
+from app import current
 from app.services import files, jobs, models, scope_choices
 from app.state import keys
 from app.words import model_words
@@ -118,7 +118,7 @@ def test_a_refusal_goes_with_the_model_and_with_the_next_file(open_page: Open) -
 def test_random_weights_promise_no_test_whatever_images_there_are(
     open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls, "has_images", lambda: True)
+    monkeypatch.setattr(current, "has_images", lambda: True)
     said = text(healthy(open_page(model="resnet18")))
     assert model_words.UNTRAINED in said and model_words.start_caption(with_accuracy=False) in said
 
