@@ -1,4 +1,8 @@
-"""Which engine runs a layer, and why: asked for, declined, or measured to be faster."""
+"""Which engine runs a layer, and why: asked for, declined, or measured to be faster.
+
+Under "auto" layers that keep every weight are measured as well, in pruned networks and in dense ones: what
+the engine of pruned layers gains by itself is then no gain of pruning.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from kernels.engines import Epilogue, Operator, decline_reason
 from kernels.engines import engine as engine_named
 from kernels.layout import ConvGeometry
 from kernels.measure import measure
-from kernels.pack import pack_dense
+from kernels.pack import PackedWeight, pack_dense
 
 AUTO = "auto"
 SPARSE, DENSE = "cpu-tiles", "dense"
@@ -45,6 +49,16 @@ class LayerJob:
     residual: bool
     mask: Mask | None
 
+    @property
+    def whole(self) -> bool:
+        """Whether every weight is kept."""
+        return self.mask is None or self.mask.kept == self.weight.numel()
+
+    def packed(self) -> PackedWeight:
+        if self.mask is None:
+            return pack_dense(self.weight, self.geometry)
+        return self.mask.pack(self.weight, self.geometry)
+
     def example(self) -> tuple[Tensor, ...]:
         """Random inputs of the right shapes, channels_last."""
         count, _, height, width = self.input_shape
@@ -60,14 +74,11 @@ class LayerJob:
 
 def build_layer(job: LayerJob, engine: str) -> tuple[Operator, LayerRun]:
     """The operator that runs `job` under the `engine` asked for ("auto" measures), and what was decided."""
-    if job.mask is None:
-        return _dense(job), LayerRun(job.name, DENSE, "not pruned")
-    if job.mask.kept == job.weight.numel():
-        return _dense(job), LayerRun(job.name, DENSE, "its mask keeps every weight")
     if engine == DENSE:
         return _dense(job), LayerRun(job.name, DENSE, "asked for")
-    packed = job.mask.pack(job.weight, job.geometry)
-    name = SPARSE if engine == AUTO else engine
+    if engine != AUTO and job.whole:
+        return _dense(job), LayerRun(job.name, DENSE, "it keeps every weight")
+    name, packed = SPARSE if engine == AUTO else engine, job.packed()
     declined = decline_reason(name, packed, packed.tiles[0].values.dtype, job.epilogue.activation)
     if declined is not None:
         return _dense(job), LayerRun(job.name, DENSE, f"{name} declined: {declined}")

@@ -92,10 +92,10 @@ def convert(
 ) -> PackedNetwork:
     """`module` pruned by `plan`, on engines; the module itself is never touched.
 
-    With plan None every layer runs dense, prepacked and fused: the same treatment for a dense or physically
-    smaller network. `engine` "auto" times every pruned layer against its dense twin for `batch` images and
-    keeps the faster; the name of an engine takes it wherever it does not decline. The result is compared
-    with the masked module before it is handed out.
+    With plan None nothing is removed: the same treatment for a dense or physically smaller network.
+    `engine` "auto" times every layer, pruned or not, against its dense twin for `batch` images and keeps the
+    faster; the name of an engine takes it for pruned layers wherever it does not decline. The result is
+    compared with the masked module before it is handed out.
     Raises SpecError for an unknown engine or layer, ModelError where the output is no function of the input.
     """
     if engine not in ENGINES:

@@ -115,9 +115,10 @@ class GpuRuntime:
 
     def __init__(self, precision: Precision, device: torch.device | str = GPU) -> None:
         from bcbp.gpu_baselines import gpu_forms
+        from bcbp.gpu_network import unpruned_form
 
         self.precision, self.device = precision, torch.device(device)
-        self.forms = gpu_forms(precision, self.device)
+        self.forms = gpu_forms(precision, self.device) | unpruned_form(precision, self.device)
 
     def inputs(self, input_shape: tuple[int, ...], batch: int) -> Tensor:
         return _random_images(input_shape, batch).to(self.device)

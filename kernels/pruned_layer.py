@@ -55,8 +55,9 @@ class PrunedLayer:
         return x.contiguous(memory_format=torch.channels_last)
 
     def pruned(self, pattern: str) -> PackedWeight:
-        """What one of PATTERNS leaves of the weight."""
+        """What one of PATTERNS leaves of the weight; of "dense" all."""
         make = {
+            "dense": self.dense,
             "bcbp": self._balanced,
             "column": self._unbalanced,
             "block": self._block,

@@ -161,7 +161,8 @@ HELP = {
     "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
     "device": (
         "Where networks are timed. On a GPU pruned layers run in Triton kernels, the whole network as one "
-        "CUDA graph. Dense is the best of eager, channels_last, folded and compiled, with or without a graph."
+        "CUDA graph. Dense is the best of eager, channels_last, folded, compiled, each also as a graph, and "
+        "our kernels with nothing removed."
     ),
     "precision": "The number format on the GPU. Accuracy is always that of float32 on the processor.",
     "rounds": "Interleaved timing rounds per method. More narrows the interval.",

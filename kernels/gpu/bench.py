@@ -43,11 +43,14 @@ from kernels.testing import assert_close
 # order is worth, the other what balance is, and nothing else differs.
 LONGEST, AS_COLUMN = "column-longest", "bcbp-as-column"
 PATTERNS = (*SHARED_PATTERNS, LONGEST, AS_COLUMN)
+# The dense layer on our kernels: what they gain with nothing removed is no gain of pruning.
+UNPRUNED = "dense triton"
 # pattern -> whose tiles it runs, and whose launch
-_VARIANTS = {LONGEST: ("column", "column"), AS_COLUMN: ("bcbp", "column")}
+_VARIANTS = {LONGEST: ("column", "column"), AS_COLUMN: ("bcbp", "column"), UNPRUNED: ("dense", "dense")}
 # A mask of whole columns that happens to be 2:4 is still run as what it is.
 _ON_TILES = SPARSE - {SEMI_STRUCTURED}
 LIBRARY = "cuDNN"
+_LIBRARY_FORMS = (EAGER, FUSED)
 _CHECKED_IMAGES = 8
 _MOST_SETS, _CACHES = 8, 2
 
@@ -62,14 +65,15 @@ class _Prepared:
     tiles: Callable[[str], PackedWeight]
 
     def on_maps(self, pattern: str, precision: Precision) -> MapLayer:
-        return MapLayer(self.tiles(pattern), Epilogue(self.layer.bias, "relu"), precision)
+        packed = self.tiles(pattern)
+        return MapLayer(packed, Epilogue(self.layer.bias[: packed.geometry.rows], "relu"), precision)
 
 
 class GpuBench:
     """One precision on the current GPU; in Triton's interpreter on the CPU, with the host's clock."""
 
     baseline, sample_seconds = EAGER, 0.002
-    dense_forms: tuple[str, ...] = (EAGER, FUSED)
+    dense_forms: tuple[str, ...] = (*_LIBRARY_FORMS, UNPRUNED)
     patterns: tuple[str, ...] = PATTERNS
 
     def __init__(self, precision: Precision) -> None:
@@ -89,9 +93,8 @@ class GpuBench:
         inputs = self._inputs(layer)
         dense = layer.dense()
         found = [self._library(form, layer, dense, inputs) for form in (ALONE, EAGER, FUSED)]
-        maps = [maps_in_a_network(layer.shape.geometry, one, device=self._device) for one in inputs]
-        prepared = _Prepared(layer, inputs, maps, cache(layer.pruned))
-        return found + [
+        prepared = self._prepared(layer, inputs, cache(layer.pruned))
+        return [*found, self._unpruned(prepared)] + [
             self._smaller(layer, layer.pruned(pattern), inputs)
             if pattern == "filter"
             else self._pruned(pattern, prepared)
@@ -119,9 +122,10 @@ class GpuBench:
         return checked(candidate, lambda: self._check(layer, packed, inputs[0], y, stores=MOST_STORES))
 
     def _smaller(self, layer: PrunedLayer, packed: PackedWeight, inputs: Sequence[Inputs]) -> Candidate:
-        """Fewer filters, in the faster of cuDNN's forms: dense has the choice of both as well."""
+        """Fewer filters, in the fastest of the forms that dense has the choice of as well."""
         narrower = [one.of_filters(packed.geometry.rows) for one in inputs]
-        forms = [self._library(form, layer, packed, narrower) for form in self.dense_forms]
+        forms = [self._library(form, layer, packed, narrower) for form in _LIBRARY_FORMS]
+        forms.append(self._unpruned(self._prepared(layer, narrower, lambda _: packed)))
         runs = {one.pattern: one.run for one in forms if one.run is not None}
         if not runs:
             return replace(forms[0], pattern="filter", note="; ".join(one.note for one in forms))
@@ -136,6 +140,17 @@ class GpuBench:
         return replace(best, pattern="filter", note=f"{best.pattern}, {best.note}")
 
     # ------------------------------------------------------------------------------------ our side
+    def _prepared(
+        self, layer: PrunedLayer, inputs: list[Inputs], tiles: Callable[[str], PackedWeight]
+    ) -> _Prepared:
+        geometry = tiles(_VARIANTS[UNPRUNED][0]).geometry
+        maps = [maps_in_a_network(geometry, one, device=self._device) for one in inputs]
+        return _Prepared(layer, inputs, maps, tiles)
+
+    def _unpruned(self, prepared: _Prepared) -> Candidate:
+        """All of a layer on our kernels; it has no tiles that could be unequal."""
+        return replace(self._pruned(UNPRUNED, prepared), wit=None)
+
     def _pruned(self, pattern: str, prepared: _Prepared) -> Candidate:
         """A pattern, or one of _VARIANTS, on our kernels; without a call where no launch takes it."""
         try:
@@ -149,7 +164,7 @@ class GpuBench:
     def _launched(self, pattern: str, prepared: _Prepared) -> Candidate:
         layer, maps = prepared.layer, prepared.maps
         tiles, launch = _VARIANTS.get(pattern, (pattern, pattern))
-        engines = _ON_TILES if pattern == "bcbp" else frozenset({GATHERED})
+        engines = _ON_TILES if pattern in ("bcbp", UNPRUNED) else frozenset({GATHERED})
         choice = choose(prepared.on_maps(launch, self.precision), maps[0], engines=engines)
         made = prepared.on_maps(tiles, self.precision)
         bind = self._longest_first(made, choice) if pattern == LONGEST else self._built(made, choice)
@@ -158,7 +173,7 @@ class GpuBench:
         y.write(torch.full_like(prepared.inputs[0].residual, torch.nan))  # or what was not written might pass
         runs[0]()
         notes = (
-            "" if tiles == launch == pattern else f"at the launch of {launch}",
+            f"at the launch of {launch}" if launch == "column" != pattern else "",
             choice.reason,
             str(choice.config or ""),
         )

@@ -10,8 +10,11 @@ from torch import nn
 
 from bcbp import baselines
 from bcbp.baselines import CPU_FORMS, Declined, DenseCandidate, dense_candidates
+from bcbp.choice import LayerRun
 from bcbp.intake.model import state_digest
 from bcbp.intake.residual import ResidualNet
+from bcbp.network import PackedNetwork
+from kernels.cpu.engine import TilesEngine
 from tests.bcbp.networks import assert_same_function, randomise
 
 SHAPE, BATCH = (1, 12, 12), 2
@@ -61,9 +64,31 @@ def test_without_a_compiler_the_compiled_candidate_declines() -> None:
 
     with settings.patch({"cpp.cxx": (None, "no-such-compiler")}):
         ready, declined = dense_candidates(small_net(), forms=CPU_FORMS, input_shape=SHAPE, batch=1)
-    assert [one.name for one in ready] == ["eager", "channels_last", "prepacked"]
-    assert declined[0][0] == "compiled"
-    assert "C++ compiler" in declined[0][1]
+    assert {"eager", "channels_last", "prepacked"} <= {one.name for one in ready}
+    assert "C++ compiler" in dict(declined)["compiled"]
+
+
+@pytest.mark.parametrize("runs", [(), ("cpu-tiles",), ("dense", "cpu-tiles")])
+def test_our_engine_is_a_dense_form_where_it_is_faster_in_some_layer(
+    monkeypatch: pytest.MonkeyPatch, runs: tuple[str, ...]
+) -> None:
+    """And no second measurement of the prepacked form where it is not."""
+    network = PackedNetwork(nn.Identity(), tuple(LayerRun(name, name, "") for name in ("dense", *runs)))
+    monkeypatch.setattr(baselines, "convert", lambda *_args, **_options: network)
+    ready, declined = dense_candidates(
+        small_net(), forms={"cpu-tiles": CPU_FORMS["cpu-tiles"]}, input_shape=SHAPE, batch=1
+    )
+    if runs:
+        assert [one.run for one in ready] == [network]
+    else:
+        assert declined == (("cpu-tiles", "cpu-tiles was faster in no layer: the same as prepacked"),)
+
+
+def test_our_engine_declines_where_it_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TilesEngine, "available", lambda self: "llvmlite is not installed")
+    forms = {"cpu-tiles": CPU_FORMS["cpu-tiles"]}
+    ready, declined = dense_candidates(small_net(), forms=forms, input_shape=SHAPE, batch=1)
+    assert not ready and declined == (("cpu-tiles", "llvmlite is not installed"),)
 
 
 def test_one_declining_candidate_leaves_the_others() -> None:

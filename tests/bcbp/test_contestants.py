@@ -44,7 +44,8 @@ def test_the_error_is_relative_to_the_largest_output():
 def test_every_dense_form_gives_the_same_output(monkeypatch):
     model = use_small_model(monkeypatch)
     found, declined = dense_contestants(model, torch.randn(2, 1, 28, 28), CpuRuntime())
-    assert {one.name for one in found} == {"eager", "channels_last", "prepacked"} and not declined
+    assert {one.name for one in found} - {"cpu-tiles"} == {"eager", "channels_last", "prepacked"}
+    assert declined.keys() <= {"cpu-tiles"}
 
 
 def test_filter_pruning_runs_as_a_smaller_network_and_the_others_on_engines(monkeypatch):

@@ -117,7 +117,8 @@ def test_the_dense_yardstick_is_the_fastest_candidate_and_all_are_shown(whole):
     dense = report["rows"][0]
     for batch, session in report["latency"].items():
         medians = {name: times["median"] for name, times in session["dense"].items()}
-        assert set(medians) == {"eager", "channels_last", "prepacked"}
+        assert set(medians) - {"cpu-tiles"} == {"eager", "channels_last", "prepacked"}
+        assert "cpu-tiles" in medians or "in no layer" in session["declined"]["cpu-tiles"]
         assert session["best_dense"] == min(medians, key=medians.__getitem__)
         assert dense["latency_ms"][batch]["median"] == min(medians.values())
         assert dense["speedup"][batch]["value"] == 1 and session["control"]["value"] > 0

@@ -13,7 +13,7 @@ from kernels import memory
 from kernels.bench import PATTERNS, BenchJob, Candidate, LayerRow, checked, layer_rows
 from kernels.cpu import bench as cpu_bench
 from kernels.cpu import ceiling
-from kernels.cpu.bench import BASELINE, PLAIN, CpuBench
+from kernels.cpu.bench import BASELINE, PLAIN, UNPRUNED, CpuBench
 from kernels.engines import decline_reason, engine
 from kernels.layers import LAYERS, LayerShape, square
 from kernels.measure import Stopped
@@ -40,13 +40,14 @@ def test_every_candidate_gets_a_row() -> None:
     if decline_reason("cpu-tiles", pack_dense(torch.ones(32, 144), SMALL.geometry)):
         pytest.skip("no cpu-tiles on this machine")
     rows = {row.pattern: row for row in rows_of()}
-    assert list(rows) == ["dense plain", BASELINE, *PATTERNS]
-    faster = min((PLAIN, BASELINE), key=lambda name: rows[name].median_ms)
-    assert rows[faster].speedup == 1.0
-    assert {row.yardstick for row in rows.values()} == {faster}
+    assert list(rows) == [PLAIN, BASELINE, UNPRUNED, *PATTERNS]
+    fastest = min((PLAIN, BASELINE, UNPRUNED), key=lambda name: rows[name].median_ms)
+    assert rows[fastest].speedup == 1.0
+    assert {row.yardstick for row in rows.values()} == {fastest}
+    assert rows[UNPRUNED].density == 1 and rows[UNPRUNED].engine == rows["bcbp"].engine
     for pattern in PATTERNS:
         assert rows[pattern].density == pytest.approx(0.5, abs=0.06)
-    assert [rows[name].wit for name in ("bcbp", "filter", BASELINE)] == [0, None, None]
+    assert [rows[name].wit for name in ("bcbp", "filter", BASELINE, UNPRUNED)] == [0, None, None, None]
     assert rows["column"].wit == pytest.approx(1 / 3)
     assert [row.pattern for row in rows.values() if row.over_column is not None] == ["bcbp", "block"]
     low, high = rows["bcbp"].over_column_interval
@@ -76,8 +77,21 @@ def test_unbalanced_tiles_are_as_far_apart_as_their_mean_allows() -> None:
 
 def test_a_declined_layer_has_a_reason_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_bench, "decline_reason", lambda name, packed: "no wide vectors")
-    row = rows_of(patterns=("bcbp",))[-1]
-    assert (row.pattern, row.median_ms, row.note) == ("bcbp", None, "no wide vectors")
+    rows = {row.pattern: row for row in rows_of(patterns=("bcbp", "filter"))}
+    for name in ("bcbp", UNPRUNED):
+        assert (rows[name].median_ms, rows[name].note) == (None, "no wide vectors")
+    assert rows["filter"].engine == "dense" and rows["filter"].median_ms is not None
+
+
+@pytest.mark.parametrize("faster", ["dense", "cpu-tiles"])
+def test_the_smaller_layer_runs_on_the_faster_engine_as_the_dense_one_may(
+    monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
+    monkeypatch.setattr(cpu_bench, "engine", lambda name: engine("reference"))
+    monkeypatch.setattr(cpu_bench, "decline_reason", lambda name, packed: None)
+    monkeypatch.setattr(cpu_bench, "fastest", lambda runs, timer: faster)
+    found = CpuBench().candidates(PrunedLayer(JOB), ("filter",))[-1]
+    assert (found.pattern, found.engine) == ("filter", faster)
 
 
 class Wrong:
@@ -95,7 +109,7 @@ def test_a_wrong_engine_is_not_timed_and_its_row_says_how_it_is_wrong(
     assert rows[BASELINE].note.startswith("not timed, its result is wrong: element")
     # without its control the session cannot be judged
     assert rows["bcbp"].note.startswith("not timed, as dense prepacked has no time")
-    assert [row.median_ms for row in rows.values()] == [None, None, None]
+    assert [row.median_ms for row in rows.values()] == [None] * 4
 
 
 def test_only_a_failed_check_takes_the_call_away() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from kernels.bench import BenchJob, Candidate
 from kernels.gpu import bench
-from kernels.gpu.bench import LONGEST, GpuBench
+from kernels.gpu.bench import LONGEST, UNPRUNED, GpuBench, _Prepared
 from kernels.gpu.choice import Choice
 from kernels.gpu.cost_model import waves
 from kernels.gpu.dense_forms import EAGER, FUSED, Inputs
@@ -27,7 +27,7 @@ JOB = BenchJob(square(16, 32, size=4), batch=8, tile=16, ratio=0.5)
 
 
 class TimedBench(GpuBench):
-    """The library's forms take what `costs` says, in seconds; None stands for one that is declined."""
+    """Dense forms take what `costs` says, in seconds; None stands for one that is declined."""
 
     def __init__(self, costs: dict[str, float | None]) -> None:
         super().__init__(FP16)
@@ -36,7 +36,13 @@ class TimedBench(GpuBench):
     def _library(
         self, form: str, layer: PrunedLayer, packed: PackedWeight, inputs: Sequence[Inputs]
     ) -> Candidate:
-        cost = self.costs[form]
+        return self._costing(form)
+
+    def _unpruned(self, prepared: _Prepared) -> Candidate:
+        return self._costing(UNPRUNED)
+
+    def _costing(self, form: str) -> Candidate:
+        cost = self.costs.get(form)
         if cost is None:
             return Candidate(form, "cuDNN", 0.5, None, "cuDNN declined: no such form")
 
@@ -50,20 +56,26 @@ class TimedBench(GpuBench):
 
 
 @pytest.mark.parametrize(
-    ("eager", "fused", "chosen"),
-    [(0.002, 0.001, FUSED), (0.001, 0.002, EAGER), (0.001, None, EAGER), (None, 0.001, FUSED)],
+    ("eager", "fused", "ours", "chosen"),
+    [
+        (0.002, 0.001, 0.003, FUSED),
+        (0.001, 0.002, 0.003, EAGER),
+        (0.001, None, None, EAGER),
+        (None, 0.001, 0.002, FUSED),
+        (0.002, 0.003, 0.001, UNPRUNED),
+    ],
 )
-def test_the_smaller_layer_runs_in_its_faster_form_as_the_dense_one_does(eager, fused, chosen) -> None:
-    timed = TimedBench({"dense conv alone": 0.001, EAGER: eager, FUSED: fused})
+def test_the_smaller_layer_runs_in_its_faster_form_as_the_dense_one_does(eager, fused, ours, chosen) -> None:
+    timed = TimedBench({"dense conv alone": 0.001, EAGER: eager, FUSED: fused, UNPRUNED: ours})
     found = timed.candidates(PrunedLayer(JOB), ("filter",))[-1]
     assert found.pattern == "filter" and found.note == f"{chosen}, channels_last"
     assert found.run is not None and found.run() == timed.costs[chosen]
 
 
 def test_a_smaller_layer_that_every_form_declines_says_so() -> None:
-    timed = TimedBench({"dense conv alone": 0.001, EAGER: None, FUSED: None})
+    timed = TimedBench({"dense conv alone": 0.001, EAGER: None, FUSED: None, UNPRUNED: None})
     found = timed.candidates(PrunedLayer(JOB), ("filter",))[-1]
-    assert found.run is None and found.note.count("no such form") == 2
+    assert found.run is None and found.note.count("no such form") == 3
 
 
 def test_a_layer_that_no_launch_takes_has_a_row_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
