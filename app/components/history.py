@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
 from app.html_report import page_of_several
-from app.services import jobs, owners, stores
+from app.services import jobs, owners, results, stores
 from app.side_by_side import Run as Titled
 from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
 from app.state import keys, messages, selection
@@ -92,7 +91,7 @@ def _line(run: RunView[Any]) -> dict[str, str]:
         "Name": run.name,
         "Run": run.request.title,
         "State": compare_words.IMPORTED if run.imported else run_words.run_state(run.state),
-        **(asked_of(run) if is_comparison else {}),
+        **(results.asked(run) if is_comparison else {}),
         "Methods": ", ".join(METHOD_TITLES.get(name, name) for name in methods),
         "Kind": KINDS[kind_of(run.request)].title,
     }

@@ -1,10 +1,13 @@
-"""What stored runs hold beyond their reports: plans, answers, images, files to take away."""
+"""What stored runs were asked and hold: plans, answers, images, files to take away."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import streamlit as st
+
+from app.asked import asked_of
 from app.services import models, owners, planning, stores
 from bcbp.changes import Changes, changes_of
 from bcbp.data import Images
@@ -16,6 +19,16 @@ from bcbp.predictions import Predictions, read_predictions, same_images
 from bcbp.report import row_of, settled_spec
 from bcbp.request import CompareRequest
 from bcbp.spec import PruneSpec
+
+
+def asked(run: RunView[CompareRequest]) -> dict[str, str]:
+    """What a run was asked, see `asked_of`; of one that has ended the report is read for it but once."""
+    return asked_of(run) if run.active else _asked(run.id, run.state, run)
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)  # more than a history that people can look through
+def _asked(run_id: str, state: str, _run: RunView[CompareRequest]) -> dict[str, str]:
+    return asked_of(_run)
 
 
 def plan(run: RunView[CompareRequest], key: str) -> PruningPlan:
@@ -36,9 +49,9 @@ def changes(run: RunView[CompareRequest], key: str) -> Changes:
 
 def tested_images(run: RunView[CompareRequest]) -> Images:
     """The images that a run was tested on; nothing is fetched. Raises DataError, ModelError, NotYours."""
-    asked = run.request
-    owners.check_may_use(asked)
-    images = models.test_images(asked.model, asked.data, json.dumps(asked.adjustment.to_json()))
+    request = run.request
+    owners.check_may_use(request)
+    images = models.test_images(request.model, request.data, json.dumps(request.adjustment.to_json()))
     return same_images(_predictions(run), images)
 
 
