@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bcbp.allocation import ALLOCATIONS
 from bcbp.evaluation import drop_interval
 from bcbp.spec import DENSE
 from kernels.measure import BETTER, Interval
@@ -39,7 +40,10 @@ class Loss:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A pruned row that was tested and timed: its loss, and its speed-up over the best dense."""
+    """A pruned row that was tested and timed: its loss, and its speed-up over the best dense.
+
+    `ratio` is the one asked for; where none was, as under a latency target, the share that was removed.
+    """
 
     method: str
     ratio: float
@@ -96,21 +100,28 @@ class Answer:
 def equal_accuracy(report: Json, *, batch: str, bound: float) -> Answer | None:
     """The answer of a (possibly partial) report; None before any pruned row is both tested and timed."""
     methods: dict[str, list[Candidate]] = {}
+    asked = _goes_by_ratio(report)
     for row in report["rows"]:
-        if (candidate := _candidate(row, batch)) is not None:
+        if (candidate := _candidate(row, batch, asked=asked)) is not None:
             methods.setdefault(candidate.method, []).append(candidate)
     if not methods:
         return None
     return Answer(bound, batch, tuple(_choice(found, bound) for found in methods.values()))
 
 
-def _candidate(row: Json, batch: str) -> Candidate | None:
+def _goes_by_ratio(report: Json) -> bool:
+    """Whether the rows have the ratio that they are called by; runs of old know no other."""
+    spec = (report.get("request") or {}).get("spec") or {}
+    return "allocation" not in spec or ALLOCATIONS[spec["allocation"]].follows_ratio
+
+
+def _candidate(row: Json, batch: str, *, asked: bool) -> Candidate | None:
     speedup, times = row["speedup"].get(batch), row["latency_ms"].get(batch)
     if row["method"] == DENSE or speedup is None or (loss := loss_of(row)) is None:
         return None
     return Candidate(
         row["method"],
-        row["asked_ratio"],
+        row["asked_ratio" if asked else "sparsity"],
         loss,
         speedup["value"],
         tuple(speedup["interval"]),

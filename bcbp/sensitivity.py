@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -87,6 +88,12 @@ class Scan:
         """A layer's rows by ratio, ascending."""
         return {row.ratio: row for row in sorted(self.rows, key=lambda row: row.ratio) if row.layer == layer}
 
+    @property
+    def covered(self) -> int:
+        """How many layers have a row at each ratio of the scan."""
+        layers = Counter(row.layer for row in self.rows)
+        return list(layers.values()).count(len({row.ratio for row in self.rows}))
+
     def to_json(self) -> Json:
         return {"schema": SCHEMA} | asdict(self) | {"rows": [asdict(row) for row in self.rows]}
 
@@ -127,14 +134,17 @@ class ScanStore:
         return found if found is not None and found.key == key else None
 
     def find(self, **wanted: object) -> Scan | None:
-        """The scan with the most images among those whose key has these values; None if there is none."""
+        """Of the scans whose key has these values, the one that covers the most layers, of equals the one
+        with the most images: one that has just begun stands behind a whole one. None if there is none.
+        """
         keys = {path: _key_in(path) for path in sorted(self._folder.glob("*.json"))}
-        fit = {
-            path: key.images
+        fit = [
+            path
             for path, key in keys.items()
             if key and all(getattr(key, name) == one for name, one in wanted.items())
-        }
-        return _scan_in(max(fit, key=lambda path: fit[path])) if fit else None
+        ]
+        scans = [scan for scan in map(_scan_in, fit) if scan is not None]
+        return max(scans, key=lambda scan: (scan.covered, scan.key.images), default=None)
 
     def write(self, scan: Scan) -> None:
         """Put the scan where `read` finds it. Raises OSError."""

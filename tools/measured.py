@@ -109,7 +109,7 @@ def networks(record: Json) -> str:
 
 
 def layers(record: Json) -> str:
-    """Single layers: speed-up over prepacked dense, and the share of what the machine allows."""
+    """Single layers: speed-up over the best dense form, and the share of what the machine allows."""
     rows = []
     for row in record["rows"]:
         if row["speedup"] is None or (row["engine"] == "dense" and row["ratio"] == 0):
@@ -161,6 +161,32 @@ def planning(record: Json) -> str:
         for row in record["rows"]
     ]
     return markdown(["task", "median ms", "quartiles", "goal, ms"], rows)
+
+
+def budget(report: Json) -> str:
+    """What the sum of measured layers predicts under a latency budget, beside the time of the network."""
+    dense = next(row for row in report["rows"] if row["method"] == "dense")
+    rows = []
+    for row in report["rows"]:
+        if not (found := row.get("forecast")):
+            continue
+        batch = str(found["batch"])
+        times, whole = row["latency_ms"][batch]["median"], dense["latency_ms"][batch]["median"]
+        rows.append(
+            [
+                row["method"],
+                batch,
+                f"{found['budget_ms']:.4g}",
+                f"{found['ms']:.2f} of {found['dense_ms']:.2f}",
+                f"{times:.2f} of {whole:.2f}",
+                f"{found['dense_ms'] / found['ms']:.2f}×",
+                speed(row["speedup"][batch]),
+                f"{row['sparsity']:.1%}",
+                f"{row['accuracy']['correct'] / row['accuracy']['total']:.2%}",
+            ]
+        )
+    header = ["method", "batch", "budget, ms", "predicted, ms", "measured, ms", "predicted speed-up"]
+    return markdown([*header, "measured speed-up", "weights removed", "accuracy"], rows)
 
 
 BALANCE = (

@@ -157,7 +157,10 @@ HELP = {
         "temperature 4). A third more work."
     ),
     "rung": "McNemar's test on the same images: answers gained and lost against the rung below.",
-    "rung_seconds": "Time this recovery took on this machine, from the masked network on.",
+    "rung_seconds": (
+        "Time of this recovery alone on this machine: fine-tuning starts from the best rung below, every "
+        "other one from the masked network."
+    ),
     "images": "Test images for the accuracy. Fewer is quicker and widens the interval.",
     "device": (
         "Where networks are timed. On a GPU pruned layers run in Triton kernels, the whole network as one "

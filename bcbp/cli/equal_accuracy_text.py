@@ -24,7 +24,7 @@ def _line(choice: Choice) -> list[str]:
     low, high = (100 * end for end in one.loss.interval)
     return [
         one.method,
-        f"{one.ratio:g}",
+        f"{one.ratio:.4g}",
         f"{100 * one.loss.value:.2f}",
         f"{low:.2f} to {high:.2f}",
         f"{one.speedup:.2f}",

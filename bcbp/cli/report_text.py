@@ -124,22 +124,36 @@ def latency_text(report: Json, batch: str) -> str:
         ),
     ]
     lines += [f"not timed: {name}: {reason}" for name, reason in session["declined"].items()]
+    lines += _predicted_lines(report, batch)
     lines += _limit_lines(report, batch)
     if session["noisy"]:
         lines.append("This session was noisy: something else was running. Repeat it on a quiet machine.")
     return "\n".join(lines)
 
 
+def _predicted_lines(report: Json, batch: str) -> list[str]:
+    """What a latency target was expected to bring at that batch size, beside what it brought."""
+    timed = [row for row in report["rows"] if batch in row["latency_ms"]]
+    return [
+        f"{key_of(row)}: predicted {told['ms']:.4g} of {told['dense_ms']:.4g} ms "
+        f"({told['dense_ms'] / told['ms']:.2f}x), the sum of its layers timed alone; measured "
+        f"{row['latency_ms'][batch]['median']:.4g} ms ({row['speedup'][batch]['value']:.2f}x)"
+        for row in timed
+        if (told := row.get("forecast")) and str(told["batch"]) == batch
+    ]
+
+
 def _latency_row(row: Json, batch: str) -> list[str]:
     times, speedup = row["latency_ms"][batch], row["speedup"][batch]
     low, high = speedup["interval"]
+    dense = row["method"] == DENSE  # its interval is that of the clock check, which stands below the table
     return [
         key_of(row),
         f"{times['median']:.3f}",
         f"{times['q1']:.3f} to {times['q3']:.3f}",
         f"{speedup['value']:.2f}",
-        f"{low:.2f} to {high:.2f}",
-        "yardstick" if row["method"] == DENSE else speedup["verdict"],
+        "" if dense else f"{low:.2f} to {high:.2f}",
+        "yardstick" if dense else speedup["verdict"],
         *_limit_cells(times),
         times["engine"] + ("" if times["speed_claim"] else " (no speed claim)"),
     ]

@@ -43,10 +43,14 @@ class RecoveryTask:
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """A recovered copy in eval mode, pruned zeros still zero; `notes` say what was left out, and why."""
+    """A recovered copy in eval mode, pruned zeros still zero; `notes` say what was left out, and why.
+
+    `seconds_before` are those that an earlier run spent on it, which was taken up from a checkpoint.
+    """
 
     module: nn.Module
     notes: tuple[str, ...] = ()
+    seconds_before: float = 0.0
 
 
 class Recovery(Entry, Protocol):

@@ -57,7 +57,7 @@ class FinetuneRecovery:
         recovered = copy.deepcopy(task.start)
         if course.best is not None:
             recovered.load_state_dict(course.best)
-        return Recovered(recovered.eval(), course.notes)
+        return Recovered(recovered.eval(), course.notes, course.seconds_before)
 
 
 FINETUNE = FinetuneRecovery()
@@ -114,6 +114,7 @@ class _Course:
     curve: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
     diverged: bool = False
+    seconds_before: float = 0.0
 
     def run(self) -> None:
         """All epochs that a checkpoint does not have yet. Raises Stopped, CheckpointError."""
@@ -173,6 +174,7 @@ class _Course:
         state, bf16 = None, lessons.bf16
         if saved is not None:
             self.curve = [Epoch(**epoch) for epoch in saved["curve"]]
+            self.seconds_before = sum(epoch.seconds for epoch in self.curve)
             self.best, state, bf16 = saved["best"], saved["training"], saved["bf16"]
         start = dict(task.start.state_dict())
         return Assignment(task.plan, lessons.tuning, bf16, start, len(self.curve), state)

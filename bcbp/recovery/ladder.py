@@ -18,7 +18,8 @@ from bcbp.recovery.finetune import VALIDATION_IMAGES
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """One recovery tried: its network, the `seconds` it took, and its quality on validation images.
+    """One recovery tried: its network, the `seconds` it took, those before an interruption included, and its
+    quality on validation images.
 
     `kept` if no rung below it is as good on validation: of equals the lower, cheaper one stays.
     """
@@ -50,7 +51,7 @@ def climb(task: RecoveryTask, *, top: str, validation: Images) -> Iterator[Rung]
     for name in rungs_up_to(top):
         began = time.monotonic()
         recovered = RECOVERIES[name].apply(task)
-        seconds = time.monotonic() - began
+        seconds = recovered.seconds_before + time.monotonic() - began
         quality = accuracy(
             recovered.module, validation, limit=VALIDATION_IMAGES, should_stop=task.should_stop
         )

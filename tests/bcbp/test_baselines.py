@@ -81,7 +81,7 @@ def test_our_engine_is_a_dense_form_where_it_is_faster_in_some_layer(
     if runs:
         assert [one.run for one in ready] == [network]
     else:
-        assert declined == (("cpu-tiles", "cpu-tiles was faster in no layer: the same as prepacked"),)
+        assert declined == (("cpu-tiles", "faster than oneDNN in no layer: the same as prepacked"),)
 
 
 def test_our_engine_declines_where_it_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

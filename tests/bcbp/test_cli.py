@@ -218,6 +218,13 @@ def test_the_defaults_of_the_command_line_are_those_of_a_request():
     assert compare.request_of(make_parser().parse_args(["compare"])) == CompareRequest()
 
 
+def test_the_batch_size_of_a_latency_target_is_timed_too() -> None:
+    line = "compare --allocation latency --budget-ms 2 --budget-batch 8 --batch 32,1"
+    assert compare.request_of(make_parser().parse_args(line.split())).batches == (1, 8, 32)
+    line = line.replace("32,1", "8,1")
+    assert compare.request_of(make_parser().parse_args(line.split())).batches == (8, 1)
+
+
 def test_an_interrupted_comparison_writes_what_it_has(capsys, monkeypatch, tmp_path: Path):
     """A real Ctrl-C, sent to this process as soon as there are rows."""
     use_small_model(monkeypatch)

@@ -63,6 +63,14 @@ def test_the_fastest_measured_ratio_within_the_bound_is_chosen_for_each_method()
     )
 
 
+@pytest.mark.parametrize(("allocation", "named"), [("uniform", "50 %"), ("latency", "45.14 %")])
+def test_a_ratio_that_nobody_asked_for_is_not_named(allocation: str, named: str) -> None:
+    rows = [DENSE | {"latency_ms": {}, "speedup": {}}, FAST | {"sparsity": 0.45139}]
+    report = {"rows": rows, "request": {"spec": {"allocation": allocation}}}
+    answer = equal_accuracy(report, batch="1", bound=0.01)
+    assert answer is not None and f"bcbp at {named} with" in sentence(answer, {})
+
+
 def test_a_wider_bound_lets_more_in():
     assert asked(SLOW, FAST, COSTLY, points=10).choices[0].candidate.ratio == 0.7
     assert asked(SLOW, FAST, COSTLY, points=0.3).choices[0].candidate.ratio == 0.3

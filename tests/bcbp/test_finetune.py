@@ -28,6 +28,7 @@ from bcbp.planning import make_plan
 from bcbp.recovery import RecoveryTask
 from bcbp.recovery.distillation import TuningLoss
 from bcbp.recovery.finetune import FINETUNE
+from bcbp.recovery.ladder import climb
 from bcbp.recovery.precision import choose_precision
 from bcbp.recovery.tuning import Epoch, Lessons, Tuning
 from bcbp.spec import PruneSpec
@@ -173,6 +174,22 @@ def test_a_finished_fine_tuning_is_not_done_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Training, "epoch", lambda *_args, **_options: pytest.fail("trained again"))
     again = FINETUNE.apply(task_of(folder=tmp_path)).module
     assert weights(first).equal(weights(again))
+
+
+def test_the_seconds_of_a_fine_tuning_are_those_of_all_its_epochs_whichever_run_spent_them(
+    tmp_path: Path,
+) -> None:
+    def climbed(seen: list[Epoch]) -> float:
+        task = task_of(folder=tmp_path)
+        lessons = replace(task.lessons, on_epoch=seen.append)  # type: ignore[type-var]
+        rungs = climb(replace(task, lessons=lessons), top="finetune", validation=images("validation"))
+        return list(rungs)[-1].seconds
+
+    first: list[Epoch] = []
+    again: list[Epoch] = []
+    climbed(first)
+    assert climbed(again) >= sum(epoch.seconds for epoch in first) > 0
+    assert again == first
 
 
 def test_other_settings_never_take_up_or_overwrite_a_checkpoint(tmp_path: Path) -> None:

@@ -174,9 +174,21 @@ def test_the_text_says_how_far_the_limit_is_and_what_it_is_made_of():
     report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
     line = next(line for line in latency_text(report, "1").splitlines() if line.startswith("filter"))
     assert line.split()[-4:] == ["0.500", "50%", "dense", "(prepacked)"]
+    dense = next(line for line in latency_text(report, "1").splitlines() if line.startswith("dense "))
+    assert "0.98 to 1.03" not in dense and "(0.980 to 1.030)" in latency_text(report, "1")
     assert "limit: a perfect kernel for every layer, at 400 GFLOP/s (fp32) and 20.0 GB/s" in report_text(
         report
     )
+
+
+def test_what_a_latency_target_was_expected_to_bring_stands_beside_what_it_brought():
+    report = filled()
+    forecast = {"ms": 0.8, "dense_ms": 1.6, "batch": 1}
+    row_of(report, "filter 0.5")["forecast"] = forecast
+    told = "filter 0.5: predicted 0.8 of 1.6 ms (2.00x), the sum of its layers timed alone; measured 1 ms"
+    assert told in latency_text(report, "1")
+    row_of(report, "filter 0.5")["forecast"] = forecast | {"batch": 8}
+    assert "predicted" not in latency_text(report, "1")
 
 
 def test_a_time_below_its_limit_is_explained():

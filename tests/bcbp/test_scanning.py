@@ -108,6 +108,17 @@ def test_further_ratios_join_the_scan_and_other_images_begin_another(
     assert ScanStore(tmp_path).find(digest="of another model") is None
 
 
+def test_a_scan_that_has_just_begun_does_not_hide_a_whole_one(model: LoadedModel, tmp_path: Path) -> None:
+    store = ScanStore(tmp_path)
+    whole = scan_of(model)
+    more = replace(whole, key=replace(whole.key, images=2 * whole.key.images))
+    store.write(whole)
+    store.write(replace(more, rows=more.rows[:5]))
+    assert store.find(digest=model.digest) == whole
+    store.write(more)
+    assert store.find(digest=model.digest) == more
+
+
 def test_scans_are_found_whatever_their_files_are_called(model: LoadedModel, tmp_path: Path) -> None:
     """Earlier versions named them otherwise: with no source, and with an empty one."""
     key = ScanKey("0" * 64, "bcbp", "l2", 32, 1000, 500, 0)
