@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.wording import milliseconds, percent, ratio_percent
+from app.words.formats import milliseconds, percent, ratio_percent
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
 from bcbp.jobs import RunView

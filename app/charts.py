@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from app import wording
+from app.words import formats
 from bcbp.mask import Mask
 
 # One colour and one marker per method everywhere. Chosen by search: each has at least 3:1 contrast on the
@@ -114,7 +114,7 @@ def latency_bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) ->
                 "array": [high - median],
                 "arrayminus": [median - low],
             },
-            hovertemplate=f"<b>{title}</b><br>{wording.milliseconds(median)}<extra></extra>",
+            hovertemplate=f"<b>{title}</b><br>{formats.milliseconds(median)}<extra></extra>",
             name=title,
         )
     figure.update_xaxes(title="latency, ms per batch (less is better)", rangemode="tozero")

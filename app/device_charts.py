@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app import wording
 from app.state_map import BAD, GOOD, NONE, REFUSED, UNSURE, Cell, state_map
+from app.words import formats
 from bcbp.crossover import DECLINED, LOSES, NOT_MEASURED, UNCLEAR, WINS, Spot
 
 FILLS = {WINS: GOOD, UNCLEAR: UNSURE, LOSES: BAD, DECLINED: REFUSED}
@@ -30,7 +30,7 @@ def crossover_map(lines: Sequence[MapLine], ratios: Sequence[float]) -> go.Figur
 
 def _cell(spot: Spot) -> Cell:
     gain = spot.row.row.speedup if spot.row else None
-    number = "" if gain is None else wording.times(gain)
+    number = "" if gain is None else formats.times(gain)
     return Cell(spot.state, SIGNS[spot.state], number, _explained(spot))
 
 
@@ -41,7 +41,7 @@ def _explained(spot: Spot) -> str:
         return spot.state
     unsteady = "<br>the clock was unsteady" if row.noisy else ""
     return (
-        f"{spot.state}: {wording.times(row.speedup)} "
-        f"(95 % interval {wording.interval(row.interval, wording.times)})<br>"
-        f"{wording.milliseconds(row.median_ms)} sparse{unsteady}"
+        f"{spot.state}: {formats.times(row.speedup)} "
+        f"(95 % interval {formats.interval(row.interval, formats.times)})<br>"
+        f"{formats.milliseconds(row.median_ms)} sparse{unsteady}"
     )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import wording
 from app.device_charts import MapLine
 from app.verdict import Verdict
+from app.words import device_words, formats
 from bcbp.crossover import DECLINED, CrossoverMap, Spot, Tally, measured_work, paying_ratio, tallies
 from kernels.layers import LayerShape
 
@@ -58,7 +58,7 @@ def answer(view: View) -> Verdict:
     so_far = f"So far {measured} of {total} layers are measured. " if measured < total else ""
     work = measured_work(view.found, view.layers, view.batch)
     if work < _WORK_TO_ANSWER:
-        short = f"They hold {wording.percent(work, 0)} of the multiply-adds, too little for an answer."
+        short = f"They hold {formats.percent(work, 0)} of the multiply-adds, too little for an answer."
         return Verdict(UNKNOWN, so_far + short, "")
     return Verdict(mood, so_far + sentence, _cause(view, found, mood))
 
@@ -67,14 +67,14 @@ def _answer(found: Sequence[Tally], batch: int) -> tuple[str, str]:
     pays, last = paying_ratio(found), found[-1]
     if pays is not None:
         first = next(tally for tally in found if tally.ratio == pays)
-        return PAYS, f"Yes, from {wording.ratio_percent(pays)} removed on: at batch {batch}, {_wins(first)}."
+        return PAYS, f"Yes, from {formats.ratio_percent(pays)} removed on: at batch {batch}, {_wins(first)}."
     best = max(found, key=lambda tally: tally.time_share)
     if best.wins:
         return (
             PARTLY,
-            f"In part: at batch {batch} and {wording.ratio_percent(best.ratio)} removed, {_wins(best)}.",
+            f"In part: at batch {batch} and {formats.ratio_percent(best.ratio)} removed, {_wins(best)}.",
         )
-    most = f"at batch {batch}, up to {wording.ratio_percent(last.ratio)} removed"
+    most = f"at batch {batch}, up to {formats.ratio_percent(last.ratio)} removed"
     if last.unclear and not last.loses:
         return UNCLEAR, f"Cannot tell: {most}, sparse is nowhere clearly faster than the best dense."
     if last.declined == last.measured:
@@ -86,7 +86,7 @@ def _answer(found: Sequence[Tally], batch: int) -> tuple[str, str]:
 def _wins(tally: Tally) -> str:
     return (
         f"sparse beats the best dense in {tally.wins} of {tally.measured} measured layers, "
-        f"which take {wording.percent(tally.time_share, 0)} of their dense time"
+        f"which take {formats.percent(tally.time_share, 0)} of their dense time"
     )
 
 
@@ -112,13 +112,13 @@ def _costliest(view: View, ratio: float) -> str:
     if measured is None:
         return ""
     row = measured.row
-    where = f"Most dense time goes into `{wording.layer_count(shape.name, view.layers[shape])}`"
+    where = f"Most dense time goes into `{formats.layer_count(shape.name, view.layers[shape])}`"
     if row.speedup is None:
-        return f"{where}, which cannot run sparse: {wording.literal(row.note)}."
+        return f"{where}, which cannot run sparse: {formats.literal(row.note)}."
     return (
-        f"{where}: with {wording.percent(row.density, 0)} of its multiply-adds left, at "
-        f"{wording.percent(row.density * row.speedup, 0)} of the dense rate, "
-        f"it is {wording.times(row.speedup)} as fast."
+        f"{where}: with {formats.percent(row.density, 0)} of its multiply-adds left, at "
+        f"{formats.percent(row.density * row.speedup, 0)} of the dense rate, "
+        f"it is {formats.times(row.speedup)} as fast."
     )
 
 
@@ -126,7 +126,7 @@ def lines(view: View) -> list[MapLine]:
     """The map, a line a layer shape in the order of execution."""
     return [
         MapLine(
-            wording.layer_count(shape.name, count),
+            formats.layer_count(shape.name, count),
             tuple(view.spot(shape, ratio) for ratio in view.ratios),
         )
         for shape, count in view.layers.items()
@@ -138,8 +138,8 @@ def break_even_lines(view: View) -> list[dict[str, str]]:
     total = sum(shape.flops(1) * count for shape, count in view.layers.items())
     return [
         {
-            "Layer": wording.layer_count(shape.name, count),
-            "Share of work": wording.percent(shape.flops(1) * count / total),
+            "Layer": formats.layer_count(shape.name, count),
+            "Share of work": formats.percent(shape.flops(1) * count / total),
         }
         | {f"Break-even, batch {batch}": _break_even(view, shape, batch) for batch in view.batches}
         | {f"Best dense, batch {batch}": _dense(view, shape, batch) for batch in view.batches}
@@ -151,12 +151,12 @@ def _break_even(view: View, shape: LayerShape, batch: int) -> str:
     found = view.found.break_even(shape.place, batch)
     if found.reason:
         return f"{DECLINED}: {found.reason}"
-    return wording.break_even(found.ratio, found.highest, unclear=found.unclear)
+    return device_words.break_even(found.ratio, found.highest, unclear=found.unclear)
 
 
 def _dense(view: View, shape: LayerShape, batch: int) -> str:
     taken = view.found.dense_ms(shape.place, batch)
-    return "" if taken is None else wording.milliseconds(taken)
+    return "" if taken is None else formats.milliseconds(taken)
 
 
 def environment_lines(environment: Mapping[str, Any]) -> list[dict[str, str]]:

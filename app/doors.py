@@ -1,7 +1,4 @@
-"""Three ways in, for three people: each sets the order of the pages, their names, and where it begins.
-
-Asked for before PyTorch is loaded, so it keeps its session key itself; `state` puts it into the link.
-"""
+"""Three ways in, for three people: each sets the order of the pages, their names, and where it begins."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-DOOR = "door"
+from app.state.keys import DOOR
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from app import charts, wording
+from app import charts
 from app.findings import Finding
 from app.losses import loses_too_much
 from app.titles import METHOD_TITLES
 from app.trade_off import Point, trade_off
+from app.words import formats
 from bcbp.spec import DENSE
 
 
@@ -23,7 +24,7 @@ def trade_off_figure(rows: Sequence[Finding], *, focus: str, several: bool) -> g
         Point(
             row.method,
             METHOD_TITLES.get(row.method, row.method),
-            wording.ratio_percent(row.ratio) if several and row.method != DENSE else "",
+            formats.ratio_percent(row.ratio) if several and row.method != DENSE else "",
             row.latency.median,
             row.latency.quartiles,
             row.accuracy.share,

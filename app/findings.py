@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import compare_words, wording
+from app.words import compare_words, formats, plan_words, run_words
 from bcbp.rows import key_of
 from bcbp.spec import DENSE
 
@@ -215,7 +215,7 @@ def _predicted(row: Mapping[str, Any], batch: str | None) -> str:
     forecast = row.get("forecast")
     if not forecast or str(forecast["batch"]) != batch:
         return ""
-    return wording.predicted(forecast["ms"], forecast["dense_ms"], forecast["batch"])
+    return run_words.predicted(forecast["ms"], forecast["dense_ms"], forecast["batch"])
 
 
 def predicted_beside(rows: Sequence[Finding], method: str) -> str:
@@ -223,7 +223,7 @@ def predicted_beside(rows: Sequence[Finding], method: str) -> str:
     dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
     if row is None or not row.predicted or row.latency is None or dense is None or dense.latency is None:
         return ""
-    return wording.predicted_beside(row.predicted, row.latency.median, dense.latency.median)
+    return run_words.predicted_beside(row.predicted, row.latency.median, dense.latency.median)
 
 
 def limit_beside(report: Mapping[str, Any], rows: Sequence[Finding], method: str) -> str:
@@ -232,8 +232,8 @@ def limit_beside(report: Mapping[str, Any], rows: Sequence[Finding], method: str
     if row is None or not rates or row.latency is None or row.latency.limit is None:
         return ""
     assert row.latency.reached is not None
-    machine = f"{wording.rate(rates['flops'], 'FLOP/s')}, {wording.rate(rates['bytes'], 'B/s')}"
-    return wording.limit_beside(row.title, row.latency.limit, row.latency.reached, machine)
+    machine = f"{formats.rate(rates['flops'], 'FLOP/s')}, {formats.rate(rates['bytes'], 'B/s')}"
+    return run_words.limit_beside(row.title, row.latency.limit, row.latency.reached, machine)
 
 
 def _layer(layer: Mapping[str, Any], batch: str | None) -> Mapping[str, Any]:
@@ -263,7 +263,7 @@ def _remarks(row: Mapping[str, Any], batch: str | None) -> tuple[str, ...]:
     """Why a figure is missing, and what the planner had to say."""
     reasons = [row.get("accuracy_reason"), (row.get("latency_reason") or {}).get(batch)]
     kept = row.get("importance")
-    brought = f"{wording.importance_kept(*kept)}." if kept else ""
+    brought = f"{plan_words.importance_kept(*kept)}." if kept else ""
     notes = [*(row.get("notes") or ()), *(note for rung in row.get("ladder") or () for note in rung["notes"])]
     return tuple(reason for reason in (*reasons, brought, *notes) if reason)
 
@@ -279,7 +279,7 @@ def remarks(rows: Sequence[Finding]) -> list[str]:
 
 def paired_text(paired: Paired | None) -> str:
     """Images gained and lost, and what that allows to be said; nothing where nothing was compared."""
-    return wording.paired(paired.gained, paired.lost, paired.verdict, paired.p_value) if paired else ""
+    return run_words.paired(paired.gained, paired.lost, paired.verdict, paired.p_value) if paired else ""
 
 
 def dense_of(rows: Sequence[Finding]) -> Finding | None:
@@ -293,9 +293,9 @@ def layer_lines(row: Finding) -> list[dict[str, object]]:
         {
             "Layer": layer["name"],
             "Matrix": " × ".join(map(str, layer["shape"])),
-            "Removed": wording.percent(layer["ratio"]),
+            "Removed": formats.percent(layer["ratio"]),
             "Tiles": layer["tiles"],
-            "Columns kept": wording.span(layer["columns"]),
+            "Columns kept": formats.span(layer["columns"]),
             **({"Importance kept": _importance(layer)} if permuted else {}),
             "Engine": layer.get("engine") or "",
             "Why": layer.get("engine_reason") or "",
@@ -306,4 +306,4 @@ def layer_lines(row: Finding) -> list[dict[str, object]]:
 
 def _importance(layer: Mapping[str, Any]) -> str:
     kept = layer.get("importance")
-    return wording.before_after(*kept) if kept else ""
+    return formats.before_after(*kept) if kept else ""

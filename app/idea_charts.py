@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from app.charts import blank_figure
-from app.idea_words import WORK
+from app.words.idea_words import WORK
 
 _WAITING = "#909396"
 

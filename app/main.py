@@ -7,8 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import doors, people, wording
-from app.help_texts import PAGES
+from app import doors, people
+from app.state import messages
+from app.words import frame_words
+from app.words.help_texts import PAGES
 
 _FOLDER = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def pages() -> dict[str, st.Page]:
 
 def frame() -> None:
     """One run of the script."""
-    st.set_page_config(page_title=wording.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
+    st.set_page_config(page_title=frame_words.PAGE_TITLE, page_icon=_FOLDER / "icon.png", layout="wide")
     every = pages()
     page = st.navigation(list(every.values()), position="hidden" if people.must_log_in() else "top")
     if people.must_log_in():
@@ -54,18 +56,17 @@ def frame() -> None:
     st.logo(_FOLDER / "icon.png", size="large")
     if name in PAGES:
         st.caption(PAGES[name])
-    with st.spinner(wording.LOADING):
-        from app import (
-            controls,
-            services,
-            state,
-        )  # PyTorch: seconds on a cold start, so not before the first words
-    state.open_session(services.choices(state.asked_model(), state.asked_images()))
+    with st.spinner(frame_words.LOADING):
+        # PyTorch: seconds on a cold start, so not before the first words
+        from app.controls.scope_bar import scope_bar
+        from app.services import scope_choices
+        from app.state import link, settings
+    link.take(scope_choices.of_link(link.asked_model(), link.asked_images()))
     notices = st.container()
     if name in OUT_OF_SCOPE:
-        state.keep_scope()
+        settings.keep_scope()
     else:
-        controls.scope_bar(doors.current().labels)
+        scope_bar(doors.current().labels)
     _guarded(page)
     with notices:
         _show_notices()
@@ -73,29 +74,29 @@ def frame() -> None:
 
 def _guarded(page: st.Page) -> None:
     """Run the page; whatever fails becomes one line, and the pages stay within reach."""
-    from app import controls, services, state
+    from app import current
+    from app.services import models
+    from app.state import link, settings
     from bcbp.errors import BcbpError
 
     try:
-        with st.spinner(wording.LOADING_MODEL):
-            services.model(state.scope().model)
+        with st.spinner(frame_words.LOADING_MODEL):
+            models.model(settings.scope().model)
         page.run()
-        state.write_link(controls.layer_names())
+        link.write(current.layer_names())
     except BcbpError as error:
         st.error(str(error), icon=":material/error:")
     except Exception:
         _LOG.exception("page %s failed", page.title)
-        st.error(wording.UNEXPECTED, icon=":material/error:")
+        st.error(frame_words.UNEXPECTED, icon=":material/error:")
 
 
 def _show_notices() -> None:
-    from app import state
-
-    if not state.notices():
+    if not messages.notices():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.warning("\n\n".join(state.notices()), icon=":material/link_off:")
-        st.button("Dismiss", on_click=state.dismiss_notices)
+        st.warning("\n\n".join(messages.notices()), icon=":material/link_off:")
+        st.button("Dismiss", on_click=messages.dismiss_notices)
 
 
 frame()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import services, state, wording
+from app.services import machine, passports
+from app.state import selection
+from app.words import device_words
 from bcbp.passport import HARDWARE, Passport, PassportError
 from bcbp.passport_store import LIVE, Stored
 
@@ -23,15 +25,15 @@ class Shown:
 
 def choices() -> dict[str, Shown]:
     """Everything that can be looked at, this machine's own first."""
-    every = [_live(device) for device in services.live_devices()]
-    every += [_stored(stored) for stored in services.other_passports()]
+    every = [_live(device) for device in machine.live_devices()]
+    every += [_stored(stored) for stored in passports.others()]
     return {shown.id: shown for shown in every}
 
 
 def _live(device: str) -> Shown:
-    name, label = f"{LIVE}:{device}", wording.live_label(str(services.machine()[HARDWARE[device]]))
+    name, label = f"{LIVE}:{device}", device_words.live_label(str(machine.conditions()[HARDWARE[device]]))
     try:
-        return Shown(name, label, services.live_passport(device), device=device)
+        return Shown(name, label, passports.live(device), device=device)
     except PassportError as error:
         return Shown(name, label, None, str(error), device=device)
 
@@ -40,10 +42,10 @@ def _stored(stored: Stored) -> Shown:
     passport = stored.passport
     if passport is None:
         return Shown(stored.id, f"{stored.origin}: {stored.path.name}", None, stored.problem, stored=stored)
-    label = wording.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
+    label = device_words.passport_label(stored.origin, passport.name, passport.dates, passport.commits)
     return Shown(stored.id, label, passport, stored=stored)
 
 
 def in_focus(known: dict[str, Shown]) -> Shown:
     """The passport of the link or chosen here; this machine's own unless asked otherwise."""
-    return known[state.passport_id(tuple(known), next(iter(known)))]
+    return known[selection.passport_id(tuple(known), next(iter(known)))]

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 
 import streamlit as st
 
-from app import wording
 from app.browser_cookie import NAME, is_token
+from app.state import visitor
+from app.words import frame_words
 
 SHARED = "BCBP_SHARED"
 
@@ -34,15 +35,14 @@ def person() -> str | None:
     With a login it is who logged in, else who has this browser. A browser that keeps no cookie is somebody
     else after a reload.
     """
-    from app import state  # with PyTorch, which the page that asks for a login does without
-    from bcbp.jobs.owners import owner_of
+    from bcbp.jobs.owners import owner_of  # with PyTorch, which the page that asks for a login does without
 
     if not is_shared():
         return None
     if login_is_on():
         return owner_of("user", str(st.user["iss"]), str(st.user["sub"]))
     token = st.context.cookies.get(NAME, "")
-    return owner_of("browser", token if is_token(token) else state.session_token())
+    return owner_of("browser", token if is_token(token) else visitor.token())
 
 
 def must_log_in() -> bool:
@@ -52,9 +52,9 @@ def must_log_in() -> bool:
 
 def login_page() -> None:
     """Ask to log in."""
-    st.title(wording.QUESTION, anchor=False)
-    st.markdown(wording.LOG_IN_FIRST)
+    st.title(frame_words.QUESTION, anchor=False)
+    st.markdown(frame_words.LOG_IN_FIRST)
     if find_spec("authlib") is None:
-        st.error(wording.NO_AUTHLIB, icon=":material/error:")
+        st.error(frame_words.NO_AUTHLIB, icon=":material/error:")
         return
-    st.button(wording.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)
+    st.button(frame_words.LOG_IN, type="primary", icon=":material/login:", on_click=st.login)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app import wording
 from app.findings import NO_CLAIM, Finding, Latency, Rung, dense_of, paired_text
 from app.losses import loses_too_much
 from app.titles import METHOD_TITLES
+from app.words import formats, run_words
 from bcbp.equal_accuracy import Choice
 from bcbp.spec import DENSE
 
@@ -29,18 +29,18 @@ def _result(row: Finding, dense: Finding | None) -> Line:
     accuracy, latency, speedup = row.accuracy, row.latency, row.speedup
     return {
         "Method": row.title,
-        "Removed": wording.percent(row.sparsity),
-        "Speed": wording.times(speedup.value) if speedup else "",
+        "Removed": formats.percent(row.sparsity),
+        "Speed": formats.times(speedup.value) if speedup else "",
         "95 % interval": _speed_interval(row),
         "Verdict": verdict_word(row),
-        "Latency": wording.milliseconds(latency.median) if latency else "",
+        "Latency": formats.milliseconds(latency.median) if latency else "",
         "Predicted": row.predicted,
-        "Quartiles": wording.interval(latency.quartiles, wording.milliseconds) if latency else "",
+        "Quartiles": formats.interval(latency.quartiles, formats.milliseconds) if latency else "",
         "Limit": _limit(latency),
-        "Accuracy": wording.percent(accuracy.share, 2) if accuracy else "",
+        "Accuracy": formats.percent(accuracy.share, 2) if accuracy else "",
         "± points": accuracy_change(row, dense),
-        "Against dense": wording.so_far(row.so_far) or paired_text(row.paired),
-        "Accuracy interval": wording.interval(accuracy.interval, lambda share: wording.percent(share, 2))
+        "Against dense": run_words.so_far(row.so_far) or paired_text(row.paired),
+        "Accuracy interval": formats.interval(accuracy.interval, lambda share: formats.percent(share, 2))
         if accuracy
         else "",
         "Multiply-adds": _with_share(row.macs, dense.macs if dense else None),
@@ -54,14 +54,14 @@ def _speed_interval(row: Finding) -> str:
     """Of dense, which is compared with itself, it is the check of the clock and says so."""
     if row.speedup is None:
         return ""
-    bounds = wording.interval(row.speedup.interval, wording.times)
-    return wording.self_check(bounds) if row.method == DENSE else bounds
+    bounds = formats.interval(row.speedup.interval, formats.times)
+    return run_words.self_check(bounds) if row.method == DENSE else bounds
 
 
 def _limit(latency: Latency | None) -> str:
     if latency is None or latency.limit is None or latency.reached is None:
         return ""
-    return wording.limit(latency.limit, latency.reached)
+    return run_words.limit(latency.limit, latency.reached)
 
 
 def verdict_word(row: Finding) -> str:
@@ -79,19 +79,19 @@ def accuracy_change(row: Finding, dense: Finding | None) -> str:
     """Points of accuracy against dense; empty for dense itself, and where either is not tested to the end."""
     if row.so_far or row is dense or dense is None or row.accuracy is None or dense.accuracy is None:
         return ""
-    return wording.points(row.accuracy.share - dense.accuracy.share)
+    return formats.points(row.accuracy.share - dense.accuracy.share)
 
 
 def _with_share(value: int, whole: int | None) -> str:
     if not value or not whole or value == whole:
-        return wording.amount(value) if value else ""
-    return f"{wording.amount(value)} ({wording.percent(value / whole, 0)})"
+        return formats.amount(value) if value else ""
+    return f"{formats.amount(value)} ({formats.percent(value / whole, 0)})"
 
 
 def _imbalance(row: Finding) -> str:
     if row.wit_before is None or row.wit_after is None:
         return ""
-    return f"{wording.percent(row.wit_before)} → {wording.percent(row.wit_after)}"
+    return f"{formats.percent(row.wit_before)} → {formats.percent(row.wit_after)}"
 
 
 def ladder_lines(rows: Sequence[Finding]) -> list[Line]:
@@ -105,16 +105,16 @@ def _rung(row: Finding, index: int) -> Line:
         "Method": row.title,
         "Recovery": rung.title,
         "Kept": "✓" if rung.kept else "",
-        "Accuracy": wording.percent(rung.accuracy.share, 2),
-        "Interval": wording.interval(rung.accuracy.interval, lambda share: wording.percent(share, 2)),
+        "Accuracy": formats.percent(rung.accuracy.share, 2),
+        "Interval": formats.interval(rung.accuracy.interval, lambda share: formats.percent(share, 2)),
         "± points": _gain(rung, row.ladder[index - 1]) if index else "",
         "Against the rung below": paired_text(rung.against_below),
-        "Time": wording.seconds(rung.seconds),
+        "Time": formats.seconds(rung.seconds),
     }
 
 
 def _gain(rung: Rung, below: Rung) -> str:
-    return wording.points(rung.accuracy.share - below.accuracy.share)
+    return formats.points(rung.accuracy.share - below.accuracy.share)
 
 
 def curve_lines(rows: Sequence[Finding]) -> list[Line]:
@@ -124,7 +124,7 @@ def curve_lines(rows: Sequence[Finding]) -> list[Line]:
             "Method": row.title,
             "Epoch": str(number),
             "Training loss": f"{epoch.loss:.4f}",
-            "Validation accuracy": wording.percent(epoch.validation, 2),
+            "Validation accuracy": formats.percent(epoch.validation, 2),
         }
         for row in rows
         for number, epoch in enumerate(row.curve, 1)
@@ -136,10 +136,10 @@ def choice_line(choice: Choice) -> Line:
     one = choice.candidate
     return {
         "Method": METHOD_TITLES.get(one.method, one.method),
-        "Ratio": wording.ratio_percent(one.ratio),
-        "Speed": wording.times(one.speedup),
-        "Points lost": wording.lost_points(one.loss.value),
+        "Ratio": formats.ratio_percent(one.ratio),
+        "Speed": formats.times(one.speedup),
+        "Points lost": formats.lost_points(one.loss.value),
         "Within": choice.words,
-        "Speed interval": wording.interval(one.interval, wording.times),
-        "Loss interval": wording.interval(one.loss.interval, wording.lost_points),
+        "Speed interval": formats.interval(one.interval, formats.times),
+        "Loss interval": formats.interval(one.loss.interval, formats.lost_points),
     }

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from app import wording
 from app.state_map import BAD, GOOD, NONE, REFUSED, UNSURE, Cell, state_map
 from app.verdict import Verdict
+from app.words import formats
 from bcbp.sensitivity import Scan, Sensitivity
 
 LOSES, UNCLEAR, GAINS, REFUSES = "clearly loses", "cannot tell", "clearly gains", "was not pruned"
 FILLS = {GAINS: GOOD, UNCLEAR: UNSURE, LOSES: BAD, REFUSES: REFUSED}
-SIGNS = {GAINS: "▲", UNCLEAR: "≈", LOSES: "▼", REFUSES: "✕", wording.NOT_MEASURED: NONE}
+SIGNS = {GAINS: "▲", UNCLEAR: "≈", LOSES: "▼", REFUSES: "✕", formats.NOT_MEASURED: NONE}
 
 
 def layers(scan: Scan) -> tuple[str, ...]:
@@ -24,9 +24,21 @@ def ratios(scan: Scan) -> tuple[float, ...]:
     return tuple(sorted({row.ratio for row in scan}))
 
 
+def losses(scan: Scan | None) -> tuple[dict[str, str], tuple[float, ...]]:
+    """What every layer of a scan loses, in words, and the ratios at which."""
+    return ({name: _lost(scan, name) for name in layers(scan)}, ratios(scan)) if scan else ({}, ())
+
+
+def _lost(scan: Scan, layer: str) -> str:
+    rows = scan.of(layer)
+    reason = next((row.reason for row in rows.values() if row.reason), "")
+    drops = [rows[ratio].drop if ratio in rows else None for ratio in ratios(scan)]
+    return f"{formats.NOT_MEASURED}: {reason}" if reason else formats.losses_at(drops)
+
+
 def state(row: Sensitivity | None) -> str:
     if row is None:
-        return wording.NOT_MEASURED
+        return formats.NOT_MEASURED
     if row.interval is None:
         return REFUSES
     low, high = row.interval
@@ -41,24 +53,24 @@ def loss_map(scan: Scan) -> go.Figure:
 
 def _cell(row: Sensitivity | None) -> Cell:
     found = state(row)
-    number = "" if row is None or row.drop is None else wording.lost_points(row.drop)
+    number = "" if row is None or row.drop is None else formats.lost_points(row.drop)
     return Cell(found, SIGNS[found], number, lost(row) if number else found)
 
 
 def lost(row: Sensitivity | None) -> str:
     """Points lost with their interval, or why there are none."""
     if row is None:
-        return wording.NOT_MEASURED
+        return formats.NOT_MEASURED
     if row.drop is None or row.interval is None:
         return f"{REFUSES}: {row.reason}"
-    return f"{wording.lost_points(row.drop)} ({wording.interval(row.interval, wording.lost_points)})"
+    return f"{formats.lost_points(row.drop)} ({formats.interval(row.interval, formats.lost_points)})"
 
 
 def loss_lines(scan: Scan) -> list[dict[str, str]]:
     """A line a layer, a column a ratio."""
     return [
         {"Layer": name}
-        | {wording.ratio_percent(ratio): lost(scan.of(name).get(ratio)) for ratio in ratios(scan)}
+        | {formats.ratio_percent(ratio): lost(scan.of(name).get(ratio)) for ratio in ratios(scan)}
         for name in layers(scan)
     ]
 
@@ -67,12 +79,12 @@ def answer(scan: Scan) -> Verdict:
     """Which layer costs most, and up to which ratio how many cost nothing that can be told."""
     measured = [row for row in scan if row.drop is not None]
     if not measured:
-        return Verdict(wording.NOT_MEASURED, "Not measured: no layer was pruned yet.", "")
+        return Verdict(formats.NOT_MEASURED, "Not measured: no layer was pruned yet.", "")
     worst = max(measured, key=lambda row: row.drop or 0.0)
     if state(worst) != LOSES:
         return Verdict("told", "No layer clearly loses accuracy when it alone is pruned.", _free(measured))
     sentence = (
-        f"Most sensitive is {worst.layer}: pruned alone by {wording.ratio_percent(worst.ratio)}, it costs "
+        f"Most sensitive is {worst.layer}: pruned alone by {formats.ratio_percent(worst.ratio)}, it costs "
         f"{lost(worst)} points of accuracy."
     )
     return Verdict("told", sentence, _free(measured))
@@ -84,5 +96,5 @@ def _free(measured: Sequence[Sensitivity]) -> str:
     for ratio in sorted({row.ratio for row in measured}):
         rows = [row for row in measured if row.ratio == ratio]
         free = sum(state(row) != LOSES for row in rows)
-        found.append(f"{free} of {len(rows)} at {wording.ratio_percent(ratio)}")
+        found.append(f"{free} of {len(rows)} at {formats.ratio_percent(ratio)}")
     return f"Layers without a clear loss: {', '.join(found)}."

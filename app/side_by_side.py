@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app import compare_words, findings
+from app import findings
 from app.findings import Finding
-from app.report_words import accuracies_apart, times_apart
 from app.result_lines import Line, result_lines
 from app.titles import METHOD_TITLES
-from app.wording import NOT_MEASURED, moment, percent, ratio_percent, times
+from app.words import compare_words
+from app.words.formats import NOT_MEASURED, moment, percent, ratio_percent, times
+from app.words.report_words import accuracies_apart, times_apart
 from bcbp.runtime import CPU, GPU
 
 Run = tuple[str, Mapping[str, Any]]  # what it is called, and its report

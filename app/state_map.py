@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts import OTHER, blank_figure
+from app.words import formats
 
 # White text has at least 4.5:1 on each. Blue and orange stay apart in every kind of colour-blindness; the
 # signs tell them apart without any colour.
@@ -37,7 +37,7 @@ def state_map(
 ) -> go.Figure:
     """A line per (label, a cell per ratio); what was not measured stays empty but for its sign."""
     figure = blank_figure(height=_FRAME_PIXELS + _ROW_PIXELS * len(lines))
-    columns, numbers = [wording.ratio_percent(ratio) for ratio in ratios], len(ratios) <= _MOST_NUMBERS
+    columns, numbers = [formats.ratio_percent(ratio) for ratio in ratios], len(ratios) <= _MOST_NUMBERS
     states = list(fills)
     cells = [row for _, row in lines]
     figure.add_heatmap(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts import MARKERS, OTHER, blank_figure, method_color
+from app.words import formats
 
 Interval = tuple[float, float]
 _FADED = 0.35
@@ -124,7 +124,7 @@ def _words(point: Point, *, beaten: bool) -> str:
     bottom, top = (100 * bound for bound in point.interval)
     return (
         f"<b>{point.title} {point.ratio}</b><br>"
-        f"{wording.milliseconds(point.latency)} (quartiles {low:.3g} to {high:.3g})<br>"
+        f"{formats.milliseconds(point.latency)} (quartiles {low:.3g} to {high:.3g})<br>"
         f"{100 * point.accuracy:.2f} % correct (95 % interval {bottom:.2f} to {top:.2f})"
         + ("<br>another is clearly better on both" if beaten else "")
     )

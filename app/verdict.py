@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import wording
 from app.findings import NO_CLAIM, Finding, Latency, Speedup, dense_of
 from app.losses import MOST, loses_too_much, loss_of
+from app.words import formats, run_words
 from bcbp.patterns import PATTERNS
 from bcbp.spec import DENSE
 from kernels.measure import MIN_ROUNDS, Control
@@ -64,9 +64,9 @@ def verdict(rows: Sequence[Finding], *, method: str, batch: str | None, ended: b
 
 
 def _speed(speedup: Speedup, batch: str) -> str:
-    bounds = wording.interval(speedup.interval, wording.times)
+    bounds = formats.interval(speedup.interval, formats.times)
     return (
-        f"{wording.times(speedup.value)} as fast as the best dense at batch {batch} (95 % interval {bounds})"
+        f"{formats.times(speedup.value)} as fast as the best dense at batch {batch} (95 % interval {bounds})"
     )
 
 
@@ -87,7 +87,7 @@ def _unclear(latency: Latency, speedup: Speedup, dense: Finding) -> str:
 def _clock(dense: Finding) -> str:
     """What identical code differs by; the interval of the dense row is that of the A/A control."""
     assert dense.speedup is not None
-    return f"Here and now identical code differs by {wording.interval(dense.speedup.interval, wording.times)}"
+    return f"Here and now identical code differs by {formats.interval(dense.speedup.interval, formats.times)}"
 
 
 def _lost(row: Finding, dense: Finding, batch: str | None) -> Verdict:
@@ -95,11 +95,11 @@ def _lost(row: Finding, dense: Finding, batch: str | None) -> Verdict:
     loss = loss_of(row)
     assert loss is not None and row.accuracy is not None and dense.accuracy is not None
     sentence = (
-        f"No: {wording.lost_points(loss.value)} points of accuracy lost. {row.title} is right on "
-        f"{wording.percent(row.accuracy.share, 2)} of {row.accuracy.total:,} test images, dense on "
-        f"{wording.percent(dense.accuracy.share, 2)}."
+        f"No: {formats.lost_points(loss.value)} points of accuracy lost. {row.title} is right on "
+        f"{formats.percent(row.accuracy.share, 2)} of {row.accuracy.total:,} test images, dense on "
+        f"{formats.percent(dense.accuracy.share, 2)}."
     )
-    bounds = wording.interval(loss.interval, wording.lost_points)
+    bounds = formats.interval(loss.interval, formats.lost_points)
     cause = (
         f"95 % interval of the loss: {bounds} points; no speed makes up for more than {100 * MOST:.4g} here."
     )
@@ -125,8 +125,8 @@ def untimed_verdict(rows: Sequence[Finding], row: Finding, *, ended: bool = Fals
         WORSE: f"{row.title} costs accuracy",
         UNCLEAR: f"No clear loss: {row.title} and dense are too close to call",
     }[row.paired.verdict]
-    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
-    change = wording.points(row.accuracy.share - dense.accuracy.share)
+    shares = f"{formats.percent(row.accuracy.share, 2)} against {formats.percent(dense.accuracy.share, 2)}"
+    change = formats.points(row.accuracy.share - dense.accuracy.share)
     sentence = f"{head}: {shares} of {row.accuracy.total:,} test images, {change} points."
     mood = COSTLY if row.paired.verdict == WORSE else row.paired.verdict
     return Verdict(mood, sentence, f"{_recovered(row)}Nothing was timed, so nothing is said of speed.")
@@ -134,7 +134,7 @@ def untimed_verdict(rows: Sequence[Finding], row: Finding, *, ended: bool = Fals
 
 def _recovered(row: Finding) -> str:
     kept = next((rung for rung in row.ladder if rung.kept), None)
-    return f"Kept is {kept.title}, which took {wording.seconds(kept.seconds)}. " if kept else ""
+    return f"Kept is {kept.title}, which took {formats.seconds(kept.seconds)}. " if kept else ""
 
 
 def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
@@ -148,8 +148,8 @@ def _mood(row: Finding, latency: Latency, speedup: Speedup) -> str:
 def _accuracy_clause(row: Finding, dense: Finding) -> str:
     if row.accuracy is None or dense.accuracy is None:
         return "; accuracy was not measured"
-    shares = f"{wording.percent(row.accuracy.share, 2)} against {wording.percent(dense.accuracy.share, 2)}"
-    difference = wording.points(row.accuracy.share - dense.accuracy.share)
+    shares = f"{formats.percent(row.accuracy.share, 2)} against {formats.percent(dense.accuracy.share, 2)}"
+    difference = formats.points(row.accuracy.share - dense.accuracy.share)
     if row.paired is not None and row.paired.verdict == UNCLEAR:
         return f", with no clear difference in accuracy ({shares})"
     return f", with {difference} points of accuracy ({shares})"
@@ -161,7 +161,7 @@ def _cause(row: Finding, dense: Finding, mood: str) -> str:
     pruned, fallbacks = _fallbacks(row)
     parts = [_work(row.macs / dense.macs if dense.macs else 1.0, row.latency, dense.latency, bool(fallbacks))]
     if fallbacks:
-        parts.append(wording.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
+        parts.append(run_words.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
     if mood in (BETTER, COSTLY, WORSE):
         parts.append(f"{_clock(dense)}, which is less.")
     if mood == UNCLEAR:
@@ -182,9 +182,9 @@ def _fallbacks(row: Finding) -> tuple[list[Mapping[str, Any]], list[Mapping[str,
 def _work(left: float, latency: Latency, dense: Latency, fell_back: bool) -> str:
     """Work left and its rate; no rate where layers ran dense, since those did more than their masks leave."""
     if fell_back:
-        return f"Its masks leave {wording.percent(left, 0)} of the multiply-adds."
+        return f"Its masks leave {formats.percent(left, 0)} of the multiply-adds."
     rate = left * dense.median / latency.median
     return (
-        f"It does {wording.percent(left, 0)} of the multiply-adds, "
-        f"at {wording.percent(rate, 0)} of the rate of {dense.engine}."
+        f"It does {formats.percent(left, 0)} of the multiply-adds, "
+        f"at {formats.percent(rate, 0)} of the rate of {dense.engine}."
     )

@@ -24,8 +24,8 @@ async def lifespan(_server: object) -> AsyncIterator[None]:
 
 
 def _load(queues: list[JobQueue]) -> None:
-    from app import services  # here, because it imports PyTorch and its caches need the running server
+    from app.services import jobs, planning  # here: PyTorch, and caches that need the running server
     from bcbp.spec import PruneSpec
 
-    queues.append(services.queue())
-    services.planner("sample", PruneSpec().criterion, 32)
+    queues.append(jobs.queue())
+    planning.planner("sample", PruneSpec().criterion, 32)

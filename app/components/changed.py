@@ -9,9 +9,11 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor
 
-from app import compare_words, services
 from app.findings import Finding
-from app.help_texts import HELP
+from app.services import results
+from app.titles import METHOD_TITLES
+from app.words import compare_words
+from app.words.help_texts import HELP
 from bcbp.changes import GAINED, KINDS, LOST, STILL_WRONG, Changes
 from bcbp.errors import DataError, ModelError, NotYours
 from bcbp.jobs import RunView
@@ -29,7 +31,7 @@ def changed(run: RunView[CompareRequest], row: Finding, *, key: str) -> None:
         st.caption(compare_words.NO_ANSWERS)
         return
     try:
-        found = services.changes(run, row.key)
+        found = results.changes(run, row.key)
     except DataError as error:
         st.caption(str(error))
         return
@@ -39,7 +41,7 @@ def changed(run: RunView[CompareRequest], row: Finding, *, key: str) -> None:
         _table(by_class(found), compare_words.BY_CLASS)
     with moves:
         _table(most_frequent(found, row.title), compare_words.MOVES)
-    _pictures(run, found, services.METHOD_TITLES.get(row.method, row.method), key=key)
+    _pictures(run, found, METHOD_TITLES.get(row.method, row.method), key=key)
 
 
 def by_class(found: Changes) -> pd.DataFrame:
@@ -107,7 +109,7 @@ def _pictures(run: RunView[CompareRequest], found: Changes, title: str, *, key: 
     page = st.pagination(pages, key=f"{key}_page_{kind}_{label}") if pages > 1 else 1
     first, last = (page - 1) * PAGE, min(page * PAGE, len(chosen))
     try:
-        images = services.tested_images(run).pixels(chosen[first:last])
+        images = results.tested_images(run).pixels(chosen[first:last])
     except (DataError, ModelError, NotYours) as error:
         st.info(str(error), icon=":material/hide_image:")
         return

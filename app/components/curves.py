@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import controls, wording
+from app.controls import widgets
 from app.finding_figures import curve_figures
 from app.findings import Finding
+from app.words import run_words
 
 
 def curves(rows: Sequence[Finding], *, key: str) -> None:
@@ -16,11 +17,11 @@ def curves(rows: Sequence[Finding], *, key: str) -> None:
     tuned = [row for row in rows if row.curve]
     if not tuned:
         return
-    st.subheader(wording.CURVES)
+    st.subheader(run_words.CURVES)
     losses, right = curve_figures(tuned)
     loss, accuracy = st.columns(2)
     with loss:
-        controls.show_chart(losses, key=f"{key}_loss", alt=wording.LOSS_ALT)
+        widgets.show_chart(losses, key=f"{key}_loss", alt=run_words.LOSS_ALT)
     with accuracy:
-        controls.show_chart(right, key=f"{key}_right", alt=wording.VALIDATION_ALT)
-    st.caption(wording.CURVES_NOTE)
+        widgets.show_chart(right, key=f"{key}_right", alt=run_words.VALIDATION_ALT)
+    st.caption(run_words.CURVES_NOTE)

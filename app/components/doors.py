@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import controls, doors, idea_words, state
+from app import doors
+from app.controls import widgets
+from app.state import settings
+from app.words import idea_words
 
 
 def three_doors() -> None:
@@ -15,10 +18,10 @@ def three_doors() -> None:
             st.markdown(f"#### :material/{door.icon}: {door.title}")
             st.markdown(door.promise)
             if st.button(door.enter, key=f"door_{door.name}", on_click=_arrive, args=(door,)):
-                controls.go_to(door.pages[0])
+                widgets.go_to(door.pages[0])
 
 
 def _arrive(door: doors.Door) -> None:
     doors.choose(door)
     if door.sample:
-        state.reset_scope()
+        settings.reset_scope()

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, findings, services, wording
-from app.help_texts import HELP
+from app import findings
 from app.result_lines import choice_line
+from app.titles import METHOD_TITLES
+from app.words import compare_words, formats
+from app.words.help_texts import HELP
 from bcbp.equal_accuracy import equal_accuracy, sentence
 
 LIMITS = (0.0, 10.0)  # points of accuracy
@@ -26,7 +28,7 @@ def equal_accuracy_section(report: dict[str, Any], *, batch: str | None, key: st
     if answer is None:
         st.caption(compare_words.NO_EQUAL_ACCURACY)
         return
-    st.markdown(f"**{wording.literal(sentence(answer, services.METHOD_TITLES))}**")
+    st.markdown(f"**{formats.literal(sentence(answer, METHOD_TITLES))}**")
     st.dataframe(
         pd.DataFrame([choice_line(choice) for choice in answer.choices]),
         key=f"{key}_table",

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from app import services, wording
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
-from app.help_texts import HELP
+from app.services import jobs, results
+from app.words import run_words
+from app.words.help_texts import HELP
 from bcbp.errors import NotYours
 from bcbp.export import EXPORTS
 from bcbp.export_request import ExportRequest
@@ -38,7 +39,7 @@ def exports(wanted: ExportRequest, *, key: str) -> None:
 
 def _newest(request: ExportRequest) -> RunView[ExportRequest] | None:
     """The last job that was asked for just this, whichever session asked."""
-    return next((run for run in services.export_runs() if run.request == request), None)
+    return next((run for run in jobs.exports() if run.request == request), None)
 
 
 def _job(request: ExportRequest, key: str) -> None:
@@ -49,7 +50,7 @@ def _job(request: ExportRequest, key: str) -> None:
         return
     if st.button("Prepare files", icon=":material/package_2:", key=f"export_{key}"):
         try:
-            services.submit(request)
+            jobs.submit(request)
         except NotYours as error:
             st.error(str(error), icon=":material/error:")
             return
@@ -65,9 +66,9 @@ def _job(request: ExportRequest, key: str) -> None:
 def _files(run: RunView[ExportRequest], key: str) -> None:
     """One archive of everything, what each form weighs, and what could not be had."""
     assert run.report is not None
-    path = services.export_archive(run.request)
+    path = results.export_archive(run.request)
     if not path.exists():
-        st.warning(wording.EXPORT_GONE, icon=":material/delete:")
+        st.warning(run_words.EXPORT_GONE, icon=":material/delete:")
         return
     st.download_button(
         f"Download ({path.stat().st_size / 1e6:.1f} MB)",
@@ -89,4 +90,4 @@ def _files(run: RunView[ExportRequest], key: str) -> None:
         for size in run.report["sizes"]
     ]
     st.dataframe(pd.DataFrame(lines), hide_index=True, alt="Bytes of the network in each form")
-    st.caption(wording.EXPORT_SIZES)
+    st.caption(run_words.EXPORT_SIZES)

@@ -8,14 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, report_words, services, state, wording
-from app.asked import asked_of
 from app.components.job_status import job_status
 from app.components.report_download import report_download
-from app.help_texts import HELP
 from app.html_report import page_of_several
+from app.services import jobs, owners, results, stores
 from app.side_by_side import Run as Titled
 from app.side_by_side import called, differences, setting_lines, shared_batches, side_by_side
+from app.state import keys, messages, selection
+from app.titles import METHOD_TITLES
+from app.words import compare_words, formats, report_words, run_words
+from app.words.help_texts import HELP
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.jobs import RunView
@@ -38,13 +40,13 @@ def history(every: tuple[RunView[Any], ...], shown: Run | None) -> None:
     """A table in which a click opens a comparison or picks another run; what can be done with it; several."""
     runs = comparisons(every)
     st.subheader(compare_words.HISTORY)
-    if done := state.said():
-        st.toast(wording.literal(done), icon=":material/check:")
+    if done := messages.said():
+        st.toast(formats.literal(done), icon=":material/check:")
     picked = _table(every, shown) if every else None
     if picked is not None and picked is not shown:
         job_status(picked)
     if picked is not None:
-        st.markdown(compare_words.picked(wording.literal(picked.title), _tag(picked)))
+        st.markdown(compare_words.picked(formats.literal(picked.title), _tag(picked)))
     with st.container(horizontal=True):
         if picked is not None:
             _actions(picked)
@@ -74,7 +76,7 @@ def _table(runs: tuple[RunView[Any], ...], shown: Run | None) -> RunView[Any] | 
     if shown is not None and picked.id == shown.id:
         return shown
     if isinstance(picked.request, CompareRequest):
-        state.set_run(picked.id)
+        selection.set_run(picked.id)
         st.rerun()
     return picked
 
@@ -84,25 +86,25 @@ def _line(run: RunView[Any]) -> dict[str, str]:
     is_comparison = isinstance(run.request, CompareRequest)
     methods = run.request.methods if is_comparison else ()
     return {
-        "Started": wording.moment(run.created),
+        "Started": formats.moment(run.created),
         "Id": compare_words.short_id(run.id),
         "Name": run.name,
         "Run": run.request.title,
-        "State": compare_words.IMPORTED if run.imported else wording.run_state(run.state),
-        **(asked_of(run) if is_comparison else {}),
-        "Methods": ", ".join(services.METHOD_TITLES.get(name, name) for name in methods),
+        "State": compare_words.IMPORTED if run.imported else run_words.run_state(run.state),
+        **(results.asked(run) if is_comparison else {}),
+        "Methods": ", ".join(METHOD_TITLES.get(name, name) for name in methods),
         "Kind": KINDS[kind_of(run.request)].title,
     }
 
 
 def _actions(run: RunView[Any]) -> None:
     """Name, run again, take away, delete: of a run that has ended. Names and ends belong to its owner."""
-    mine = services.is_mine(services.RUNS, run.id)
+    mine = owners.is_mine(owners.RUNS, run.id)
     if mine:
         _rename(run)
     if run.active:
         return
-    if services.may_use(run.request):
+    if owners.may_use(run.request):
         _offer_again(run)
     if isinstance(run.request, CompareRequest):
         _export(run)
@@ -120,9 +122,9 @@ def _offer_again(run: RunView[Any]) -> None:
     """Resume what can be, else the same request once more; on the page where it is seen."""
     if not st.button(_again(run)[0], icon=":material/replay:", key=f"again_{run.id}", help=HELP["run_again"]):
         return
-    started = services.submit(run.request)
+    started = jobs.submit(run.request)
     if isinstance(run.request, CompareRequest):
-        state.set_run(started)
+        selection.set_run(started)
     if page := PAGES.get(type(run.request)):
         st.switch_page(f"views/{page}.py", query_params={})
     st.rerun()
@@ -131,7 +133,7 @@ def _offer_again(run: RunView[Any]) -> None:
 def _export(run: Run) -> None:
     st.download_button(
         "Export run",
-        lambda: services.export_run(run.id),
+        lambda: jobs.pack(run.id),
         file_name=f"bcbp-run-{run.id}.zip",
         mime="application/zip",
         icon=":material/archive:",
@@ -149,14 +151,14 @@ def _rename(run: RunView[Any]) -> None:
 
 
 def _name(run: RunView[Any], name: str) -> None:
-    services.rename_run(run.id, name)
-    state.say_next(compare_words.renamed(services.store().read(run.id).name, run.id))
+    jobs.rename(run.id, name)
+    messages.say_next(compare_words.renamed(stores.runs().read(run.id).name, run.id))
 
 
 def _offer_to_delete(run: RunView[Any]) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         stays = KINDS[kind_of(run.request)].stays(run.request)
-        st.markdown(compare_words.delete(wording.literal(run.title), _tag(run), stays))
+        st.markdown(compare_words.delete(formats.literal(run.title), _tag(run), stays))
         if st.button("Delete for good", type="primary", key=f"delete_{run.id}"):
             _do(lambda: _delete(run))
 
@@ -166,32 +168,32 @@ def _do(act: Callable[[], None]) -> None:
     try:
         act()
     except BcbpError as error:
-        st.error(wording.literal(str(error)), icon=":material/error:")
+        st.error(formats.literal(str(error)), icon=":material/error:")
     else:
         st.rerun()
 
 
 def _delete(run: RunView[Any]) -> None:
-    services.delete_run(run.id)
-    state.say_next(compare_words.deleted(run.title, run.id))
-    if run.id == state.run_id():
-        state.set_run(None)
+    jobs.delete(run.id)
+    messages.say_next(compare_words.deleted(run.title, run.id))
+    if run.id == selection.run_id():
+        selection.set_run(None)
 
 
 def _import(*, key: str) -> None:
     found = st.file_uploader("An exported run (zip)", type="zip", key=key, help=HELP["import_run"])
     if found is not None:
-        _do(lambda: state.set_run(services.import_run(found.getvalue())))
+        _do(lambda: selection.set_run(jobs.take_in(found.getvalue())))
 
 
 def _tag(run: RunView[Any]) -> str:
-    return compare_words.run_tag(wording.moment(run.created), run.id)
+    return compare_words.run_tag(formats.moment(run.created), run.id)
 
 
 def _several(runs: tuple[Run, ...]) -> None:
     """Runs that are picked, in one table, with what makes them hard to compare above it."""
     with_results = {run.id: run for run in runs if run.state != "queued"}
-    state.choose_beside(with_results)
+    selection.choose_beside(with_results)
     if len(with_results) < 2:
         return
     tags = {run_id: _tag(run) for run_id, run in with_results.items()}
@@ -199,8 +201,8 @@ def _several(runs: tuple[Run, ...]) -> None:
         "Side by side",
         list(with_results),
         format_func=lambda run_id: f"{tags[run_id]}: {with_results[run_id].title}",
-        max_selections=state.MOST_BESIDE,
-        key=state.SIDE_BY_SIDE,
+        max_selections=selection.MOST_BESIDE,
+        key=keys.SIDE_BY_SIDE,
         persist_state="session",
         help=HELP["side_by_side"],
         placeholder="Choose two runs or more",
@@ -230,7 +232,7 @@ def _several(runs: tuple[Run, ...]) -> None:
 def _differences(runs: Sequence[Titled]) -> None:
     """What makes the runs hard to compare, then every setting and condition that is not the same."""
     for difference in differences(runs):
-        st.warning(wording.literal(difference), icon=":material/warning:")
+        st.warning(formats.literal(difference), icon=":material/warning:")
     if lines := setting_lines(runs):
         st.markdown(f"**{report_words.DIFFERENCES}**")
         st.dataframe(pd.DataFrame(lines), hide_index=True, alt=report_words.DIFFERENCES)

@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import services, wording
-from app.help_texts import HELP
+from app.services import jobs, owners
+from app.words import formats, frame_words, run_words
+from app.words.help_texts import HELP
 from bcbp.jobs import RunView
 
 # Timing shares the machine with the page, so the page looks rarely.
@@ -24,13 +25,13 @@ _MOST_STEPS = 10
 
 def job_status(run: RunView[Any]) -> None:
     """State, queue position, steps, progress and time left; of somebody else's job not what it is about."""
-    progress, mine = run.progress, services.is_mine(services.RUNS, run.id)
-    title = wording.literal(run.title) if mine else wording.SOMEBODYS
-    st.markdown(f"**{title}**: {wording.run_state(run.state)}")
+    progress, mine = run.progress, owners.is_mine(owners.RUNS, run.id)
+    title = formats.literal(run.title) if mine else frame_words.SOMEBODYS
+    st.markdown(f"**{title}**: {run_words.run_state(run.state)}")
     if run.state == "queued":
-        st.caption(progress.message or wording.queue_position(services.queue().position(run.id)))
+        st.caption(progress.message or run_words.queue_position(jobs.queue().position(run.id)))
     elif run.active:
-        text = wording.progress_text(progress.stage, progress.message, progress.seconds_left)
+        text = run_words.progress_text(progress.stage, progress.message, progress.seconds_left)
         st.progress(min(1.0, progress.fraction), text=text if mine else None)
     if not mine:
         return
@@ -45,14 +46,14 @@ def job_status(run: RunView[Any]) -> None:
 
 def stop_button(run: RunView[Any], *, key: str) -> None:
     """Stop the job, for who started it; what it has finished is kept."""
-    if not services.is_mine(services.RUNS, run.id):
-        st.caption(wording.NOT_YOURS)
+    if not owners.is_mine(owners.RUNS, run.id):
+        st.caption(frame_words.NOT_YOURS)
         return
     st.button(
         "Stop",
         icon=":material/stop_circle:",
         key=key,
-        on_click=services.stop,
+        on_click=jobs.stop,
         args=(run.id,),
         help=HELP["stop"],
     )

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app import controls, wording
+from app.controls import widgets
 from app.finding_figures import ladder_figure
 from app.findings import Finding
-from app.help_texts import HELP
 from app.result_lines import ladder_lines
+from app.words import run_words
+from app.words.help_texts import HELP
 
 
 def lines(rows: Sequence[Finding]) -> pd.DataFrame:
@@ -24,9 +25,9 @@ def ladder(rows: Sequence[Finding], *, key: str) -> None:
     climbed = [row for row in rows if row.ladder]
     if not climbed:
         return
-    st.subheader(wording.LADDER)
-    controls.show_chart(ladder_figure(climbed), key=f"{key}_chart", alt=wording.LADDER_ALT)
-    st.caption(wording.LADDER_NOTE)
+    st.subheader(run_words.LADDER)
+    widgets.show_chart(ladder_figure(climbed), key=f"{key}_chart", alt=run_words.LADDER_ALT)
+    st.caption(run_words.LADDER_NOTE)
     column = st.column_config.TextColumn
     st.dataframe(
         lines(climbed),
@@ -37,5 +38,5 @@ def ladder(rows: Sequence[Finding], *, key: str) -> None:
             "Against the rung below": column(help=HELP["rung"]),
             "Time": column(help=HELP["rung_seconds"]),
         },
-        alt=wording.LADDER,
+        alt=run_words.LADDER,
     )

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import services, state, wording
-from app.help_texts import HELP
-from app.state import Edits
+from app.services import models
+from app.state import selection, settings
+from app.state.edits import RATIO_LIMITS, Edits
+from app.words import formats, plan_words
+from app.words.help_texts import HELP
 from bcbp.intake.model import LoadedModel
 from bcbp.plan import LayerPlan, PruningPlan
 
@@ -34,7 +36,7 @@ class Known:
 def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> pd.DataFrame:
     """Every prunable layer in the order of execution."""
     planned, dense = {layer.name: layer for layer in plan}, dict(plan.kept_dense)
-    total = services.network_macs(model.name)
+    total = models.network_macs(model.name)
     lines = []
     for info in model.layers:
         layer = planned.get(info.name)
@@ -45,14 +47,14 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
                 "lock": info.name in edits.ratios,
                 "keep": layer is None,
                 "snapped": 100 * layer.ratio if layer else 0.0,
-                "sensitivity": known.losses.get(info.name, wording.NOT_MEASURED),
-                "break_even": known.break_evens.get(info.name, wording.NOT_MEASURED),
-                "kept": wording.span(layer.mask.kept_per_tile.tolist()) if layer else "",
+                "sensitivity": known.losses.get(info.name, formats.NOT_MEASURED),
+                "break_even": known.break_evens.get(info.name, formats.NOT_MEASURED),
+                "kept": formats.span(layer.mask.kept_per_tile.tolist()) if layer else "",
                 "importance": _importance(layer),
                 "macs": 100 * info.macs / total,
                 "gemm": f"{info.rows} × {info.columns}",
                 "grid": f"{len(layer.mask.keep)} × {info.columns}" if layer else "",
-                "wit": wording.percent(layer.wit_before) if layer else "",
+                "wit": formats.percent(layer.wit_before) if layer else "",
                 "engine": _engine(layer is not None and layer.ratio > 0, dense.get(info.name)),
             }
         )
@@ -61,7 +63,7 @@ def table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> 
 
 
 def _importance(layer: LayerPlan | None) -> str:
-    return wording.before_after(*layer.importance.shares) if layer and layer.importance else ""
+    return formats.before_after(*layer.importance.shares) if layer and layer.importance else ""
 
 
 def _engine(sparse: bool, reason: str | None) -> str:
@@ -71,8 +73,8 @@ def _engine(sparse: bool, reason: str | None) -> str:
 def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Known) -> None:
     """Show the table; edits go into session state before the page runs again. Masks of a file stay."""
     lines = table(model, plan, edits, known)
-    held = state.masks()
-    key = f"layer_table_{model.name}_{held.masks if held else ''}_{state.table_version()}"
+    held = settings.masks()
+    key = f"layer_table_{model.name}_{held.masks if held else ''}_{settings.table_version()}"
     st.data_editor(
         lines,
         key=key,
@@ -88,7 +90,7 @@ def layer_table(model: LoadedModel, plan: PruningPlan, edits: Edits, known: Know
 
 def _columns(known: Known) -> dict[str, Any]:
     words = HELP
-    low, high = (100 * limit for limit in state.RATIO_LIMITS)
+    low, high = (100 * limit for limit in RATIO_LIMITS)
     return {
         "layer": _COLUMN.TextColumn("Layer", pinned=True),
         "ratio": _COLUMN.NumberColumn(
@@ -104,7 +106,7 @@ def _columns(known: Known) -> dict[str, Any]:
         "keep": _COLUMN.CheckboxColumn("Dense", help=words["exclude"]),
         "snapped": _COLUMN.NumberColumn("Removed", format="%.1f %%", help=words["snapped"]),
         "sensitivity": _COLUMN.TextColumn(
-            wording.sensitivity_label(known.ratios) if known.ratios else wording.SENSITIVITY,
+            plan_words.sensitivity_label(known.ratios) if known.ratios else plan_words.SENSITIVITY,
             help=words["sensitivity"],
         ),
         "break_even": _COLUMN.TextColumn("Break-even", help=words["break_even"]),
@@ -121,13 +123,13 @@ def _columns(known: Known) -> dict[str, Any]:
 def _take_edits(key: str, lines: pd.DataFrame, edits: Edits) -> None:
     """What the browser changed, checked again here: its limits are the browser's own."""
     for index, changes in st.session_state[key]["edited_rows"].items():
-        edited = apply_edit(edits, lines.iloc[int(index)], changes, preset=state.scope().ratio)
+        edited = apply_edit(edits, lines.iloc[int(index)], changes, preset=settings.scope().ratio)
         if edited is None:
-            state.renew_table()
+            settings.renew_table()
         else:
             edits = edited
-            state.focus_layer(lines.iloc[int(index)]["layer"])
-    state.set_edits(edits)
+            selection.focus_layer(lines.iloc[int(index)]["layer"])
+    settings.set_edits(edits)
 
 
 def apply_edit(
@@ -139,7 +141,7 @@ def apply_edit(
     """
     name = str(line["layer"])
     ratios, exclude = dict(edits.ratios), set(edits.exclude)
-    low, high = state.RATIO_LIMITS
+    low, high = RATIO_LIMITS
     if "ratio" in changes:
         ratio = changes["ratio"]
         if not isinstance(ratio, int | float) or not low <= ratio / 100 <= high:

@@ -7,11 +7,13 @@ import math
 import pandas as pd
 import streamlit as st
 
-from app import services, state, wording
-from app.help_texts import HELP
+from app.components.uploader import uploader
+from app.services import files, scope_choices, weights
+from app.state import settings, uploads
+from app.words import formats, model_words
+from app.words.help_texts import HELP
 from bcbp.errors import ModelError
 from bcbp.intake.inference import Match, doubt
-from bcbp.intake.limits import FILE_BYTES
 from bcbp.intake.model import LoadedModel
 from bcbp.intake.sniff import ENDINGS, TITLES
 from bcbp.intake.uploads import Reference, Upload
@@ -21,120 +23,115 @@ _TYPES = sorted({ending[1:] for endings in ENDINGS.values() for ending in ending
 
 def own_network() -> None:
     """Upload, then what was found in the file; or an architecture by name."""
-    looked_at = state.upload()
-    is_open = looked_at is not None or state.refusal() is not None
-    with st.expander(wording.OWN_NETWORK, icon=":material/upload_file:", expanded=is_open):
-        _uploader()
-        if refused := state.refusal():
-            st.error(wording.literal(refused), icon=":material/error:")
+    looked_at = uploads.upload()
+    is_open = looked_at is not None or uploads.refusal(uploads.NETWORK) is not None
+    with st.expander(model_words.OWN_NETWORK, icon=":material/upload_file:", expanded=is_open):
+        uploader(
+            uploads.NETWORK,
+            "File of weights",
+            _take,
+            reading=model_words.READING,
+            note=model_words.UPLOAD_NOTE,
+            types=_TYPES,
+            help=HELP["upload"],
+        )
         if looked_at is not None:
-            _found(services.upload(looked_at))
+            _found(files.upload(looked_at))
         _by_name()
 
 
-def _uploader() -> None:
-    """Takes a file in, and shows it at once where there is no doubt what it is."""
-    file = st.file_uploader(
-        "File of weights",
-        type=_TYPES,
-        max_upload_size=FILE_BYTES >> 20,
-        key=f"model_file_{state.uploader_version()}",
-        help=HELP["upload"],
-    )
-    st.caption(wording.UPLOAD_NOTE)
-    if file is None:
-        return
-    try:
-        with st.spinner(wording.READING):
-            upload = services.take_in(file.name, file.getbuffer())
-    except ModelError as error:
-        state.set_upload(None, f"{file.name}: {error}")
-    else:
-        state.set_upload(upload)
-        best = services.matches(upload)[0]
-        if best.is_certain and services.upload(upload).reading.weights is not None:
-            state.show_model(str(Reference(upload, best.name)))
-    st.rerun()
+def _take(name: str, content: memoryview) -> None:
+    """Look at the file, and show it at once where there is no doubt what it is."""
+    uploads.look_at(None)
+    upload = files.take_in(name, content)
+    uploads.look_at(upload)
+    best = files.matches(upload)[0]
+    if best.is_certain and files.upload(upload).reading.weights is not None:
+        settings.show_model(str(Reference(upload, best.name)))
 
 
 def _found(upload: Upload) -> None:
     """What the file holds, as what it can be used, and its tensors."""
     reading = upload.reading
     numbers = sum(math.prod(shape) for shape in reading.shapes.values())
-    st.markdown(wording.file_line(upload.name, TITLES[reading.kind], len(reading.shapes), numbers))
+    st.markdown(model_words.file_line(upload.name, TITLES[reading.kind], len(reading.shapes), numbers))
     for note in reading.notes:
-        st.caption(wording.literal(note))
+        st.caption(formats.literal(note))
     if reading.weights is not None:
         _as_architecture(upload)
     lines = [
         {"Tensor": name, "Shape": " × ".join(map(str, shape)), "Type": reading.dtypes[name]}
         for name, shape in reading.shapes.items()
     ]
-    st.dataframe(pd.DataFrame(lines), hide_index=True, height=180, alt=wording.TENSORS_ALT)
+    st.dataframe(pd.DataFrame(lines), hide_index=True, height=180, alt=model_words.TENSORS_ALT)
     st.button("Forget this file", icon=":material/delete:", on_click=_forget, args=(upload.id,))
 
 
 def _as_architecture(upload: Upload) -> None:
     """The verdict on the best match, and the choice of another."""
-    found = {match.name: match for match in services.matches(upload.id)}
+    found = {match.name: match for match in files.matches(upload.id)}
     _verdict(next(iter(found.values())))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Architecture",
             tuple(found),
-            format_func=lambda name: wording.fit_label(name, found[name].share),
+            format_func=lambda name: model_words.fit_label(name, found[name].share),
             key=f"architecture_of_{upload.id}",
             help=HELP["architecture"],
         )
         reference = str(Reference(upload.id, chosen))
-        is_shown = reference == state.scope().model
+        is_shown = reference == settings.scope().model
         if st.button(
-            wording.use_as(chosen), disabled=is_shown or not found[chosen].is_likely, key="use_architecture"
+            model_words.use_as(chosen),
+            disabled=is_shown or not found[chosen].is_likely,
+            key="use_architecture",
         ):
-            state.show_model(reference)
+            settings.show_model(reference)
             st.rerun()
 
 
 def _verdict(best: Match) -> None:
     if best.is_certain:
-        st.success(wording.recognised(best.name, best.share, best.classes), icon=":material/check_circle:")
+        st.success(
+            model_words.recognised(best.name, best.share, best.classes), icon=":material/check_circle:"
+        )
     else:
-        st.warning(wording.literal(wording.capital(doubt(best))), icon=":material/help:")
+        st.warning(formats.literal(formats.capital(doubt(best))), icon=":material/help:")
 
 
 def _forget(upload: str) -> None:
     """Delete the file; where it is the model on show, back to the sample."""
-    services.forget_upload(upload)
-    state.set_upload(None)
-    if upload in state.scope().model:
-        state.use_sample()
+    files.forget_upload(upload)
+    uploads.look_at(None)
+    if upload in settings.scope().model:
+        settings.use_sample()
 
 
 def _by_name() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Or an architecture of torchvision",
-            services.ARCHITECTURES,
+            scope_choices.ARCHITECTURES,
             index=None,
             placeholder="resnet101, vgg19, densenet121, …",
             key="architecture_by_name",
             help=HELP["torchvision"],
         )
         if st.button("Show it", disabled=name is None, key="show_architecture") and name is not None:
-            state.show_model(name)
+            settings.show_model(name)
             st.rerun()
 
 
 def download_button(model: LoadedModel) -> None:
     """Fetch released weights for a model without; only on a click, and offline it says what to do."""
-    release = services.missing_weights(model.name)
+    release = weights.missing(model.name)
     if release is None:
         return
-    if st.button(wording.fetch_label(release.megabytes), icon=":material/download:", key="fetch_weights"):
+    if st.button(model_words.fetch_label(release.megabytes), icon=":material/download:", key="fetch_weights"):
         try:
-            with st.spinner(wording.FETCHING):
-                services.fetch_weights(model.name, release)
+            with st.spinner(model_words.FETCHING):
+                weights.download(model.name, release)
         except ModelError as error:
-            st.error(wording.literal(str(error)), icon=":material/cloud_off:")
+            st.error(formats.literal(str(error)), icon=":material/cloud_off:")
         else:
             st.rerun()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import compare_words, wording
-from app.help_texts import HELP
+from app.words import compare_words, formats
+from app.words.help_texts import HELP
 from bcbp.allocation import ALLOCATIONS
 from bcbp.errors import SpecError
 
@@ -33,7 +33,7 @@ def ratio_choice(allocation: str) -> tuple[float, ...]:
         "Ratios to measure",
         OFFERED,
         default=USUAL,
-        format_func=wording.ratio_percent,
+        format_func=formats.ratio_percent,
         selection_mode="multi",
         key="run_ratios",
         persist_state="session",

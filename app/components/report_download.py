@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.help_texts import HELP
+from app.words.help_texts import HELP
 
 
 def report_download(make: Callable[[], bytes], *, name: str, key: str) -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from app.findings import Finding
-from app.help_texts import HELP
 from app.result_lines import result_lines
+from app.words.help_texts import HELP
 
 
 def results(rows: Sequence[Finding]) -> pd.DataFrame:

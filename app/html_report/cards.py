@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app import compare_words, wording
-from app.help_texts import HELP
 from app.html_report.html import Html, definitions, element, prose
 from app.html_report.subject import Subject
+from app.words import compare_words, formats, run_words
+from app.words.help_texts import HELP
 from bcbp.spec import DENSE
 
 
@@ -43,7 +43,7 @@ def _latency(subject: Subject, batch: str) -> str:
 
 def _dense(subject: Subject, batch: str) -> str:
     dense = (subject.report["latency"].get(batch) or {}).get("dense") or {}
-    times = ", ".join(f"{name} {wording.milliseconds(one['median'])}" for name, one in dense.items())
+    times = ", ".join(f"{name} {formats.milliseconds(one['median'])}" for name, one in dense.items())
     return f"The fastest of all measured ways to run the unpruned network: {times}." if times else ""
 
 
@@ -55,7 +55,7 @@ def _clock(subject: Subject, batch: str) -> str:
     noisy = " This session was noisy: something else was running." if session.get("noisy") else ""
     return (
         "The same code against itself, in the same rounds, gives "
-        f"{wording.interval(tuple(bounds), wording.times)} (95 % interval; 1.00× is a true clock).{noisy}"
+        f"{formats.interval(tuple(bounds), formats.times)} (95 % interval; 1.00× is a true clock).{noisy}"
     )
 
 
@@ -77,7 +77,7 @@ def equal_accuracy_card() -> Html:
 
 def ladder_card(subject: Subject) -> Html:
     return card(
-        ("Shows", wording.LADDER_NOTE),
+        ("Shows", run_words.LADDER_NOTE),
         ("Rungs", HELP["recovery"]),
         ("Test", HELP["rung"]),
         ("Time", HELP["rung_seconds"]),
@@ -86,7 +86,7 @@ def ladder_card(subject: Subject) -> Html:
 
 
 def curves_card(subject: Subject) -> Html:
-    return card(("Shows", wording.CURVES_NOTE), *tuned_how(subject))
+    return card(("Shows", run_words.CURVES_NOTE), *tuned_how(subject))
 
 
 def tuned_how(subject: Subject) -> list[tuple[str, str]]:

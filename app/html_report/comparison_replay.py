@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from app import wording
 from app.findings import Finding, dense_of, paired_text
 from app.html_report.replay import NOT_MEASURED, Axis, Figure, Grid, Points
 from app.html_report.subject import Subject
 from app.result_lines import accuracy_change, verdict_word
 from app.titles import METHOD_TITLES
+from app.words import formats
 from bcbp.spec import DENSE
 
 FIGURES = ("speed", "accuracy", "size")
@@ -52,24 +52,24 @@ def _method(row: Finding) -> str:
 
 
 def _removed(ratio: float) -> str:
-    return f"{wording.ratio_percent(ratio)} removed"
+    return f"{formats.ratio_percent(ratio)} removed"
 
 
 def _point(row: Finding, dense: Finding | None) -> tuple[Figure, Figure, Figure]:
     assert dense is not None
     speed = accuracy = (NOT_MEASURED, "; ".join(row.remarks))
     if row.speedup and row.latency:
-        bounds = wording.interval(row.speedup.interval, wording.times)
-        words = f"95 % interval {bounds}; {wording.milliseconds(row.latency.median)}; {verdict_word(row)}"
-        speed = (wording.times(row.speedup.value), words)
+        bounds = formats.interval(row.speedup.interval, formats.times)
+        words = f"95 % interval {bounds}; {formats.milliseconds(row.latency.median)}; {verdict_word(row)}"
+        speed = (formats.times(row.speedup.value), words)
     if row.accuracy:
-        bounds = wording.interval(row.accuracy.interval, lambda share: wording.percent(share, 2))
+        bounds = formats.interval(row.accuracy.interval, lambda share: formats.percent(share, 2))
         change = accuracy_change(row, dense)
         words = f"95 % interval {bounds}; {change} points; {paired_text(row.paired)}"
-        accuracy = (wording.percent(row.accuracy.share, 2), words)
+        accuracy = (formats.percent(row.accuracy.share, 2), words)
     size = (
-        wording.percent(row.parameters / dense.parameters, 0),
-        f"of the parameters, {wording.amount(row.parameters)} of {wording.amount(dense.parameters)}; "
-        f"{wording.percent(row.macs / dense.macs, 0)} of the multiply-adds; counted, so without interval",
+        formats.percent(row.parameters / dense.parameters, 0),
+        f"of the parameters, {formats.amount(row.parameters)} of {formats.amount(dense.parameters)}; "
+        f"{formats.percent(row.macs / dense.macs, 0)} of the multiply-adds; counted, so without interval",
     )
     return speed, accuracy, size

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import device_findings, report_words, wording
+from app import device_findings
 from app.device_charts import SIGNS, crossover_map
 from app.device_findings import View
-from app.help_texts import HELP
 from app.html_report.cards import card
 from app.html_report.document import Document
 from app.html_report.figures import figure
@@ -17,6 +16,8 @@ from app.html_report.html import Html, element, table
 from app.html_report.manifest import Fact, conditions, fingerprint, manifest
 from app.html_report.replay import NOT_MEASURED, Axis, Figure, Grid, Points, replay
 from app.html_report.sections import answer_box
+from app.words import device_words, formats, report_words
+from app.words.help_texts import HELP
 from bcbp.crossover import CrossoverMap, Slice, Spot, slices
 from bcbp.device_report import layers_of
 from bcbp.passport import KIND, Passport
@@ -43,7 +44,7 @@ def document(data: dict[str, Any]) -> Document:
     """Raises PassportError, FieldError."""
     passport = Passport.from_json(data)
     parts = _parts(passport, layers_of(data, passport), whole="layers" in data)
-    recorded = wording.recorded(passport.name, passport.dates[1])
+    recorded = device_words.recorded(passport.name, passport.dates[1])
     return Document(
         f"Where pruning pays on {passport.name}",
         f"{recorded}.",
@@ -88,7 +89,7 @@ def _verdicts(parts: Sequence[_Part]) -> list[Html]:
     told = []
     for part in parts:
         answer = device_findings.answer(part.view)
-        told.append(answer_box(answer, lead=f"{wording.capital(_tiles(part.chosen))}. "))
+        told.append(answer_box(answer, lead=f"{formats.capital(_tiles(part.chosen))}. "))
     return told
 
 
@@ -96,19 +97,20 @@ def _results(passport: Passport, part: _Part, identity: str, *, counted: bool) -
     view = part.view
     return element(
         "section",
-        element("h2", wording.capital(part.title)),
-        figure(identity, crossover_map(device_findings.lines(view), view.ratios), wording.MAP_ALT),
+        element("h2", formats.capital(part.title)),
+        figure(identity, crossover_map(device_findings.lines(view), view.ratios), device_words.MAP_ALT),
         table(_lines(view), "Time of the best dense / time of the sparse layer, with its 95 % interval"),
         table(device_findings.break_even_lines(view), "Break-even"),
         card(
-            ("Shows", wording.MAP_NOTE),
+            ("Shows", device_words.MAP_NOTE),
             ("Speed", report_words.SPEEDS),
             ("Time", report_words.timed_in(_rounds(view), passport.name, part.chosen.dtype)),
             ("Dense", report_words.DENSE_LAYER),
             ("Break-even", report_words.BREAK_EVEN),
             (
                 "Layers",
-                f"{wording.LAYER_NAMES} {report_words.COUNTED if counted else report_words.COUNTED_ONCE}",
+                f"{device_words.LAYER_NAMES} "
+                f"{report_words.COUNTED if counted else report_words.COUNTED_ONCE}",
             ),
             ("Tile", HELP["tile"]),
         ),
@@ -133,7 +135,7 @@ def _lines(view: View) -> list[dict[str, str]]:
     return [
         {"Layer": line.label}
         | {
-            wording.ratio_percent(ratio): _cell(spot)
+            formats.ratio_percent(ratio): _cell(spot)
             for ratio, spot in zip(view.ratios, line.spots, strict=True)
         }
         for line in device_findings.lines(view)
@@ -145,8 +147,8 @@ def _cell(spot: Spot) -> str:
     if row is None or row.speedup is None or row.interval is None:
         return spot.state + (f": {row.note}" if row and row.note else "")
     noisy = ", noisy" if row.noisy else ""
-    bounds = wording.interval(row.interval, wording.times)
-    return f"{SIGNS[spot.state]} {wording.times(row.speedup)} ({bounds}{noisy})"
+    bounds = formats.interval(row.interval, formats.times)
+    return f"{SIGNS[spot.state]} {formats.times(row.speedup)} ({bounds}{noisy})"
 
 
 def _grid(parts: Sequence[_Part]) -> Grid:
@@ -166,36 +168,36 @@ def _grid(parts: Sequence[_Part]) -> Grid:
 
 
 def _removed(ratio: float) -> str:
-    return f"{wording.ratio_percent(ratio)} removed"
+    return f"{formats.ratio_percent(ratio)} removed"
 
 
 def _point(view: View, spot: Spot) -> tuple[Figure, Figure, Figure]:
     assert spot.row is not None
     row = spot.row.row
-    work = (wording.percent(row.density, 0), "of the multiply-adds left")
+    work = (formats.percent(row.density, 0), "of the multiply-adds left")
     if row.speedup is None or row.interval is None or row.median_ms is None:
         return (NOT_MEASURED, f"{spot.state}: {row.note}"), (NOT_MEASURED, ""), work
-    words = f"95 % interval {wording.interval(row.interval, wording.times)}; {spot.state}"
+    words = f"95 % interval {formats.interval(row.interval, formats.times)}; {spot.state}"
     dense = view.found.dense_ms(spot.row.shape.place, row.batch)
     beside = (
-        f"{row.engine}; best dense, in its best session, {wording.milliseconds(dense)}"
+        f"{row.engine}; best dense, in its best session, {formats.milliseconds(dense)}"
         if dense
         else row.engine
     )
-    rate = f"{work[1]}, at {wording.percent(row.density * row.speedup, 0)} of the dense rate"
+    rate = f"{work[1]}, at {formats.percent(row.density * row.speedup, 0)} of the dense rate"
     return (
-        (wording.times(row.speedup), words),
-        (wording.milliseconds(row.median_ms), beside),
+        (formats.times(row.speedup), words),
+        (formats.milliseconds(row.median_ms), beside),
         (work[0], rate),
     )
 
 
 def _facts(passport: Passport, data: dict[str, Any]) -> list[Fact]:
     first, last = passport.dates
-    rates = (f"{rate.name} {wording.rate(rate.value, rate.unit)}" for rate in passport.rates)
+    rates = (f"{rate.name} {formats.rate(rate.value, rate.unit)}" for rate in passport.rates)
     return [
         ("Device", f"{passport.name}, measured as {passport.device}"),
-        ("Measured", f"{len(passport.rows)} times, {wording.moment(first)} to {wording.moment(last)}"),
+        ("Measured", f"{len(passport.rows)} times, {formats.moment(first)} to {formats.moment(last)}"),
         ("At commits", ", ".join(passport.commits)),
         ("Measured rates", ", ".join(rates)),
         *conditions(passport.environment),

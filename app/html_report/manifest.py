@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app import wording
 from app.html_report.html import Html, definitions, element
 from app.html_report.subject import Subject
+from app.words import formats
 
 Fact = tuple[str, object]  # its name, and what is known of it: None or "" where nothing is
 
@@ -47,7 +47,7 @@ def comparison_facts(subject: Subject) -> list[Fact]:
         ("Steadiness", _steadiness(report["latency"])),
         ("Measured rates", _rates(report.get("ceiling"))),
         *conditions(subject.environment),
-        ("Took", wording.seconds(report["seconds"]) if report["seconds"] else None),
+        ("Took", formats.seconds(report["seconds"]) if report["seconds"] else None),
         ("Report", fingerprint(report)),
     ]
 
@@ -63,7 +63,7 @@ def conditions(where: Mapping[str, Any]) -> list[Fact]:
         ("System", where.get("os")),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)),
         ("Commit", where.get("commit")),
-        ("Date", wording.moment(where["date"])),
+        ("Date", formats.moment(where["date"])),
     ]
 
 
@@ -108,7 +108,7 @@ def _steadiness(sessions: Mapping[str, Any]) -> str:
     """The same code against itself."""
     parts = []
     for batch, session in sessions.items():
-        bounds = wording.interval(tuple(session["control"]["interval"]), wording.times)
+        bounds = formats.interval(tuple(session["control"]["interval"]), formats.times)
         parts.append(f"batch {batch} {bounds}{', noisy' if session.get('noisy') else ''}")
     return f"the same code against itself: {'; '.join(parts)}" if parts else ""
 
@@ -116,4 +116,4 @@ def _steadiness(sessions: Mapping[str, Any]) -> str:
 def _rates(ceiling: Mapping[str, float] | None) -> str:
     if not ceiling:
         return ""
-    return f"{wording.rate(ceiling['flops'], 'FLOP/s')}, {wording.rate(ceiling['bytes'], 'B/s')}"
+    return f"{formats.rate(ceiling['flops'], 'FLOP/s')}, {formats.rate(ceiling['bytes'], 'B/s')}"

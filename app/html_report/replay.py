@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import wording
 from app.html_report.html import Html, data, element
+from app.words import formats
 
 TITLE = "Replay"
 NOTE = "Recorded, not computed: the controls stop only where something was measured. Nothing is interpolated."
-NOT_MEASURED = wording.NOT_MEASURED
+NOT_MEASURED = formats.NOT_MEASURED
 Figure = tuple[str, str]  # what is shown, and the words under it
 Points = dict[tuple[str, ...], tuple[Figure, ...]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app import compare_words, findings, verdict, wording
+from app import findings, verdict
 from app.finding_figures import curve_figures, ladder_figure, latency_figure, trade_off_figure
 from app.findings import Finding
 from app.html_report import cards
@@ -14,6 +14,7 @@ from app.html_report.subject import Subject
 from app.result_lines import choice_line, curve_lines, ladder_lines, result_lines
 from app.titles import METHOD_TITLES
 from app.verdict import Verdict, untimed_verdict
+from app.words import compare_words, run_words
 from bcbp.equal_accuracy import Answer, equal_accuracy, sentence
 
 LAYERS = "What is left of each layer, what ran it, and why"
@@ -89,8 +90,8 @@ def ladder(subject: Subject) -> Html:
     drawn = ladder_figure(findings.at_ratio(rows, subject.focus.ratio))
     return element(
         "section",
-        element("h2", wording.LADDER),
-        figure("ladder", drawn, wording.LADDER_ALT),
+        element("h2", run_words.LADDER),
+        figure("ladder", drawn, run_words.LADDER_ALT),
         table(ladder_lines(rows), "Every rung at every ratio"),
         cards.ladder_card(subject),
     )
@@ -104,9 +105,9 @@ def curves(subject: Subject) -> Html:
     losses, right = curve_figures(rows)
     return element(
         "section",
-        element("h2", wording.CURVES),
-        figure("losses", losses, wording.LOSS_ALT),
-        figure("validation", right, wording.VALIDATION_ALT),
+        element("h2", run_words.CURVES),
+        figure("losses", losses, run_words.LOSS_ALT),
+        figure("validation", right, run_words.VALIDATION_ALT),
         table(curve_lines(rows), "Every epoch"),
         cards.curves_card(subject),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app import report_words, sensitivity_findings, wording
-from app.help_texts import HELP
+from app import sensitivity_findings
 from app.html_report.cards import card
 from app.html_report.document import Document
 from app.html_report.figures import figure
@@ -14,6 +13,8 @@ from app.html_report.manifest import Fact, conditions, fingerprint, manifest
 from app.html_report.replay import NOT_MEASURED, Axis, Figure, Grid, Points, replay
 from app.html_report.sections import answer_box
 from app.titles import METHOD_TITLES
+from app.words import device_words, formats, report_words
+from app.words.help_texts import HELP
 from bcbp.sensitivity import SCHEMA, Scan, Sensitivity
 
 
@@ -26,7 +27,7 @@ def document(data: dict[str, Any]) -> Document:
     scan = Scan.from_json(data)
     method = METHOD_TITLES.get(scan.key.pattern, scan.key.pattern)
     where = scan.environment
-    recorded = wording.recorded(where["cpu"], where["date"]) if where else report_words.NO_CONDITIONS
+    recorded = device_words.recorded(where["cpu"], where["date"]) if where else report_words.NO_CONDITIONS
     return Document(
         f"Sensitivity of {scan.model or scan.key.digest[:12]}: {method}, tile {scan.key.tile}",
         f"{recorded}.",
@@ -72,16 +73,16 @@ def _grid(scan: Scan) -> Grid:
 
 
 def _removed(ratio: float) -> str:
-    return f"{wording.ratio_percent(ratio)} removed"
+    return f"{formats.ratio_percent(ratio)} removed"
 
 
 def _point(row: Sensitivity, images: int) -> tuple[Figure, Figure]:
     if row.drop is None or row.interval is None:
         return (NOT_MEASURED, row.reason), (NOT_MEASURED, "")
-    bounds = wording.interval(row.interval, wording.lost_points)
+    bounds = formats.interval(row.interval, formats.lost_points)
     words = f"points of accuracy; 95 % interval {bounds}; {sensitivity_findings.state(row)}"
     return (
-        (wording.lost_points(row.drop), words),
+        (formats.lost_points(row.drop), words),
         (f"+{row.gained} −{row.lost}", f"gained and lost of {images:,} validation images"),
     )
 
@@ -93,7 +94,7 @@ def _facts(scan: Scan, method: str, data: dict[str, Any]) -> list[Fact]:
         ("Weights", f"SHA-256 {key.digest}"),
         ("Pruned by", f"{method}, criterion {key.criterion}, tile {key.tile}"),
         ("Images", f"{key.images:,} validation images, {key.calibration:,} training images for batch norms"),
-        ("Dense accuracy", f"{wording.percent(scan.correct / key.images, 2)} of the validation images"),
+        ("Dense accuracy", f"{formats.percent(scan.correct / key.images, 2)} of the validation images"),
         ("Seed", key.seed),
         *(conditions(scan.environment) if scan.environment else [("Machine", report_words.NO_CONDITIONS)]),
         ("Scan", fingerprint(data)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app import compare_words, report_words, side_by_side, wording
+from app import side_by_side
 from app.findings import Finding
 from app.html_report import comparison_replay, sections
 from app.html_report.cards import accuracy, card, measured_how, tuned_how
@@ -17,6 +17,7 @@ from app.html_report.subject import Subject
 from app.result_lines import Line, curve_lines, ladder_lines
 from app.run_figures import curve_figures, ratio_figure, speed_figure
 from app.side_by_side import Run
+from app.words import compare_words, report_words, run_words
 
 Subjects = Sequence[tuple[str, Subject]]
 
@@ -110,7 +111,7 @@ def _ladders(subjects: Subjects) -> Html:
     lines = [line for name, one in subjects for line in _named(ladder_lines(one.rows), name)]
     if not lines:
         return Html("")
-    return element("section", element("h2", wording.LADDER), table(lines, "Every rung of every run"))
+    return element("section", element("h2", run_words.LADDER), table(lines, "Every rung of every run"))
 
 
 def _curves(subjects: Subjects) -> Html:
@@ -125,10 +126,10 @@ def _curves(subjects: Subjects) -> Html:
     ]
     return element(
         "section",
-        element("h2", wording.CURVES),
-        figure("losses", losses, wording.LOSS_ALT),
-        figure("validation", right, wording.VALIDATION_ALT),
+        element("h2", run_words.CURVES),
+        figure("losses", losses, run_words.LOSS_ALT),
+        figure("validation", right, run_words.VALIDATION_ALT),
         table(lines, "Every epoch of every run"),
-        card(("Shows", wording.CURVES_NOTE)),
+        card(("Shows", run_words.CURVES_NOTE)),
         *(card(*tuned_how(subject), of=name) for name, subject in tuned),
     )

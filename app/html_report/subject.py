@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from app import findings, wording
+from app import findings
 from app.findings import Finding
 from app.titles import METHOD_TITLES
+from app.words import device_words, formats, run_words
 from bcbp.runtime import CPU, GPU
 from bcbp.spec import DENSE, PruneSpec
 
@@ -32,7 +33,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        ratios = ", ".join(wording.ratio_percent(ratio) for ratio in findings.ratios(self.report))
+        ratios = ", ".join(formats.ratio_percent(ratio) for ratio in findings.ratios(self.report))
         return f"{self.report['model']['title']}, tile {self.request['spec']['tile']}, {ratios} removed"
 
     @property
@@ -43,11 +44,11 @@ class Subject:
 
     @property
     def timed_on(self) -> str:
-        return wording.timed_on(self.request.get("device", CPU), self.request.get("precision", "fp32"))
+        return run_words.timed_on(self.request.get("device", CPU), self.request.get("precision", "fp32"))
 
     @property
     def recorded(self) -> str:
-        return wording.recorded(self.device, self.environment["date"])
+        return device_words.recorded(self.device, self.environment["date"])
 
     @property
     def heading(self) -> str:

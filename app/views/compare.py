@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from app import compare_words, controls, findings, recorded, services, state, verdict, wording
+from app import findings, recorded, verdict
 from app.asked import asked_of, one_line
 from app.components.changed import changed
 from app.components.curves import curves
@@ -20,11 +20,16 @@ from app.components.history import comparisons, history
 from app.components.ladder import ladder
 from app.components.report_download import report_download
 from app.components.results_table import results_table
-from app.controls import show_chart
+from app.controls import widgets
+from app.controls.widgets import show_chart
 from app.finding_figures import latency_figure, trade_off_figure
 from app.findings import Finding
-from app.help_texts import HELP
 from app.html_report import page
+from app.services import jobs, owners, results
+from app.state import keys, selection, settings
+from app.titles import METHOD_TITLES
+from app.words import compare_words, formats, frame_words, run_words
+from app.words.help_texts import HELP
 from bcbp.allocation import ALLOCATIONS
 from bcbp.export_request import ExportRequest
 from bcbp.jobs import RunView
@@ -48,10 +53,10 @@ MOODS = {
 def chosen_run(runs: tuple[RunView[CompareRequest], ...]) -> RunView[CompareRequest] | None:
     """The run of the link, else the newest under way or with an answer, else the newest with results."""
     by_id = {run.id: run for run in runs}
-    asked = state.run_id()
+    asked = selection.run_id()
     if asked is not None and asked not in by_id:
-        st.warning(wording.NO_RUN_SELECTED, icon=":material/link_off:")
-        state.set_run(None)
+        st.warning(run_words.NO_RUN_SELECTED, icon=":material/link_off:")
+        selection.set_run(None)
     if asked in by_id:
         return by_id[asked]
     with_rows = (run for run in runs if run.report and run.report.get("rows"))
@@ -73,23 +78,23 @@ class Focus:
 
 def focus(run: RunView[CompareRequest]) -> Focus:
     """Ratio, method and batch size, each chosen where there are several."""
-    report, scope = run.report or {}, state.scope()
+    report, scope = run.report or {}, settings.scope()
     measured, ratios = findings.batches(report), findings.ratios(report)
     usual = scope.ratio if scope.ratio in ratios else next(iter(ratios), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         ratio = None
         if len(ratios) > 1:
             ratio = _choice(
-                "Ratio", ratios, usual, f"ratio_{run.id}", state.SHOWN_RATIO, wording.ratio_percent
+                "Ratio", ratios, usual, f"ratio_{run.id}", keys.SHOWN_RATIO, formats.ratio_percent
             )
         rows = findings.at_ratio(findings.findings(report, batch=None, titles={}), ratio)
         methods = [row.method for row in rows if row.method != DENSE]
         first = scope.method if scope.method in methods else next(iter(methods), None)
         widget = f"verdict_{run.id}_{ratio}_{first}"
-        method = _choice("Verdict for", methods, first, widget, state.SHOWN_METHOD, _method_title)
+        method = _choice("Verdict for", methods, first, widget, keys.SHOWN_METHOD, _method_title)
         smallest = next(iter(measured), None)
-        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", state.SHOWN_BATCH, str)
-    state.set_shown(
+        batch = _choice("Batch", measured, smallest, f"batch_{run.id}", keys.SHOWN_BATCH, str)
+    selection.set_shown(
         shown_ratio=None if ratio == usual else ratio,
         shown_method=None if method == first else method,
         shown_batch=None if batch == smallest else batch,
@@ -111,7 +116,7 @@ def _choice(
     return st.segmented_control(
         label,
         options,
-        default=state.first_shown(widget, key, options, usual),
+        default=selection.first_shown(widget, key, options, usual),
         format_func=form,
         key=widget,
         required=True,
@@ -119,7 +124,7 @@ def _choice(
 
 
 def _method_title(name: str) -> str:
-    return services.METHOD_TITLES.get(name, name)
+    return METHOD_TITLES.get(name, name)
 
 
 def say_verdict(rows: tuple[Finding, ...], on: Focus, *, timed: bool = True, ended: bool = True) -> None:
@@ -136,20 +141,20 @@ def say_verdict(rows: tuple[Finding, ...], on: Focus, *, timed: bool = True, end
 def caption(run: RunView[CompareRequest]) -> None:
     """Which run this is, where and when; and whether the scope bar has moved on since."""
     environment = (run.report or {}).get("environment") or {}
-    asked, scope = run.request, state.scope()
+    asked, scope = run.request, settings.scope()
     words = (
-        wording.literal(run.name),
-        wording.literal(asked.title),
-        wording.moment(run.created),
-        wording.run_state(run.state),
-        wording.timed_on(asked.device, asked.precision),
+        formats.literal(run.name),
+        formats.literal(asked.title),
+        formats.moment(run.created),
+        run_words.run_state(run.state),
+        run_words.timed_on(asked.device, asked.precision),
     )
-    st.caption(wording.run_caption(tuple(filter(None, words)), environment))
+    st.caption(run_words.run_caption(tuple(filter(None, words)), environment))
     st.caption(one_line(asked_of(run)))
     same = (asked.model, asked.spec.tile) == (scope.model, scope.tile)
     by_ratio = ALLOCATIONS[asked.spec.allocation].follows_ratio
     if not same or (by_ratio and scope.ratio not in asked.asked_ratios):
-        st.caption(f":material/info: {wording.STALE}")
+        st.caption(f":material/info: {run_words.STALE}")
     if asked.locked:
         st.caption(asked.locked)
 
@@ -194,11 +199,11 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        if not services.may_use(run.request):
+        if not owners.may_use(run.request):
             return
         st.download_button(
             f"Plan of {row.title} (JSON)",
-            lambda: json.dumps(services.stored_plan(run, row.key).to_json()),
+            lambda: json.dumps(results.plan(run, row.key).to_json()),
             file_name=f"bcbp-plan-{run.id}-{row.method.replace(':', '-')}-{row.ratio:g}.json",
             mime="application/json",
             icon=":material/download:",
@@ -208,11 +213,11 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
 
 def take_away(run: RunView[CompareRequest], row: Finding) -> None:
     """The network of the row itself, in forms that others can use."""
-    if not services.may_use(run.request):
-        st.caption(wording.NOT_YOUR_FILES)
+    if not owners.may_use(run.request):
+        st.caption(frame_words.NOT_YOUR_FILES)
         return
     asked = run.request
-    spec = services.stored_spec(run, row.key)
+    spec = results.spec(run, row.key)
     wanted = ExportRequest(asked.model, spec, asked.tuning, data=asked.data, adjustment=asked.adjustment)
     exports(wanted, key=f"{run.id}_{row.key}")
 
@@ -241,27 +246,27 @@ def recorded_example() -> None:
     """The comparison that ships: what a run of one's own will show, and where this one was measured."""
     report = recorded.comparison()
     on = Focus(0.5, "bcbp", next(iter(findings.batches(report)), None))
-    rows = findings.findings(report, batch=on.batch, titles=services.METHOD_TITLES)
+    rows = findings.findings(report, batch=on.batch, titles=METHOD_TITLES)
     st.subheader(compare_words.EXAMPLE)
-    st.caption(wording.run_caption((compare_words.RECORDED,), report["environment"]))
+    st.caption(run_words.run_caption((compare_words.RECORDED,), report["environment"]))
     beside = findings.at_ratio(rows, on.ratio)
     say_verdict(beside, on)
     show_trade_off(rows, on)
     results_table(beside, key="results_recorded")
 
 
-every_run = services.runs()
+every_run = jobs.listed()
 run = chosen_run(comparisons(every_run))
 if run is None:
-    state.set_shown()
-    st.info(wording.NO_RUN, icon=":material/hourglass_empty:")
-    if st.button(wording.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
-        controls.go_to("run")
+    selection.set_shown()
+    st.info(run_words.NO_RUN, icon=":material/hourglass_empty:")
+    if st.button(run_words.GO_RUN, type="primary", icon=":material/play_arrow:", key="go_run"):
+        widgets.go_to("run")
     recorded_example()
 else:
     answer = st.container()
     on = focus(run)
-    rows = findings.findings(run.report or {}, batch=on.batch, titles=services.METHOD_TITLES)
+    rows = findings.findings(run.report or {}, batch=on.batch, titles=METHOD_TITLES)
     with answer:
         at_ratio = findings.at_ratio(rows, on.ratio)
         say_verdict(at_ratio, on, timed=bool(run.request.batches), ended=not run.active)

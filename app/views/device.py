@@ -7,14 +7,19 @@ import json
 import pandas as pd
 import streamlit as st
 
-from app import controls, device_findings, services, state, wording
+from app import device_findings
 from app.components.job_status import LOOK_SECONDS, job_status, stop_button
 from app.components.report_download import report_download
+from app.controls import widgets
+from app.controls.device_settings import device_settings
 from app.device_charts import crossover_map
 from app.device_findings import View
-from app.help_texts import HELP
 from app.html_report import page
 from app.passport_choice import Shown, choices, in_focus
+from app.services import jobs, machine, models, passports, scope_choices
+from app.state import selection, settings, uploads
+from app.words import device_words, formats
+from app.words.help_texts import HELP
 from bcbp.crossover import CrossoverMap, Slice, covers, slices
 from bcbp.device_report import device_report
 from bcbp.device_request import DeviceRequest
@@ -46,21 +51,21 @@ def chosen(known: dict[str, Shown]) -> Shown:
             help=HELP["passport"],
         )
         if picked != current.id:
-            state.set_passport(None if picked == next(iter(known)) else picked)
+            selection.set_passport(None if picked == next(iter(known)) else picked)
             st.rerun()
     return current
 
 
 def view_of(passport: Passport) -> View | None:
     """What is shown of it; None, with what there is instead, where nothing is measured."""
-    scope = state.scope()
-    layers = services.layer_shapes(scope.model)
+    scope = settings.scope()
+    layers = models.layer_shapes(scope.model)
     places = [shape.place for shape in layers]
     there = slices(passport, places)
     if not there:
         return None
     dtypes = sorted({one.dtype for one in there})
-    st.subheader(wording.WHERE, help=HELP["break_even"])
+    st.subheader(device_words.WHERE, help=HELP["break_even"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dtype = dtypes[0]
         if len(dtypes) > 1:
@@ -86,33 +91,35 @@ def view_of(passport: Passport) -> View | None:
 
 def other_tiles(tiles: list[int]) -> None:
     """Where the layers were measured in tiles of another width, say so and offer to go there."""
-    st.caption(wording.other_tiles(state.scope().tile, tiles))
-    wanted = next((tile for tile in reversed(tiles) if tile in services.TILES), None)
+    st.caption(device_words.other_tiles(settings.scope().tile, tiles))
+    wanted = next((tile for tile in reversed(tiles) if tile in scope_choices.TILES), None)
     if wanted is not None:
-        st.button(wording.show_tile(wanted), on_click=state.choose_tile, args=(wanted,), key="show_tile")
+        st.button(
+            device_words.show_tile(wanted), on_click=settings.choose_tile, args=(wanted,), key="show_tile"
+        )
 
 
 def verdict(shown: Shown, view: View | None) -> None:
     """The answer in one sentence, with its cause; whose figures these are comes first."""
     if shown.problem is not None:
-        st.error(wording.literal(shown.problem), icon=":material/error:")
+        st.error(formats.literal(shown.problem), icon=":material/error:")
         return
-    scope = state.scope()
+    scope = settings.scope()
     unknown = device_findings.not_measured(scope.model, scope.tile)
     answer = unknown if view is None else device_findings.answer(view)
     show, icon = MOODS[answer.mood]
-    whose = "" if shown.device else f"{wording.literal(wording.capital(shown.label))}.  \n"
+    whose = "" if shown.device else f"{formats.literal(formats.capital(shown.label))}.  \n"
     show(f"{whose}**{answer.sentence}** {answer.cause}", icon=icon)
 
 
 def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
     """Measure, or Stop while a measurement is active; how far it is, or how the last one ended."""
     missing = DEVICES[device].missing()
-    st.subheader(wording.MEASURE)
+    st.subheader(device_words.MEASURE)
     if run is not None and run.active:
         stop_button(run, key="stop_measuring")
     elif missing is not None:
-        st.caption(wording.cannot_measure(missing))
+        st.caption(device_words.cannot_measure(missing))
     else:
         measure_button(device)
     if run is not None:
@@ -122,22 +129,22 @@ def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
 def measure_button(device: str) -> None:
     """One button, and what it will do."""
     try:
-        request = controls.device_settings(device)
+        request = device_settings(device)
     except SpecError as error:
         st.error(str(error), icon=":material/error:")
         return
-    label = wording.measure_label(request.model, request.tile)
+    label = device_words.measure_label(request.model, request.tile)
     if st.button(label, type="primary", icon=":material/speed:", key="measure"):
-        services.submit(request)
+        jobs.submit(request)
         st.rerun()
-    st.caption(wording.MEASURE_NOTE)
+    st.caption(device_words.MEASURE_NOTE)
 
 
 def measured(view: View) -> None:
     """The map, then the table."""
     figure = crossover_map(device_findings.lines(view), view.ratios)
-    controls.show_chart(figure, key="crossover", alt=wording.MAP_ALT)
-    st.caption(f"{wording.MAP_NOTE}  \n{wording.LAYER_NAMES}")
+    widgets.show_chart(figure, key="crossover", alt=device_words.MAP_ALT)
+    st.caption(f"{device_words.MAP_NOTE}  \n{device_words.LAYER_NAMES}")
     st.dataframe(
         pd.DataFrame(device_findings.break_even_lines(view)),
         hide_index=True,
@@ -149,23 +156,23 @@ def measured(view: View) -> None:
 
 def facts(shown: Shown) -> None:
     """The device, its ceilings, and for this machine the engines it has."""
-    st.subheader(wording.THIS_MACHINE if shown.device else wording.THAT_MACHINE)
+    st.subheader(device_words.THIS_MACHINE if shown.device else device_words.THAT_MACHINE)
     passport = shown.passport
-    environment = services.machine() if shown.device or passport is None else passport.environment
+    environment = machine.conditions() if shown.device or passport is None else passport.environment
     if passport is not None:
         rates = [
             (
-                wording.literal(wording.capital(rate.name)),
-                wording.rate(rate.value, rate.unit),
+                formats.literal(formats.capital(rate.name)),
+                formats.rate(rate.value, rate.unit),
                 HELP["ceiling"],
             )
             for rate in passport.rates
         ]
-        controls.figures(*rates)
+        widgets.figures(*rates)
     lines = device_findings.environment_lines(environment)
     st.dataframe(pd.DataFrame(lines), hide_index=True, height="content", alt="Device and versions")
     if shown.device:
-        engines = device_findings.engine_lines(services.engines())
+        engines = device_findings.engine_lines(machine.engines())
         st.dataframe(pd.DataFrame(engines), hide_index=True, height="content", alt="Engines of this machine")
 
 
@@ -187,7 +194,7 @@ def exchange(shown: Shown) -> None:
         "Import a passport",
         type="json",
         max_upload_size=MAX_BYTES >> 20,
-        key=f"passport_file_{state.uploader_version()}",
+        key=f"passport_file_{uploads.uploader_version()}",
         help=HELP["import"],
     )
     if uploaded is not None:
@@ -196,7 +203,7 @@ def exchange(shown: Shown) -> None:
 
 def report(passport: Passport) -> None:
     """What the passport says of the layers in scope, if it says anything."""
-    layers = services.layer_shapes(state.scope().model)
+    layers = models.layer_shapes(settings.scope().model)
     if slices(passport, [shape.place for shape in layers]):
         made = device_report(passport, layers)
         report_download(lambda: page(made), name=f"device-{passport.device}", key="device_report")
@@ -204,8 +211,8 @@ def report(passport: Passport) -> None:
 
 def forget(stored: Stored) -> None:
     """Delete an import, and show this machine again."""
-    services.forget_passport(stored)
-    state.set_passport(None)
+    passports.forget(stored)
+    selection.set_passport(None)
 
 
 def export(passport: Passport) -> None:
@@ -222,18 +229,18 @@ def export(passport: Passport) -> None:
 def take_in(content: bytes) -> None:
     """Keep what was uploaded and show it, or say in a sentence why not."""
     try:
-        stored = services.import_passport(content)
+        stored = passports.take_in(content)
     except PassportError as error:
-        st.error(wording.literal(str(error)), icon=":material/error:")
+        st.error(formats.literal(str(error)), icon=":material/error:")
         return
-    state.set_passport(stored.id)
-    state.empty_uploader()
+    selection.set_passport(stored.id)
+    uploads.empty_uploader()
     st.rerun()
 
 
 def live() -> None:
     """The part that repeats while a measurement is active; when it ends, the whole page runs once more."""
-    run = services.measurement()
+    run = jobs.newest(DeviceRequest)
     answer, shown = st.container(), chosen(choices())
     first, figures, last = st.container(), st.container(), st.container()
     with figures:
@@ -249,7 +256,7 @@ def live() -> None:
         st.rerun()
 
 
-newest = services.measurement()
+newest = jobs.newest(DeviceRequest)
 was_active = newest is not None and newest.active
 st.fragment(live, run_every=LOOK_SECONDS if was_active else None)()
 focus = in_focus(choices())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import charts, controls, idea_charts, idea_words, services, state, wording
+from app import charts, idea_charts
 from app.components.mask_canvas import Panel, mask_canvas, picture
+from app.controls import widgets
 from app.recorded import Measured, Recording, sample_recording
+from app.services import models, planning
+from app.state import keys, settings
+from app.titles import METHOD_TITLES
+from app.words import formats, idea_words
 from bcbp.plan import LayerPlan
 from bcbp.spec import PruneSpec
 
-SAMPLE, LAYER = str(state.DEFAULTS[state.MODEL]), "stages.2.0.conv2"
+SAMPLE, LAYER = str(settings.DEFAULTS[keys.MODEL]), "stages.2.0.conv2"
 PATTERNS = ("bcbp", "column")
 
 
@@ -22,23 +27,22 @@ def share_removed(recording: Recording) -> float:
             idea_words.REMOVED,
             ratios,
             value=min(ratios, key=lambda ratio: abs(ratio - 0.5)),
-            format_func=lambda ratio: wording.ratio_percent(ratio) if ratio else idea_words.NONE_REMOVED,
+            format_func=lambda ratio: formats.ratio_percent(ratio) if ratio else idea_words.NONE_REMOVED,
             key="idea_ratio",
         )
     )
 
 
 def planned(method: str, ratio: float, tile: int) -> LayerPlan:
-    return services.plan(SAMPLE, PruneSpec(method, ratio=ratio, tile=tile))[LAYER]
+    return planning.plan(SAMPLE, PruneSpec(method, ratio=ratio, tile=tile))[LAYER]
 
 
 def cut(plans: dict[str, LayerPlan], tile: int) -> None:
     """The layer under both patterns, on the same axes."""
     st.subheader(idea_words.CUT, anchor=False)
-    info = services.model(SAMPLE).layer(LAYER)
+    info = models.model(SAMPLE).layer(LAYER)
     panels = tuple(
-        Panel(name, services.METHOD_TITLES[name], charts.method_color(name), plan.mask)
-        for name, plan in plans.items()
+        Panel(name, METHOD_TITLES[name], charts.method_color(name), plan.mask) for name, plan in plans.items()
     )
     mask_canvas(
         picture(panels, info), key="idea_masks", alt=idea_words.MASKS_ALT, panel_height=150, tools=False
@@ -59,7 +63,7 @@ def side_by_side(plans: dict[str, LayerPlan]) -> None:
         with place:
             st.markdown(f"**{words[name]}**")
             figure = idea_charts.blocks(kept, color=charts.method_color(name), longest=longest)
-            controls.show_chart(figure, key=f"blocks_{name}", alt=idea_words.BLOCKS_ALT)
+            widgets.show_chart(figure, key=f"blocks_{name}", alt=idea_words.BLOCKS_ALT)
     st.markdown(idea_words.RUN_NOTE)
 
 
@@ -72,13 +76,13 @@ def measured(recording: Recording, unbalanced: Recording, ratio: float) -> None:
     st.subheader(idea_words.MEASURED, anchor=False)
     dense, point, other = recording.points[0], at(recording, ratio), at(unbalanced, ratio)
     low, high = point.speedup_interval
-    controls.figures(
-        (idea_words.SPEED, wording.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
-        (idea_words.accuracy(wording.percent(dense.accuracy)), wording.percent(point.accuracy), None),
-        (idea_words.SIZE, wording.percent(point.size, 0), "Numbers that are left of the whole network"),
+    widgets.figures(
+        (idea_words.SPEED, formats.times(point.speedup), f"95 % interval: {low:.2f} to {high:.2f}"),
+        (idea_words.accuracy(formats.percent(dense.accuracy)), formats.percent(point.accuracy), None),
+        (idea_words.SIZE, formats.percent(point.size, 0), "Numbers that are left of the whole network"),
     )
     if ratio:
-        speeds = [(wording.times(one.speedup), one.speedup_interval) for one in (point, other)]
+        speeds = [(formats.times(one.speedup), one.speedup_interval) for one in (point, other)]
         st.markdown(idea_words.balance_here(*speeds))
     st.caption(
         idea_words.recorded(
@@ -98,4 +102,4 @@ measured(found, unbalanced, removed)
 cut(plans_of, found.tile)
 side_by_side(plans_of)
 if st.button(idea_words.TRY, type="primary", icon=":material/play_arrow:", key="idea_try"):
-    controls.go_to("run")
+    widgets.go_to("run")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services
+from app.services import jobs, stores
 from bcbp.jobs import RunStore
 
 ENTRY = Path(__file__).resolve().parents[2] / "app" / "main.py"
@@ -43,11 +43,11 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedQueue]:
-    services.store.clear()
+    stores.runs.clear()
     recorded = RecordedQueue(RunStore(home))
-    monkeypatch.setattr(services, "queue", lambda: recorded)
+    monkeypatch.setattr(jobs, "queue", lambda: recorded)
     yield recorded
-    services.store.clear()
+    stores.runs.clear()
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, state, wording
 from app.asked import asked_of, one_line
+from app.services import models
+from app.state import packed_layers
+from app.state.edits import Edits
+from app.words import formats, plan_words
 from bcbp.jobs import RunStore
 from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
@@ -22,10 +25,10 @@ ONE_LAYER = PruneSpec(allocation="explicit", ratios=((LAYER, 0.8),), permute=Tru
 
 
 def one_layer_link() -> dict[str, str]:
-    names = [layer.name for layer in services.model("sample").layers]
+    names = [layer.name for layer in models.model("sample").layers]
     return {
         "allocation": "explicit",
-        "layers": state.encode_layers(state.Edits(ratios={LAYER: 0.8}), names),
+        "layers": packed_layers.encode(Edits(ratios={LAYER: 0.8}), names),
         "permute": "yes",
     }
 
@@ -65,7 +68,7 @@ def test_the_ratio_comes_back_with_a_preset_that_uses_it(open_page: Open) -> Non
 
 def test_masks_says_the_ratio_of_the_layer_itself(open_page: Open) -> None:
     app = healthy(open_page("masks", layer=LAYER, **one_layer_link()))
-    assert f"Ratio of this layer: 80 % ({wording.LOCKED}); BCBP removes" in text(app)
+    assert f"Ratio of this layer: 80 % ({plan_words.LOCKED}); BCBP removes" in text(app)
     plain = healthy(open_page("masks", layer=LAYER))
     assert "Ratio of this layer: 50 % (Uniform); BCBP removes" in text(plain)
 
@@ -78,8 +81,8 @@ def test_explicit_begins_with_what_was_there_and_leaves_no_locks(open_page: Open
     assert list(lines["ratio"]) == pytest.approx(list(before), abs=0.25)
     assert not lines["lock"].any()
     link = app.query_params["layers"]
-    names = [layer.name for layer in services.model("sample").layers]
-    ratios, _ = state.decode_layers(link if isinstance(link, str) else link[0], names)
+    names = [layer.name for layer in models.model("sample").layers]
+    ratios, _ = packed_layers.decode(link if isinstance(link, str) else link[0], names)
     assert [100 * ratios.get(name, 0.0) for name in names] == pytest.approx(list(lines["ratio"]))
     app.segmented_control(key="preset_sample").set_value("global").run()
     assert list(edited_table(healthy(app))["ratio"]) == pytest.approx(list(before))
@@ -91,7 +94,7 @@ def test_compare_says_what_was_run_and_keeps_it_beside_a_name(open_page: Open, h
     run = store_run(home, request=request, made=made)
     RunStore(home).rename(run, "before the holidays")
     app = healthy(open_page("compare", run=run))
-    assert line(app).startswith(f"Removed: {wording.percent(made['rows'][1]['sparsity'])} ·")
+    assert line(app).startswith(f"Removed: {formats.percent(made['rows'][1]['sparsity'])} ·")
     assert "Test images: 1,000 · Batches: 1 · Rounds: 15" in line(app)
     assert "before the holidays · sample" in text(app)
 

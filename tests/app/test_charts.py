@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 
 import numpy as np
 import pytest
 import torch
 
-from app import charts, state, wording
+from app import charts
 from bcbp.geometry import TileShape
 from bcbp.mask import Mask
 
@@ -115,11 +114,6 @@ def test_the_ticks_of_the_heatmap_are_tiles() -> None:
 def test_bars_of_kept_columns_are_one_per_tile() -> None:
     (trace,) = charts.kept_per_tile([("bcbp", "BCBP", wide_mask(4, 100))]).data
     assert len(trace.y) == 4
-
-
-@pytest.mark.parametrize("module", [wording, state, charts], ids=lambda module: module.__name__)
-def test_examples_in_docstrings_hold(module: object) -> None:
-    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
 def test_a_curve_has_a_line_a_method_that_starts_at_epoch_one() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services, verdict, wording
+from app import verdict
+from app.services import jobs, results, stores
+from app.words import compare_words, run_words
 from bcbp.errors import DataError
 from bcbp.export_request import USUAL, ExportRequest
 from bcbp.files import write_json
@@ -133,7 +135,7 @@ def test_without_the_images_there_is_a_reason_and_everything_else(
     def missing(_run: object) -> None:
         raise DataError("The images of the run are gone.")
 
-    monkeypatch.setattr(services, "tested_images", missing)
+    monkeypatch.setattr(results, "tested_images", missing)
     app = healthy(open_page("compare"))
     assert "The images of the run are gone." in [one.value for one in app.info]
     assert not pictures(app) and any("Net" in one.value for one in app.dataframe)
@@ -186,15 +188,15 @@ def test_the_network_of_a_row_is_exported_by_a_job_and_offered(
     request = queue.submitted[-1]
     assert isinstance(request, ExportRequest) and request.forms == USUAL
     assert (request.spec.pattern, request.spec.ratio) == ("bcbp", 0.5)
-    (job,) = services.export_runs()
+    (job,) = jobs.exports()
     done = {"state": "done", "pid": 1, "progress": Progress(1.0).to_json(), "error": None}
-    write_json(services.store().folder(job.id) / STATE_FILE, done)
+    write_json(stores.runs().folder(job.id) / STATE_FILE, done)
     size = {"form": "dense", "bytes": 2_000_000, "compressed": 1_500_000}
     made = {"files": {"masks": ["masks.safetensors"]}, "missing": {"packed": "No graph."}, "sizes": [size]}
-    write_json(services.store().folder(job.id) / REPORT_FILE, made)
+    write_json(stores.runs().folder(job.id) / REPORT_FILE, made)
     app = healthy(app.run())
-    assert wording.EXPORT_GONE in [one.value for one in app.warning]
-    archive = services.export_archive(request)
+    assert run_words.EXPORT_GONE in [one.value for one in app.warning]
+    archive = results.export_archive(request)
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"0" * 1_500_000)
     app = healthy(app.run())

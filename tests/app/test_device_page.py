@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, wording
+from app.services import machine, stores
+from app.words import device_words, formats, run_words
 from bcbp import passport_store
 from bcbp.crossover import LOSES, WINS
 from bcbp.device_request import DeviceRequest
@@ -33,8 +34,8 @@ def passports(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A private store, and a private folder of recordings."""
     (tmp_path / "recorded").mkdir()
     made = PassportStore(home, recorded=tmp_path / "recorded")
-    monkeypatch.setattr(services, "passports", lambda: made)
-    services.machine.clear()
+    monkeypatch.setattr(stores, "passports", lambda: made)
+    machine.conditions.clear()
     return made
 
 
@@ -73,7 +74,7 @@ def test_a_reload_finds_the_measurement_that_runs_and_can_stop_it(
     assert "layers of sample on cpu" in text(app)
     app.button(key="stop_measuring").click().run()
     assert queue.stopped == [run]
-    assert wording.STATE_WORDS["stopped"] in text(healthy(app))
+    assert run_words.STATE_WORDS["stopped"] in text(healthy(app))
     assert app.button(key="measure")
 
 
@@ -182,7 +183,7 @@ def test_a_damaged_live_passport_is_said_and_nothing_else_breaks(
     passports.live_path("cpu", environment()).write_text("{")
     app = open_page("device")
     assert not app.exception and "move it away" in app.error[0].value
-    assert set(edited_table(healthy(open_page("tune")))["break_even"]) == {wording.NOT_MEASURED}
+    assert set(edited_table(healthy(open_page("tune")))["break_even"]) == {formats.NOT_MEASURED}
 
 
 def test_a_damaged_recording_is_said(open_page: Open, recorded: Path) -> None:
@@ -196,14 +197,14 @@ def test_tune_shows_the_break_even_of_this_machine(open_page: Open, passports: P
     lines = edited_table(healthy(open_page("tune"))).set_index("layer")
     assert set(lines["break_even"]) == {"from 75 %"}
     lines = edited_table(healthy(open_page("tune", model="vgg16"))).set_index("layer")
-    assert set(lines["break_even"]) == {wording.NOT_MEASURED}
+    assert set(lines["break_even"]) == {formats.NOT_MEASURED}
 
 
 def test_a_machine_without_an_engine_says_why(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEVICES, "cpu", replace(DEVICES["cpu"], engine="triton"))
     monkeypatch.setattr("kernels.gpu.engine.missing_reason", lambda: "torch sees no NVIDIA GPU")
     app = healthy(open_page("device"))
-    assert wording.cannot_measure("torch sees no NVIDIA GPU") in text(app)
+    assert device_words.cannot_measure("torch sees no NVIDIA GPU") in text(app)
     assert not [button for button in app.button if button.key == "measure"]
 
 
@@ -216,7 +217,7 @@ def test_a_measurement_without_a_batch_size_is_refused(open_page: Open) -> None:
 def test_a_measurement_is_no_comparison(open_page: Open, home: Path) -> None:
     run = store_run(home, request=DeviceRequest())
     app = healthy(open_page("run", run=run))
-    assert wording.NO_RUN_SELECTED in [warning.value for warning in app.warning]
+    assert run_words.NO_RUN_SELECTED in [warning.value for warning in app.warning]
     assert healthy(open_page("compare")).button(key="go_run")
 
 

@@ -12,7 +12,7 @@ from app.components.results_table import results
 from app.finding_figures import trade_off_figure
 from app.findings import NO_CLAIM, Finding
 from app.run_figures import speed_figure
-from app.services import METHOD_TITLES
+from app.titles import METHOD_TITLES
 from app.verdict import BETTER, COSTLY, LOST, UNCLEAR, WAITING, WORSE, untimed_verdict, verdict
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch

@@ -11,8 +11,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services
+from app.services import jobs
 from app.side_by_side import differences, shared_batches, side_by_side
+from app.words import compare_words
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import BcbpError
 from bcbp.export_request import ExportRequest
@@ -127,10 +128,10 @@ def actions_of(run_id: str) -> None:
     """The script of a page with nothing but what can be done with a run."""
     import streamlit as st
 
-    from app import services
     from app.components import history
+    from app.services.stores import runs
 
-    run = services.store().read(run_id)
+    run = runs().read(run_id)
     st.caption(history._again(run)[1])
     history._actions(run)
 
@@ -208,7 +209,7 @@ def test_a_deleted_run_no_longer_stands_beside_others(
 
 
 def test_an_exported_run_is_taken_in_and_marked(open_page: Open, run: str, home: Path) -> None:
-    imported = services.import_run(services.export_run(run))
+    imported = jobs.take_in(jobs.pack(run))
     app = healthy(open_page("compare", run=imported))
     assert [line["State"] for line in lines(app)].count(compare_words.IMPORTED) == 1
     assert RunStore(home).read(imported).report == RunStore(home).read(run).report
@@ -219,7 +220,7 @@ def test_a_report_that_cannot_be_shown_is_not_taken_in(home: Path, made: dict[st
     del odd["rows"][1]["method"]
     run_id = store_run(home, request=REQUEST, made=odd)
     with pytest.raises(BcbpError, match="damaged"):
-        services.import_run(services.export_run(run_id))
+        jobs.take_in(jobs.pack(run_id))
     assert len(RunStore(home).list()) == 1
 
 

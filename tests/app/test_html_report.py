@@ -15,7 +15,6 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from app import findings
-from app.help_texts import HELP
 from app.html_report import page
 from app.html_report.comparison_replay import grid
 from app.html_report.html import Html, data, element, prose
@@ -23,7 +22,8 @@ from app.html_report.manifest import digest
 from app.html_report.subject import Subject
 from app.result_lines import result_lines
 from app.titles import METHOD_TITLES
-from app.wording import literal
+from app.words.formats import literal
+from app.words.help_texts import HELP
 from tests.app.html_reports import (
     BUILDS,
     Outline,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app import doors, idea_charts, idea_words, state, wording
+from app import doors, idea_charts
 from app.main import ICONS
 from app.recorded import sample_recording
+from app.state import keys
+from app.words import formats, idea_words
 from bcbp.data import ASSETS
 from tests.app.test_pages import Open, healthy, text
 
@@ -21,11 +23,11 @@ def test_the_slider_moves_over_measured_points_and_the_three_figures_follow(open
     for point in POINTS:
         app = healthy(app.select_slider(key="idea_ratio").set_value(point.ratio).run())
         assert [one.value for one in app.metric] == [
-            wording.times(point.speedup),
-            wording.percent(point.accuracy),
-            wording.percent(point.size, 0),
+            formats.times(point.speedup),
+            formats.percent(point.accuracy),
+            formats.percent(point.size, 0),
         ]
-        assert app.metric[1].label == idea_words.accuracy(wording.percent(POINTS[0].accuracy))
+        assert app.metric[1].label == idea_words.accuracy(formats.percent(POINTS[0].accuracy))
     assert "Recorded, not live" in text(app)
 
 
@@ -34,8 +36,8 @@ def test_what_balance_brought_stands_beside_what_columns_bring_without_it(open_p
     for balanced, unbalanced in zip(POINTS[1:], column[1:], strict=True):
         app = healthy(open_page("idea"))
         told = text(healthy(app.select_slider(key="idea_ratio").set_value(balanced.ratio).run()))
-        assert f"Balanced {wording.times(balanced.speedup)}" in told
-        assert f"unbalanced (Column) {wording.times(unbalanced.speedup)}, no clear difference" in told
+        assert f"Balanced {formats.times(balanced.speedup)}" in told
+        assert f"unbalanced (Column) {formats.times(unbalanced.speedup)}, no clear difference" in told
 
 
 def test_a_recording_is_that_of_the_file() -> None:
@@ -61,15 +63,15 @@ def test_a_door_leads_to_its_first_page_in_its_own_words(open_page: Open, door: 
     assert app.query_params[doors.DOOR] == [door.name] or app.query_params[doors.DOOR] == door.name
     app = healthy(open_page(door.pages[1], door=door.name, ratio="0.7"))
     labels = {one.label for one in (*app.slider, *app.selectbox)}
-    assert door.labels.get(state.RATIO, "Ratio removed") in labels
+    assert door.labels.get(keys.RATIO, "Ratio removed") in labels
 
 
 def test_the_scope_survives_a_visit_to_the_idea(open_page: Open) -> None:
     app = healthy(open_page("tune", ratio="0.7", tile="16", model="cifar-resnet20"))
     app = healthy(app.switch_page("views/idea.py").run())
     app = healthy(app.switch_page("views/tune.py").run())
-    assert (app.session_state[state.RATIO], app.session_state[state.TILE]) == (0.7, 16)
-    assert app.session_state[state.MODEL] == "cifar-resnet20"
+    assert (app.session_state[keys.RATIO], app.session_state[keys.TILE]) == (0.7, 16)
+    assert app.session_state[keys.MODEL] == "cifar-resnet20"
 
 
 def test_an_unknown_door_is_said_and_is_none(open_page: Open) -> None:

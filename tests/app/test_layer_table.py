@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.components.layer_table import Known, apply_edit, table
-from app.state import Edits
+from app.state.edits import Edits
 from bcbp.intake.architectures import load_model
 from bcbp.planning import make_plan
 from bcbp.spec import PruneSpec

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import people, services, state, wording
+from app import people
+from app.services import files, jobs, owners
+from app.state import keys
+from app.words import plan_words, run_words
 from bcbp.errors import ModelError, NotYours
 from bcbp.export import Pruned
 from bcbp.intake.architectures import load_model
@@ -51,7 +54,7 @@ def test_dropped_masks_are_the_plan_on_every_page(
     open_page: Open, content: bytes, plan: PruningPlan, queue: RecordedQueue
 ) -> None:
     app = healthy(drop(open_page("tune", method="filter", ratio="0.7"), content))
-    said = wording.masks_from("masks.safetensors", "BCBP")
+    said = plan_words.masks_from("masks.safetensors", "BCBP")
     assert app.selectbox(key="method").value == "bcbp" and said in text(app)
     lines = edited_table(app).set_index("layer")
     for layer in plan:
@@ -74,7 +77,7 @@ def test_the_way_back_leads_to_the_settings_as_they_were(open_page: Open, conten
     app.button(key="use_settings").click().run()
     healthy(app)
     assert app.slider(key="ratio").value == 0.7 and app.selectbox(key="tile").value == 64
-    assert state.MASKS not in app.query_params
+    assert keys.MASKS not in app.query_params
     app.switch_page("views/tune.py").run()
     assert not edited_table(healthy(app))["lock"].any()
 
@@ -83,17 +86,17 @@ def test_forgotten_masks_are_deleted_and_the_settings_hold_again(open_page: Open
     app = drop(open_page("tune", ratio="0.7"), content)
     (stored,) = MaskStore().list()
     app.button(key="forget_masks").click().run()
-    assert healthy(app).slider(key="ratio").value == 0.7 and state.MASKS not in app.query_params
+    assert healthy(app).slider(key="ratio").value == 0.7 and keys.MASKS not in app.query_params
     assert MaskStore().list() == ()
     again = open_page("tune", masks_file=stored)
     assert any("masks_file = " in warning.value for warning in again.warning)
 
 
 def test_a_link_brings_the_masks_back_in_another_session(open_page: Open, content: bytes) -> None:
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     app = healthy(open_page("tune", masks_file=spec.masks))
-    assert wording.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
-    assert app.query_params[state.MASKS] == spec.masks
+    assert plan_words.masks_from("masks.safetensors", "BCBP") in text(app) and not app.warning
+    assert app.query_params[keys.MASKS] == spec.masks
     other = healthy(open_page("tune", masks_file=spec.masks, method="column"))
     assert other.selectbox(key="method").value == "column"
 
@@ -111,9 +114,9 @@ def test_masks_of_another_model_are_refused_and_its_settings_stay(open_page: Ope
     assert "Load that model" in app.error[0].value
     assert app.slider(key="ratio").value == 0.5
     assert MaskStore().list() == ()
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     with pytest.raises(ModelError):  # refused again, but it was taken in before
-        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+        files.take_in_masks("cifar-resnet20", "masks.safetensors", content)
     assert MaskStore().list() == (spec.masks,)
     linked = healthy(open_page("tune", model="cifar-resnet20", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in linked.warning)
@@ -128,7 +131,7 @@ def test_what_is_no_file_of_masks_gets_its_sentence(open_page: Open, name: str) 
 
 def test_masks_go_with_their_model(open_page: Open, content: bytes) -> None:
     app = drop(open_page("tune"), content)
-    said = wording.masks_from("masks.safetensors", "BCBP")
+    said = plan_words.masks_from("masks.safetensors", "BCBP")
     app.selectbox(key="model").select("cifar-resnet20").run()
     assert said not in text(healthy(app))
     app.selectbox(key="model").select("sample").run()
@@ -140,16 +143,16 @@ def test_masks_and_what_was_run_with_them_are_closed_to_others(
     open_page: Open, home: Path, content: bytes, as_person: Callable[[str], None]
 ) -> None:
     as_person("ann")
-    spec = services.take_in_masks("sample", "masks.safetensors", content)
+    spec = files.take_in_masks("sample", "masks.safetensors", content)
     run = store_run(home, "queued", request=CompareRequest(spec=spec))
-    services.keep_owner(services.RUNS, run)
-    assert people.person() is not None and services.run(run).id == run
+    owners.keep(owners.RUNS, run)
+    assert people.person() is not None and jobs.comparison(run).id == run
     as_person("ben")
     app = healthy(open_page("tune", masks_file=spec.masks))
     assert any("masks_file = " in warning.value for warning in app.warning)
-    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+    assert run_words.NO_RUN_SELECTED in text(open_page("compare", run=run))
     with pytest.raises(NotYours):
-        services.forget_masks(spec.masks)
+        files.forget_masks(spec.masks)
     with pytest.raises(ModelError):
-        services.take_in_masks("cifar-resnet20", "masks.safetensors", content)
-    assert MaskStore().list() == (spec.masks,) and not services.is_mine(services.MASKS, spec.masks)
+        files.take_in_masks("cifar-resnet20", "masks.safetensors", content)
+    assert MaskStore().list() == (spec.masks,) and not owners.is_mine(owners.MASKS, spec.masks)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app import services, wording
+from app.services import files, jobs, results
+from app.words import frame_words
 from bcbp.errors import NotYours
 from bcbp.export import Pruned
 from bcbp.export_request import ExportRequest
@@ -37,14 +38,14 @@ def test_an_import_shows_its_report_and_none_of_the_files_that_it_names(
     sample, planned = load_model("sample"), make_plan(load_model("sample"), PruneSpec(ratio=0.5))
     write_masks(planned, masks, Pruned(sample, planned, sample.module, "none").metadata())
     as_person("ann")
-    upload = services.take_in("mine.pt", saved(sample_like().state_dict()))
-    images = services.take_in_images("mine.zip", pictures, "sample")
+    upload = files.take_in("mine.pt", saved(sample_like().state_dict()))
+    images = files.take_in_images("mine.zip", pictures, "sample")
     asked = [
         CompareRequest(model=f"file:{upload}@sample"),
         CompareRequest(data=f"images:{images}"),
         CompareRequest(data="images:../../somewhere"),
-        CompareRequest(data=str(services.images(images).folder)),
-        CompareRequest(spec=services.take_in_masks("sample", "masks.safetensors", masks.read_bytes())),
+        CompareRequest(data=str(files.images(images).folder)),
+        CompareRequest(spec=files.take_in_masks("sample", "masks.safetensors", masks.read_bytes())),
     ]
     as_person("ben")
     made = report()
@@ -52,27 +53,27 @@ def test_an_import_shows_its_report_and_none_of_the_files_that_it_names(
     for request in asked:
         stored = store_run(home, request=request, made=made, answers=predictions(made))
         with pytest.raises(RunNotFound):
-            services.run(stored)
-        run = services.run(services.import_run(archive.pack(RunStore(home), stored)))
+            jobs.comparison(stored)
+        run = jobs.comparison(jobs.take_in(archive.pack(RunStore(home), stored)))
         with pytest.raises(NotYours, match="not yours to use here"):
-            services.stored_plan(run, key)
+            results.plan(run, key)
         with pytest.raises(NotYours, match="not yours to use here"):
-            services.tested_images(run)
+            results.tested_images(run)
     shown = healthy(open_page("compare", run=run.id))
-    assert wording.NOT_YOUR_FILES in text(shown) and f"again_{run.id}" not in keys(shown)
+    assert frame_words.NOT_YOUR_FILES in text(shown) and f"again_{run.id}" not in keys(shown)
 
 
 def test_an_export_of_somebody_elses_network_is_not_handed_out(
     home: Path, as_person: Callable[[str], None]
 ) -> None:
     as_person("ann")
-    upload = services.take_in("mine.pt", saved(sample_like().state_dict()))
+    upload = files.take_in("mine.pt", saved(sample_like().state_dict()))
     theirs, public = ExportRequest(model=f"file:{upload}@sample"), ExportRequest()
     for request in (theirs, public):
         store_run(home, request=request)
-    assert {run.request for run in services.export_runs()} == {theirs, public}
+    assert {run.request for run in jobs.exports()} == {theirs, public}
     as_person("ben")
-    assert {run.request for run in services.export_runs()} == {public}
-    assert services.export_archive(public)
+    assert {run.request for run in jobs.exports()} == {public}
+    assert results.export_archive(public)
     with pytest.raises(NotYours):
-        services.export_archive(theirs)
+        results.export_archive(theirs)

@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import controls, services, state, wording
+from app import current
+from app.services import files, jobs, models, scope_choices
+from app.state import keys
+from app.words import model_words
 from bcbp.data import FASHION_MNIST, load_images
 from bcbp.errors import NotYours
 from bcbp.experiment import compare
@@ -51,13 +54,15 @@ def upload(app: AppTest, content: bytes, name: str = "mine.zip") -> AppTest:
 def test_a_zip_is_taken_in_for_the_model_and_stays_in_the_link(open_page: Open) -> None:
     content = clothes(each=4)
     app = healthy(upload(open_page(), content))
-    images = app.query_params[state.IMAGES]
+    images = app.query_params[keys.IMAGES]
     assert images.startswith("mine-")
     said = text(app)
-    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in said
+    assert model_words.images_line("mine.zip", 40, 10, tested=20, others=0) in said
     assert "Class 0 is 0 T\\-shirt or top, 1 is 1 Trouser" in said
     again = healthy(open_page(images=images))
-    assert wording.images_line("mine.zip", 40, 10, tested=20, others=0) in text(again) and not again.warning
+    assert (
+        model_words.images_line("mine.zip", 40, 10, tested=20, others=0) in text(again) and not again.warning
+    )
     other = healthy(open_page(model="resnet18", images="nothing-0123456789ab"))
     assert "images = nothing-0123456789ab" in text(other)
 
@@ -71,14 +76,14 @@ def test_the_preprocessing_stands_on_the_page(open_page: Open) -> None:
 
 def test_images_are_of_one_model_and_can_be_forgotten(open_page: Open) -> None:
     app = upload(open_page(), clothes(each=2))
-    images = app.query_params[state.IMAGES]
+    images = app.query_params[keys.IMAGES]
     app.selectbox(key="model").select("cifar-resnet20").run()
-    assert state.IMAGES not in healthy(app).query_params
+    assert keys.IMAGES not in healthy(app).query_params
     app.selectbox(key="model").select("sample").run()
-    assert app.query_params[state.IMAGES] == images
+    assert app.query_params[keys.IMAGES] == images
     next(button for button in app.button if button.label == "Forget these images").click().run()
-    assert state.IMAGES not in healthy(app).query_params
-    assert not services.choices(None, images)["images"]
+    assert keys.IMAGES not in healthy(app).query_params
+    assert not scope_choices.of_link(None, images)["images"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_refused_zip_gets_its_sentence(
     open_page: Open, home: Path, content: Callable[[], bytes], sentence: str
 ) -> None:
     app = upload(open_page(), content(), "![x](http://x).zip")
-    assert not app.exception and state.IMAGES not in app.query_params
+    assert not app.exception and keys.IMAGES not in app.query_params
     assert [sentence in error.value for error in app.error] == [True]
     assert "](http" not in app.error[0].value and str(Path.home()) not in app.error[0].value
     assert not list(home.glob("images/*"))
@@ -113,9 +118,9 @@ def test_a_refusal_goes_with_the_model_and_with_the_next_file(open_page: Open) -
 def test_random_weights_promise_no_test_whatever_images_there_are(
     open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls, "has_images", lambda: True)
+    monkeypatch.setattr(current, "has_images", lambda: True)
     said = text(healthy(open_page(model="resnet18")))
-    assert wording.UNTRAINED in said and wording.start_caption(with_accuracy=False) in said
+    assert model_words.UNTRAINED in said and model_words.start_caption(with_accuracy=False) in said
 
 
 def test_images_that_are_gone_are_said_and_the_page_stays(open_page: Open, home: Path) -> None:
@@ -133,10 +138,10 @@ def test_a_run_with_them_notices_classes_in_another_order_and_says_so(
     by_name = {name: name.replace("/", " or ") for name in FASHION_MNIST.classes}
     app = upload(open_page(), clothes(by_name))
     app.switch_page("views/run.py").run()
-    assert wording.images_in_use(app.query_params[state.IMAGES]) in text(healthy(app))
+    assert model_words.images_in_use(app.query_params[keys.IMAGES]) in text(healthy(app))
     app.button(key="start").click().run()
     asked = queue.submitted[0]
-    assert asked.data == f"images:{app.query_params[state.IMAGES]}"
+    assert asked.data == f"images:{app.query_params[keys.IMAGES]}"
 
     quick = replace(asked, methods=("dense", "bcbp"), spec=replace(asked.spec, recovery="none"), batches=())
     made = compare(quick, on_event=lambda _progress, _report: None)
@@ -165,7 +170,7 @@ def test_a_scan_of_other_images_is_another_scan(open_page: Open, queue: Recorded
     app.button(key="scan").click().run()
     asked = queue.submitted[0]
     assert isinstance(asked, SensitivityRequest) and asked.data is not None
-    own, bundled = services.with_images("sample", asked.data), services.model("sample")
+    own, bundled = models.with_images("sample", asked.data), models.model("sample")
     assert asked.key(own).id != asked.key(bundled).id
 
 
@@ -174,19 +179,19 @@ def test_images_and_what_was_run_with_them_are_closed_to_others(
     open_page: Open, home: Path, as_person: Callable[[str], None]
 ) -> None:
     as_person("ann")
-    images = services.take_in_images("mine.zip", clothes(each=2), "sample")
+    images = files.take_in_images("mine.zip", clothes(each=2), "sample")
     request = CompareRequest(data=f"images:{images}")
-    run = services.submit(request)
-    assert services.run(run).id == run and services.choices(None, images)["images"]
+    run = jobs.submit(request)
+    assert jobs.comparison(run).id == run and scope_choices.of_link(None, images)["images"]
     as_person("ben")
-    assert not services.choices(None, images)["images"]
+    assert not scope_choices.of_link(None, images)["images"]
     assert f"images = {images}" in text(healthy(open_page(images=images)))
     with pytest.raises(RunNotFound, match="a network, masks or images that somebody else uploaded"):
-        services.run(run)
+        jobs.comparison(run)
     for asked in (request, CompareRequest(data=str(home))):
         with pytest.raises(NotYours, match="not yours to use here"):
-            services.submit(asked)
+            jobs.submit(asked)
     with pytest.raises(NotYours):
-        services.forget_images(images)
+        files.forget_images(images)
     public = store_run(home, request=CompareRequest(), made=report())
-    assert services.run(public).id == public
+    assert jobs.comparison(public).id == public

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import compare_words, services, state, wording
+from app.services import machine, models, planning
+from app.state import packed_layers
+from app.state.edits import Edits
+from app.words import compare_words, frame_words, model_words, plan_words, run_words
 from bcbp.intake.architectures import MODELS
 from bcbp.recovery.tuning import Epoch
 from bcbp.report import add_epoch
@@ -54,18 +57,18 @@ def test_every_page_opens_with_the_scope_bar(open_page: Open, page: str) -> None
 def test_every_model_can_be_tuned(open_page: Open, model: str) -> None:
     app = healthy(open_page("tune", model=model))
     lines = edited_table(app)
-    assert list(lines["layer"]) == [layer.name for layer in services.model(model).layers]
+    assert list(lines["layer"]) == [layer.name for layer in models.model(model).layers]
 
 
 def test_the_first_screen_says_what_this_is_and_what_to_press(open_page: Open) -> None:
     app = open_page()
-    assert app.title[0].value == wording.QUESTION
-    assert app.button(key="hero_run").label == wording.START
+    assert app.title[0].value == frame_words.QUESTION
+    assert app.button(key="hero_run").label == model_words.START
 
 
 def test_random_weights_are_labelled_and_get_no_accuracy(open_page: Open) -> None:
     app = open_page(model="resnet18")
-    assert wording.UNTRAINED in [warning.value for warning in app.warning]
+    assert model_words.UNTRAINED in [warning.value for warning in app.warning]
 
 
 def test_layers_that_cannot_be_pruned_have_reasons(open_page: Open) -> None:
@@ -129,7 +132,7 @@ def test_a_bad_detail_in_a_link_falls_back_with_a_notice(open_page: Open, link: 
 @pytest.mark.parametrize("page", ["run", "compare"])
 def test_a_link_to_a_run_that_is_not_here_says_so(open_page: Open, page: str) -> None:
     app = healthy(open_page(page, run="20200101-000000-abcdef"))
-    assert wording.NO_RUN_SELECTED in [warning.value for warning in app.warning]
+    assert run_words.NO_RUN_SELECTED in [warning.value for warning in app.warning]
 
 
 def test_filters_are_permuted_where_that_is_asked_for_and_the_link_says_so(open_page: Open) -> None:
@@ -154,8 +157,8 @@ def test_permuted_masks_are_shown_by_both_viewers(open_page: Open) -> None:
 
 
 def test_edited_ratios_travel_in_the_link(open_page: Open) -> None:
-    names = [layer.name for layer in services.model("sample").layers]
-    packed = state.encode_layers(state.Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
+    names = [layer.name for layer in models.model("sample").layers]
+    packed = packed_layers.encode(Edits(ratios={names[1]: 0.8}, exclude=frozenset({names[2]})), names)
     app = healthy(open_page("tune", layers=packed, allocation="global"))
     lines = edited_table(app).set_index("layer")
     assert lines.loc[names[1], "ratio"] == pytest.approx(80)
@@ -180,12 +183,12 @@ def test_explicit_preset_prunes_only_what_was_set(open_page: Open) -> None:
 def test_speed_by_multiply_adds_is_no_bound(open_page: Open) -> None:
     """An engine may be faster for each of them than the best dense: 2.15× was measured where 1.99× stood."""
     labels = [one.label for one in healthy(open_page("tune")).metric]
-    assert wording.BY_WORK in labels and not any("at most" in label for label in labels)
+    assert plan_words.BY_WORK in labels and not any("at most" in label for label in labels)
 
 
 def test_excluding_every_layer_is_one_line_and_can_be_taken_back(open_page: Open) -> None:
-    names = [layer.name for layer in services.model("sample").layers]
-    packed = state.encode_layers(state.Edits(exclude=frozenset(names)), names)
+    names = [layer.name for layer in models.model("sample").layers]
+    packed = packed_layers.encode(Edits(exclude=frozenset(names)), names)
     app = open_page("tune", layers=packed)
     assert not app.exception
     assert "all are excluded" in app.error[0].value
@@ -227,7 +230,7 @@ def test_with_a_gpu_the_person_chooses_where_and_in_which_format(
     chosen: dict[str, str],
     expected: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(services, "live_devices", lambda: ("cuda", "cpu"))
+    monkeypatch.setattr(machine, "live_devices", lambda: ("cuda", "cpu"))
     app = healthy(open_page("run"))
     for name, value in chosen.items():
         app.segmented_control(key=f"run_{name}").set_value(value).run()
@@ -276,7 +279,7 @@ def test_stop_reaches_the_queue(open_page: Open, queue: RecordedQueue) -> None:
     app.button(key="start").click().run()
     app.button(key="stop_run").click().run()
     assert queue.stopped == [queue.store.list()[0].id]
-    assert wording.STATE_WORDS["stopped"] in text(healthy(app))
+    assert run_words.STATE_WORDS["stopped"] in text(healthy(app))
 
 
 def test_a_run_without_methods_cannot_start(open_page: Open, queue: RecordedQueue) -> None:
@@ -293,7 +296,7 @@ def test_partial_results_stay_after_a_bad_end(open_page: Open, home: Path, ended
     )
     app = open_page("run", run=run)
     assert not app.exception
-    assert wording.STATE_WORDS[ended] in text(app)
+    assert run_words.STATE_WORDS[ended] in text(app)
     assert len(app.dataframe[0].value) == 5
 
 
@@ -338,7 +341,7 @@ def test_compare_and_run_show_the_recovery_ladder(open_page: Open, home: Path) -
     run = store_run(home, made=report())
     for page in ("compare", "run"):
         app = healthy(open_page(page, run=run))
-        assert wording.LADDER in [header.value for header in app.subheader]
+        assert run_words.LADDER in [header.value for header in app.subheader]
         tables = [table.value for table in app.dataframe if {"Recovery", "Time"} <= set(table.value)]
         assert len(tables) == 1 and len(tables[0]) == 4 * 3  # methods x rungs
 
@@ -350,8 +353,8 @@ def test_compare_and_run_draw_fine_tuning_while_it_runs_and_after(open_page: Ope
     for state_now, page in (("done", "compare"), ("stopped", "run")):
         run = store_run(home, state_now, made=made)
         app = healthy(open_page(page, run=run))
-        assert wording.CURVES in [header.value for header in app.subheader]
-        assert wording.CURVES_NOTE in text(app)
+        assert run_words.CURVES in [header.value for header in app.subheader]
+        assert run_words.CURVES_NOTE in text(app)
 
 
 def test_fine_tuning_is_off_until_it_is_chosen_and_its_epochs_go_along(
@@ -398,8 +401,8 @@ def test_a_bug_in_a_page_is_one_line_and_the_scope_bar_stays(
     def fail(*_args: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(services, "macs_left", fail)
+    monkeypatch.setattr(planning, "macs_left", fail)
     app = open_page("tune")
     assert not app.exception
-    assert [error.value for error in app.error] == [wording.UNEXPECTED]
+    assert [error.value for error in app.error] == [frame_words.UNEXPECTED]
     assert app.slider(key="ratio").value == 0.5

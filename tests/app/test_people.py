@@ -17,8 +17,10 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 from streamlit.testing.v1 import AppTest
 
-from app import people, services, wording
+from app import people
 from app.browser_cookie import NAME, BrowserCookie, is_token
+from app.services import files, jobs, owners, passports
+from app.words import frame_words, run_words
 from bcbp.crossover import WINS
 from bcbp.device_request import DeviceRequest
 from bcbp.errors import NotYours
@@ -74,10 +76,10 @@ def test_a_run_is_stopped_by_who_started_it_and_by_nobody_else(
     as_person("ben")
     theirs = healthy(open_page("run", run=run.id))
     assert "stop_run" not in keys(theirs)
-    assert wording.NOT_YOURS in text(theirs) and wording.SOMEBODYS in text(theirs)
+    assert frame_words.NOT_YOURS in text(theirs) and frame_words.SOMEBODYS in text(theirs)
     assert "start" in keys(theirs)
     with pytest.raises(NotYours):
-        services.stop(run.id)
+        jobs.stop(run.id)
     assert queue.stopped == []
     as_person("ann")
     again = open_page("run", run=run.id)
@@ -91,11 +93,11 @@ def test_a_list_shows_ones_own_runs_and_a_link_opens_any(
 ) -> None:
     as_person("ann")
     run = store_run(home, made=report())
-    services.keep_owner(services.RUNS, run)
-    assert wording.NO_RUN not in text(healthy(open_page("compare")))
+    owners.keep(owners.RUNS, run)
+    assert run_words.NO_RUN not in text(healthy(open_page("compare")))
     as_person("ben")
-    assert wording.NO_RUN in text(healthy(open_page("compare")))
-    assert wording.NO_RUN not in text(healthy(open_page("compare", run=run)))
+    assert run_words.NO_RUN in text(healthy(open_page("compare")))
+    assert run_words.NO_RUN not in text(healthy(open_page("compare", run=run)))
 
 
 @pytest.mark.usefixtures("shared")
@@ -104,19 +106,19 @@ def test_a_run_is_named_and_deleted_by_its_owner_alone(
 ) -> None:
     as_person("ann")
     run = store_run(home, made=report())
-    services.keep_owner(services.RUNS, run)
-    packed = services.export_run(run)
+    owners.keep(owners.RUNS, run)
+    packed = jobs.pack(run)
     as_person("ben")
     shown = keys(healthy(open_page("compare", run=run)))
     assert f"again_{run}" in shown and not {f"save_{run}", f"delete_{run}"} & shown
-    for act in (lambda: services.rename_run(run, "mine"), lambda: services.delete_run(run)):
+    for act in (lambda: jobs.rename(run, "mine"), lambda: jobs.delete(run)):
         with pytest.raises(NotYours):
             act()
-    assert services.is_mine(services.RUNS, services.import_run(packed))
+    assert owners.is_mine(owners.RUNS, jobs.take_in(packed))
     as_person("ann")
     assert {f"save_{run}", f"delete_{run}"} <= keys(healthy(open_page("compare", run=run)))
-    services.delete_run(run)
-    assert not services.is_mine(services.RUNS, run)
+    jobs.delete(run)
+    assert not owners.is_mine(owners.RUNS, run)
 
 
 @pytest.mark.usefixtures("shared")
@@ -127,25 +129,25 @@ def test_the_queue_counts_what_it_does_not_name(
     as_person("ann")
     RunStore(home).create(CompareRequest(model="cifar-resnet20"))
     mine = store_run(home, "queued")
-    services.keep_owner(services.RUNS, mine)
+    owners.keep(owners.RUNS, mine)
     shown = text(healthy(open_page("run", run=mine)))
-    assert wording.queue_position(1) in shown and "cifar-resnet20" not in shown
+    assert run_words.queue_position(1) in shown and "cifar-resnet20" not in shown
 
 
 @pytest.mark.usefixtures("shared")
 def test_an_import_is_seen_and_forgotten_by_who_made_it(as_person: Callable[[str], None]) -> None:
     content = json.dumps(model_passport({0.5: WINS}).to_json()).encode()
     as_person("ann")
-    imported = services.import_passport(content)
+    imported = passports.take_in(content)
     as_person("ben")
-    assert imported.id not in {one.id for one in services.other_passports()}
+    assert imported.id not in {one.id for one in passports.others()}
     with pytest.raises(NotYours):
-        services.forget_passport(imported)
-    services.import_passport(content)
-    services.forget_passport(imported)
+        passports.forget(imported)
+    passports.take_in(content)
+    passports.forget(imported)
     as_person("ann")
-    assert imported.id in {one.id for one in services.other_passports()}
-    services.forget_passport(imported)
+    assert imported.id in {one.id for one in passports.others()}
+    passports.forget(imported)
     assert not imported.path.exists()
 
 
@@ -155,7 +157,7 @@ def test_somebody_elses_scan_and_measurement_are_in_nobodys_way(
 ) -> None:
     as_person("ann")
     for request in (SensitivityRequest(), DeviceRequest()):
-        services.submit(request)
+        jobs.submit(request)
     as_person("ben")
     assert "scan" in keys(healthy(open_page("tune"))) and "measure" in keys(healthy(open_page("device")))
     as_person("ann")
@@ -169,20 +171,20 @@ def test_an_upload_and_what_was_run_with_it_are_closed_to_others(
 ) -> None:
     content = saved(sample_like().state_dict())
     as_person("ann")
-    upload = services.take_in("mine.pt", content)
+    upload = files.take_in("mine.pt", content)
     model = f"file:{upload}@sample"
     run = store_run(home, "queued", request=CompareRequest(model=model))
-    services.keep_owner(services.RUNS, run)
+    owners.keep(owners.RUNS, run)
     assert healthy(open_page("tune", model=model)).selectbox(key="model").value == model
-    assert services.run(run).id == run
+    assert jobs.comparison(run).id == run
     as_person("ben")
     app = healthy(open_page("tune", model=model))
     assert app.selectbox(key="model").value == "sample" and model in text(app)
     with pytest.raises(RunNotFound):
-        services.run(run)
-    assert wording.NO_RUN_SELECTED in text(open_page("compare", run=run))
+        jobs.comparison(run)
+    assert run_words.NO_RUN_SELECTED in text(open_page("compare", run=run))
     with pytest.raises(NotYours):
-        services.forget_upload(upload)
+        files.forget_upload(upload)
 
 
 @pytest.mark.usefixtures("shared")
@@ -190,11 +192,11 @@ def test_what_two_uploaded_stays_for_the_other_when_one_forgets_it(as_person: Ca
     content = saved(sample_like().state_dict())
     for name in ("ann", "ben"):
         as_person(name)
-        upload = services.take_in("mine.pt", content)
-    services.forget_upload(upload)
-    assert not services.is_mine(services.UPLOADS, upload) and UploadStore().list() == (upload,)
+        upload = files.take_in("mine.pt", content)
+    files.forget_upload(upload)
+    assert not owners.is_mine(owners.UPLOADS, upload) and UploadStore().list() == (upload,)
     as_person("ann")
-    services.forget_upload(upload)
+    files.forget_upload(upload)
     assert UploadStore().list() == ()
 
 
@@ -219,11 +221,11 @@ def test_without_a_cookie_of_ours_a_session_is_a_person(
 def test_with_a_login_nothing_is_shown_before_it(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(st, "user", User({"is_logged_in": False}))
     monkeypatch.setattr(people, "find_spec", lambda _name: None)
-    assert [error.value for error in open_page().error] == [wording.NO_AUTHLIB]
+    assert [error.value for error in open_page().error] == [frame_words.NO_AUTHLIB]
     monkeypatch.setattr(people, "find_spec", lambda _name: object())
     app = healthy(open_page())
-    assert wording.LOG_IN_FIRST in text(app)
-    assert [button.label for button in app.button] == [wording.LOG_IN] and not app.selectbox
+    assert frame_words.LOG_IN_FIRST in text(app)
+    assert [button.label for button in app.button] == [frame_words.LOG_IN] and not app.selectbox
 
 
 def test_who_logged_in_owns_what_they_start_in_any_browser(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import services, wording
+from app.services import machine, stores
+from app.words import formats, plan_words, run_words
 from bcbp.crossover import LOSES, WINS, Slice
 from bcbp.files import write_json
 from bcbp.intake.architectures import load_model
@@ -36,9 +37,9 @@ Open = Callable[..., AppTest]
 def fresh_stores(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Private passports and scans."""
     made = PassportStore(home, recorded=tmp_path / "recorded")
-    monkeypatch.setattr(services, "passports", lambda: made)
-    monkeypatch.setattr(services, "scans", lambda: ScanStore(home))
-    services.machine.clear()
+    monkeypatch.setattr(stores, "passports", lambda: made)
+    monkeypatch.setattr(stores, "scans", lambda: ScanStore(home))
+    machine.conditions.clear()
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def metric(app: AppTest, label: str) -> str:
 
 def test_a_latency_target_without_layer_times_says_how_to_get_them(open_page: Open) -> None:
     app = healthy(open_page("tune", allocation="latency"))
-    assert app.info[0].value == wording.no_times("sample", 32)
+    assert app.info[0].value == plan_words.no_times("sample", 32)
     app.button(key="to_device").click().run()
     assert healthy(app).button(key="measure")
 
@@ -64,7 +65,7 @@ def test_a_latency_target_shows_what_it_predicts_and_why(open_page: Open) -> Non
     app = healthy(open_page("tune", allocation="latency"))
     slider = next(one for one in app.slider if "Time for all layers" in one.label)
     assert slider.min < slider.value < slider.max
-    assert wording.milliseconds(slider.value) == metric(app, "Target")
+    assert formats.milliseconds(slider.value) == metric(app, "Target")
     assert float(metric(app, "○ Predicted").split()[0]) <= 1.005 * slider.value  # three digits are shown
     assert "The next " in text(app) and "mostly in" in text(app)
     free = [layer.name for layer in load_model("sample").layers[1:-1]]
@@ -129,11 +130,11 @@ def test_losses_fill_the_table_and_stand_beside_the_mask(open_page: Open, home: 
     ScanStore(home).write(replace(scan, rows=scan.rows[8:]))
     app = healthy(open_page("tune", layer=model.layers[3].name))
     lines = edited_table(app).set_index("layer")["sensitivity"]
-    assert lines["conv1"] == wording.NOT_MEASURED
+    assert lines["conv1"] == formats.NOT_MEASURED
     assert lines["fc"] == "not measured: its tile does not fit"
     drops = [row.drop for row in scan.of(model.layers[3].name).values()]
-    assert lines[model.layers[3].name] == wording.losses_at(drops)
-    assert wording.ALONE in text(app)
+    assert lines[model.layers[3].name] == formats.losses_at(drops)
+    assert plan_words.ALONE in text(app)
 
 
 def test_least_loss_goes_by_the_scan_and_says_so(open_page: Open, home: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_scan_is_asked_for_found_again_and_stopped(open_page: Open, queue: Rec
     assert "sensitivity of sample · column · tile 64" in text(again)
     again.button(key="stop_scanning").click().run()
     assert queue.stopped == [queue.store.list()[0].id]
-    assert wording.STATE_WORDS["stopped"] in text(healthy(again))
+    assert run_words.STATE_WORDS["stopped"] in text(healthy(again))
 
 
 def test_a_folder_named_on_run_holds_for_scans(open_page: Open, queue: RecordedQueue) -> None:
@@ -169,12 +170,12 @@ def test_rows_of_a_running_scan_reach_the_table(open_page: Open, home: Path, que
     store.write(replace(scan, rows=scan.rows[:4]))
     write_json(queue.store.folder(queue.store.list()[0].id) / REPORT_FILE, scan.to_json())
     lines = edited_table(healthy(app.run())).set_index("layer")["sensitivity"]
-    assert (lines != wording.NOT_MEASURED).sum() == 1
+    assert (lines != formats.NOT_MEASURED).sum() == 1
 
 
 def test_a_model_without_images_has_no_scan(open_page: Open) -> None:
     app = healthy(open_page("tune", model="resnet18"))
-    assert wording.NO_SCAN in text(app)
+    assert plan_words.NO_SCAN in text(app)
 
 
 def test_compare_shows_predicted_beside_measured(open_page: Open, home: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error
 
-from app import compare_words, wording
+from app.words import compare_words, device_words, frame_words, model_words, plan_words, run_words
 from bcbp.crossover import LOSES
 from bcbp.jobs import RunStore
 from bcbp.request import CompareRequest
@@ -44,7 +44,7 @@ def test_every_page_fits_the_screen(open_screen: Make, page: str, size: str, the
     screen = open_screen(size, theme).open(page).shot(f"{page}-{size}-{theme}")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
     assert not screen.page.locator("[data-testid=stException]").count()
-    assert not screen.page.get_by_text(wording.UNEXPECTED).count()
+    assert not screen.page.get_by_text(frame_words.UNEXPECTED).count()
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_the_theme_follows_the_system(open_screen: Make, theme: str, background:
 def test_what_this_is_and_what_to_press_are_visible_without_scrolling(open_screen: Make, size: str) -> None:
     screen = open_screen(size).open()
     for element in (
-        screen.page.get_by_role("heading", name=wording.QUESTION),
-        screen.page.get_by_role("button", name=wording.START),
+        screen.page.get_by_role("heading", name=frame_words.QUESTION),
+        screen.page.get_by_role("button", name=model_words.START),
     ):
         box = element.bounding_box()
         assert box is not None and box["y"] + box["height"] <= SIZES[size][1]
@@ -143,7 +143,7 @@ def test_back_does_not_trap(open_screen: Make) -> None:
     screen = open_screen().open("model")
     screen.go("tune")
     screen.page.go_back()
-    screen.page.get_by_role("heading", name=wording.QUESTION).wait_for()
+    screen.page.get_by_role("heading", name=frame_words.QUESTION).wait_for()
 
 
 def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
@@ -158,7 +158,7 @@ def test_a_run_reports_survives_reload_and_stops(open_screen: Make) -> None:
     screen.page.get_by_text("Latency at batch 1").first.wait_for(timeout=90_000)
     screen.shot("run-active")
     stop.click()
-    screen.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
+    screen.page.get_by_text(run_words.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
     screen.settled().shot("run-stopped")
     assert screen.page.get_by_role("button", name="Run: dense and 4 methods").is_visible()
 
@@ -174,7 +174,7 @@ def test_a_small_run_ends_in_a_verdict(open_screen: Make) -> None:
     screen.page.get_by_role("button", name="32", exact=True).click()
     screen.settled()
     screen.page.get_by_role("button", name="Run: dense and 1 method").click()
-    verdict = screen.page.get_by_role("button", name=wording.TO_COMPARE)
+    verdict = screen.page.get_by_role("button", name=run_words.TO_COMPARE)
     verdict.wait_for(timeout=240_000)
     verdict.click()
     screen.arrived("compare").shot("compare-measured")
@@ -225,19 +225,19 @@ def test_signs_and_numbers_of_the_map_fit_their_cells(open_screen: Make, size: s
 
 def test_a_measurement_of_the_device_survives_reload_stops_and_keeps_its_layers(open_screen: Make) -> None:
     screen = open_screen("laptop").open("device", "model=cifar-resnet20&tile=16")
-    screen.page.get_by_role("button", name=wording.measure_label("cifar-resnet20", 16)).click()
+    screen.page.get_by_role("button", name=device_words.measure_label("cifar-resnet20", 16)).click()
     stop = screen.page.get_by_test_id("stButton").get_by_role("button", name="Stop")
     stop.wait_for(timeout=30_000)
     screen.page.reload()
     stop.wait_for(timeout=30_000)
-    screen.page.get_by_role("heading", name=wording.WHERE).wait_for(
+    screen.page.get_by_role("heading", name=device_words.WHERE).wait_for(
         timeout=120_000
     )  # the first layer is there
     screen.shot("device-active")
     stop.click()
-    stopped = screen.page.get_by_text(wording.STATE_WORDS["stopped"])
+    stopped = screen.page.get_by_text(run_words.STATE_WORDS["stopped"])
     stopped.first.wait_for(timeout=30_000)
-    screen.page.get_by_role("button", name=wording.measure_label("cifar-resnet20", 16)).wait_for()
+    screen.page.get_by_role("button", name=device_words.measure_label("cifar-resnet20", 16)).wait_for()
     assert screen.settled().shot("device-stopped") and stopped.count() == 1
     assert screen.page.get_by_text("of 22 layers are measured").is_visible()
 
@@ -268,7 +268,7 @@ def test_a_latency_target_is_set_and_explained_on_any_screen(open_screen: Make, 
     before = screen.page.url
     screen.page.get_by_role("slider").last.press("ArrowRight")
     screen.page.wait_for_function("before => location.href !== before", arg=before)
-    screen.settled().page.get_by_text(wording.CHOICES).click()
+    screen.settled().page.get_by_text(plan_words.CHOICES).click()
     screen.shot(f"tune-target-{size}")
     assert screen.page.get_by_text("mostly in").count()
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]

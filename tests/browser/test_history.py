@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from app import compare_words, wording
+from app.words import compare_words, run_words
 from bcbp.request import CompareRequest
 from bcbp.sensitivity_request import SensitivityRequest
 from tests.app.stored_runs import report, store_run
@@ -64,7 +64,7 @@ def test_a_run_is_named_and_deleted_on_the_second_press(open_screen: Make, runs:
     press(screen, "Delete for good")
     screen.page.wait_for_function(f"!location.href.includes('{runs[0]}')", timeout=30_000)
     gone = open_screen().open("compare", f"run={runs[0]}")
-    expect(gone.page.get_by_text(wording.NO_RUN_SELECTED)).to_be_visible()
+    expect(gone.page.get_by_text(run_words.NO_RUN_SELECTED)).to_be_visible()
 
 
 def test_an_exported_run_is_imported_and_marked(open_screen: Make, runs: list[str], tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_run_is_run_again(open_screen: Make, runs: list[str]) -> None:
     screen = open_screen().open("compare", f"run={runs[0]}")
     press(screen, compare_words.RUN_AGAIN).arrived("run")
     assert "run=" in screen.page.url and runs[0] not in screen.page.url
-    expect(screen.page.get_by_text(wording.run_state("done")).first).to_be_visible(timeout=120_000)
+    expect(screen.page.get_by_text(run_words.run_state("done")).first).to_be_visible(timeout=120_000)
 
 
 def test_an_interrupted_scan_is_picked_and_says_that_it_is_resumed(open_screen: Make, run_home: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app import wording
+from app.words import plan_words
 from bcbp.export import Pruned
 from bcbp.intake.architectures import load_model
 from bcbp.mask_file import write_masks
@@ -37,7 +37,7 @@ def test_dropped_masks_are_shown_kept_and_left(
     open_screen: Callable[..., Screen], file: Path, size: str, theme: str
 ) -> None:
     screen = open_screen(size, theme).open("tune", "ratio=0.7")
-    screen.page.get_by_role("button", name=wording.MASKS_FILE).click()
+    screen.page.get_by_role("button", name=plan_words.MASKS_FILE).click()
     screen.page.set_input_files("input[type=file]", file)
     said = screen.page.get_by_text("Masks from the file masks.safetensors")
     expect(said).to_be_visible(timeout=30_000)
@@ -46,7 +46,7 @@ def test_dropped_masks_are_shown_kept_and_left(
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
     screen.page.reload()
     expect(said).to_be_visible(timeout=60_000)
-    screen.settled().page.get_by_role("button", name=wording.USE_SETTINGS).click()
+    screen.settled().page.get_by_role("button", name=plan_words.USE_SETTINGS).click()
     expect(said).to_have_count(0)
     assert "masks_file=" not in screen.settled().page.url
 
@@ -56,7 +56,7 @@ def test_a_file_that_is_none_is_refused_in_its_words(
 ) -> None:
     (tmp_path / "page.safetensors").write_bytes(b"<html>")
     screen = open_screen("phone").open("tune")
-    screen.page.get_by_role("button", name=wording.MASKS_FILE).click()
+    screen.page.get_by_role("button", name=plan_words.MASKS_FILE).click()
     screen.page.set_input_files("input[type=file]", tmp_path / "page.safetensors")
     expect(screen.page.get_by_text("got a web page")).to_be_visible(timeout=30_000)
     screen.settled().shot("masks-file-refused")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import wording
+from app.words import frame_words, model_words
 from tests.app.test_own_images import clothes
 from tests.bcbp.intake.picture_zips import folders, zipped
 from tests.browser.conftest import SIZES, Screen
@@ -30,12 +30,12 @@ def test_every_answer_to_a_zip_fits_the_screen(
     build, words = ZIPS[name]
     (tmp_path / f"{name}.zip").write_bytes(build())
     screen = open_screen(size, theme).open()
-    screen.page.get_by_text(wording.OWN_IMAGES).click()
+    screen.page.get_by_text(model_words.OWN_IMAGES).click()
     screen.page.set_input_files("[class*=st-key-images_file] input[type=file]", tmp_path / f"{name}.zip")
     screen.page.get_by_text(words).wait_for(timeout=60_000)
     screen.settled().shot(f"images-{name}-{size}-{theme}")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
-    assert not screen.page.get_by_text(wording.UNEXPECTED).count()
+    assert not screen.page.get_by_text(frame_words.UNEXPECTED).count()
 
 
 def test_images_stay_after_a_reload_and_run_names_them(
@@ -43,7 +43,7 @@ def test_images_stay_after_a_reload_and_run_names_them(
 ) -> None:
     (tmp_path / "mine.zip").write_bytes(clothes(each=6))
     screen = open_screen().open()
-    screen.page.get_by_text(wording.OWN_IMAGES).click()
+    screen.page.get_by_text(model_words.OWN_IMAGES).click()
     screen.page.set_input_files("[class*=st-key-images_file] input[type=file]", tmp_path / "mine.zip")
     screen.page.get_by_text("60 pictures in 10 classes").wait_for(timeout=60_000)
     screen.settled().page.reload()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import wording
+from app.words import frame_words, model_words
 from tests.bcbp.intake.corpus import evil, saved
 from tests.bcbp.intake.test_uploads import sample_like, without
 from tests.browser.conftest import SIZES, Screen
@@ -29,9 +29,9 @@ def test_every_answer_to_a_file_fits_the_screen(
     build, words = FILES[name]
     (tmp_path / f"{name}.pt").write_bytes(saved(build()))
     screen = open_screen(size, theme).open()
-    screen.page.get_by_text(wording.OWN_NETWORK).click()
+    screen.page.get_by_text(model_words.OWN_NETWORK).click()
     screen.page.set_input_files("input[type=file]", tmp_path / f"{name}.pt")
     screen.page.get_by_text(words).wait_for(timeout=60_000)
     screen.settled().shot(f"upload-{name}-{size}-{theme}")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
-    assert not screen.page.get_by_text(wording.UNEXPECTED).count()
+    assert not screen.page.get_by_text(frame_words.UNEXPECTED).count()

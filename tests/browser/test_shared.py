@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from app import wording
+from app.words import frame_words, run_words
 from bcbp.device_request import DeviceRequest
 from bcbp.jobs import RunStore
 from tests.browser.conftest import Screen
@@ -73,10 +73,10 @@ def test_a_run_stays_its_starters_over_a_reload(another: Callable[[], Screen]) -
     ann.page.reload()
     stop_button(ann.page).wait_for(timeout=30_000)
     ben.open("run", ann.page.url.partition("?")[2])
-    ben.page.get_by_text(wording.NOT_YOURS).wait_for()
-    assert not stop_button(ben.page).count() and ben.page.get_by_text(wording.SOMEBODYS).count()
+    ben.page.get_by_text(frame_words.NOT_YOURS).wait_for()
+    assert not stop_button(ben.page).count() and ben.page.get_by_text(frame_words.SOMEBODYS).count()
     stop_button(ann.page).click()
-    ann.page.get_by_text(wording.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
+    ann.page.get_by_text(run_words.STATE_WORDS["stopped"]).wait_for(timeout=30_000)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")

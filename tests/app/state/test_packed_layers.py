@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.state import Edits, decode_layers, encode_layers
+from app.state.edits import Edits
+from app.state.packed_layers import decode, encode
 
 NAMES = [f"layer{index}" for index in range(53)]
 HALF_PERCENTS = st.integers(0, 190).map(lambda step: step / 200)
@@ -18,18 +19,18 @@ HALF_PERCENTS = st.integers(0, 190).map(lambda step: step / 200)
 )
 def test_edits_come_back_from_a_link(ratios: dict[str, float], dense: frozenset[str]) -> None:
     kept = {name: ratio for name, ratio in ratios.items() if name not in dense}
-    packed = encode_layers(Edits(ratios=ratios, exclude=dense), NAMES)
-    assert decode_layers(packed, NAMES) == (kept, dense)
+    packed = encode(Edits(ratios=ratios, exclude=dense), NAMES)
+    assert decode(packed, NAMES) == (kept, dense)
 
 
 def test_a_link_of_53_layers_is_short() -> None:
-    assert len(encode_layers(Edits(), NAMES)) == 71
+    assert len(encode(Edits(), NAMES)) == 71
 
 
 @given(text=st.text(max_size=80))
 def test_no_text_breaks_the_reader(text: str) -> None:
     try:
-        ratios, dense = decode_layers(text, NAMES[:3])
+        ratios, dense = decode(text, NAMES[:3])
     except ValueError:
         return
     assert set(ratios) | dense <= set(NAMES[:3])
@@ -39,4 +40,4 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "ZGR", "5OTk", "é"])
 def test_a_link_for_other_layers_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
-        decode_layers(text, NAMES[:3])
+        decode(text, NAMES[:3])

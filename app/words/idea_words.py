@@ -33,7 +33,6 @@ BLOCKS_ALT = "Work and waiting of every block"
 TRY = "Try it live"
 NONE_REMOVED = "none (the dense network)"
 DOORS = "What brings you here?"
-OTHER_DOOR = "Another way in"
 
 
 def accuracy(dense: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.wording import capital, literal, ratio_percent
+from app.words.formats import capital, literal, ratio_percent
 
 TRADE_OFF_ALT = "Accuracy over latency of every method, with intervals"
 TRADE_OFF_NOTE = (

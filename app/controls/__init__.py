@@ -1,0 +1,1 @@
+"""The fields of requests as widgets, a file for each part of the screen."""
