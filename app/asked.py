@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.titles import OPTIMIZER_TITLES
 from app.words.formats import milliseconds, percent, ratio_percent
 from bcbp.allocation import ALLOCATIONS
 from bcbp.criteria import CRITERIA
 from bcbp.jobs import RunView
 from bcbp.recovery import FINETUNE, RECOVERIES
+from bcbp.recovery.tuning import Tuning
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE, PruneSpec
 
@@ -112,12 +114,19 @@ def _span(ratios: list[float]) -> str:
 
 def _recovery(request: CompareRequest) -> str:
     """
-    >>> from bcbp.recovery.tuning import Tuning
     >>> _recovery(CompareRequest(spec=PruneSpec(recovery="finetune"), tuning=Tuning(epochs=5, distill=0.5)))
-    'Fine-tune, 5 epochs, distilled'
+    'Fine-tune, 5 epochs, SGD at 0.02, cosine, distilled'
     """
     title, tuning = RECOVERIES[request.spec.recovery].title, request.tuning
     if request.spec.recovery != FINETUNE.name:
         return title
     epochs = "1 epoch" if tuning.epochs == 1 else f"{tuning.epochs} epochs"
-    return f"{title}, {epochs}{', distilled' if tuning.distill else ''}"
+    parts = [
+        title,
+        epochs,
+        f"{OPTIMIZER_TITLES[tuning.optimizer]} at {tuning.rate:g}",
+        tuning.schedule,
+        tuning.precision if tuning.precision != Tuning().precision else "",
+        "distilled" if tuning.distill else "",
+    ]
+    return ", ".join(filter(None, parts))

@@ -223,7 +223,10 @@ def predicted_beside(rows: Sequence[Finding], method: str) -> str:
     dense, row = dense_of(rows), next((row for row in rows if row.method == method), None)
     if row is None or not row.predicted or row.latency is None or dense is None or dense.latency is None:
         return ""
-    return run_words.predicted_beside(row.predicted, row.latency.median, dense.latency.median)
+    assert row.speedup is not None, "what is timed has one"
+    return run_words.predicted_beside(
+        row.predicted, row.latency.median, dense.latency.median, row.speedup.value
+    )
 
 
 def limit_beside(report: Mapping[str, Any], rows: Sequence[Finding], method: str) -> str:

@@ -100,7 +100,7 @@ class Answer:
 def equal_accuracy(report: Json, *, batch: str, bound: float) -> Answer | None:
     """The answer of a (possibly partial) report; None before any pruned row is both tested and timed."""
     methods: dict[str, list[Candidate]] = {}
-    asked = _goes_by_ratio(report)
+    asked = goes_by_ratio(report)
     for row in report["rows"]:
         if (candidate := _candidate(row, batch, asked=asked)) is not None:
             methods.setdefault(candidate.method, []).append(candidate)
@@ -109,7 +109,7 @@ def equal_accuracy(report: Json, *, batch: str, bound: float) -> Answer | None:
     return Answer(bound, batch, tuple(_choice(found, bound) for found in methods.values()))
 
 
-def _goes_by_ratio(report: Json) -> bool:
+def goes_by_ratio(report: Json) -> bool:
     """Whether the rows have the ratio that they are called by; runs of old know no other."""
     spec = (report.get("request") or {}).get("spec") or {}
     return "allocation" not in spec or ALLOCATIONS[spec["allocation"]].follows_ratio

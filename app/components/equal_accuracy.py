@@ -12,7 +12,7 @@ from app.result_lines import choice_line
 from app.titles import METHOD_TITLES
 from app.words import compare_words, formats
 from app.words.help_texts import HELP
-from bcbp.equal_accuracy import equal_accuracy, sentence
+from bcbp.equal_accuracy import equal_accuracy, goes_by_ratio, sentence
 
 LIMITS = (0.0, 10.0)  # points of accuracy
 
@@ -40,5 +40,5 @@ def equal_accuracy_section(report: dict[str, Any], *, batch: str | None, key: st
         },
         alt=compare_words.EQUAL_ACCURACY,
     )
-    if len(findings.ratios(report)) == 1:
+    if len(findings.ratios(report)) == 1 and goes_by_ratio(report):
         st.caption(compare_words.ONE_RATIO)

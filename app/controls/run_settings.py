@@ -11,7 +11,7 @@ from app import current, people
 from app.asked import asked as told
 from app.asked import is_outcome
 from app.components.ratio_choice import ratio_choice
-from app.controls import widgets
+from app.controls import tuning_settings, widgets
 from app.controls.widgets import BATCHES
 from app.services import machine
 from app.state import keys, settings, uploads
@@ -26,8 +26,6 @@ from bcbp.spec import DENSE
 from kernels.precision import FP16, FP32
 
 IMAGES = (1000, 2000, 5000, 0)  # 0: all of them
-EPOCHS = (1, 2, 3, 5, 10, 20)
-DISTILLATION = 0.5  # its share of the loss where it is switched on
 
 
 def read() -> CompareRequest:
@@ -125,7 +123,7 @@ def _more_settings() -> dict[str, Any]:
         required=True,
         help=HELP["recovery"],
     )
-    tuning = _tuning() if recovery == FINETUNE.name else Tuning()
+    tuning = tuning_settings.read() if recovery == FINETUNE.name else Tuning()
     images = st.segmented_control(
         "Test images",
         IMAGES,
@@ -148,19 +146,3 @@ def _more_settings() -> dict[str, Any]:
         "rounds": rounds,
         "data": uploads.data(),
     }
-
-
-def _tuning() -> Tuning:
-    """How to fine-tune, asked only where it is to be done."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs = st.segmented_control(
-            "Epochs",
-            EPOCHS,
-            default=Tuning().epochs,
-            key="run_epochs",
-            persist_state="session",
-            required=True,
-            help=HELP["epochs"],
-        )
-        distill = st.toggle("Distillation", key="run_distill", persist_state="session", help=HELP["distill"])
-    return Tuning(epochs=epochs, distill=DISTILLATION if distill else 0.0)

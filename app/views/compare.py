@@ -204,11 +204,17 @@ def downloads(run: RunView[CompareRequest], row: Finding) -> None:
         st.download_button(
             f"Plan of {row.title} (JSON)",
             lambda: json.dumps(results.plan(run, row.key).to_json()),
-            file_name=f"bcbp-plan-{run.id}-{row.method.replace(':', '-')}-{row.ratio:g}.json",
+            file_name=f"bcbp-plan-{run.id}-{_file_name_of(row, run)}.json",
             mime="application/json",
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _file_name_of(row: Finding, run: RunView[CompareRequest]) -> str:
+    """The method, and its ratio where there are several: a single one may be an outcome."""
+    method = row.method.replace(":", "-")
+    return f"{method}-{row.ratio:g}" if len(findings.ratios(run.report or {})) > 1 else method
 
 
 def take_away(run: RunView[CompareRequest], row: Finding) -> None:

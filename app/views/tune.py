@@ -105,7 +105,9 @@ def forecast(plan: PruningPlan) -> None:
     st.markdown(f":material/sell: {found.price}")
     st.caption(f"{plan_words.FORECAST_NOTE} {found.device}, batch {found.batch}.")
     with st.expander(plan_words.CHOICES, icon=":material/question_answer:"):
-        st.markdown("  \n".join(f"`{name}` {reason}" for name, reason in found.reasons))
+        chosen = dict(found.reasons)
+        out_of_choice = {name: f"stays dense: {why}" for name, why in plan.kept_dense if name not in chosen}
+        st.markdown("  \n".join(f"`{name}` {reason}" for name, reason in (chosen | out_of_choice).items()))
 
 
 def layers(plan: PruningPlan) -> None:

@@ -156,6 +156,15 @@ HELP = {
         "Half of the loss compares with the answers of the dense network, softened (Hinton et al. 2015, "
         "temperature 4). A third more work."
     ),
+    "optimizer": "SGD with Nesterov momentum 0.9, or AdamW. The peak rate changes with it: each has its own.",
+    "schedule": (
+        "How the rate falls once it has risen over the first tenth of the steps: along a cosine, or in steps."
+    ),
+    "tuning_precision": (
+        "*The faster*: a step is timed in float32 and in bf16 before the first epoch; bf16 is taken where it "
+        "is clearly faster. Weights stay float32."
+    ),
+    "rate": "The highest learning rate, reached after the first tenth of the steps.",
     "rung": "McNemar's test on the same images: answers gained and lost against the rung below.",
     "rung_seconds": (
         "Time of this recovery alone on this machine: fine-tuning starts from the best rung below, every "

@@ -27,7 +27,7 @@ from bcbp.recovery.tuning import PRECISIONS as TUNING_PRECISIONS
 from bcbp.recovery.tuning import Tuning
 from bcbp.runtime import CPU, DEVICES, GPU
 from bcbp.spec import PruneSpec
-from bcbp.training import OPTIMIZERS, SCHEDULES
+from bcbp.training import OPTIMIZERS, SCHEDULES, USUAL_RATES
 from kernels.precision import FP16, FP32, PRECISIONS
 
 MODEL_FILE = "a file of weights as FILE or FILE@ARCHITECTURE"
@@ -171,7 +171,6 @@ def add_tuning(parser: argparse.ArgumentParser) -> None:
     numbers = {
         "epochs": "passes over the training images",
         "batch": "images a step, over all processes",
-        "rate": "peak learning rate",
         "weight-decay": "pull towards zero",
         "label-smoothing": "share of a label that is spread over all classes",
         "distill": "share of the loss that follows the dense network's answers, in [0, 1]",
@@ -182,6 +181,8 @@ def add_tuning(parser: argparse.ArgumentParser) -> None:
         default = getattr(tuning, name.replace("-", "_"))
         flag = "--tune-batch" if name == "batch" else f"--{name}"
         group.add_argument(flag, type=type(default), default=default, help=f"{meaning} (%(default)s)")
+    usual = ", ".join(f"{rate:g} for {name}" for name, rate in USUAL_RATES.items())
+    group.add_argument("--rate", type=float, help=f"peak learning rate ({usual})")
     for name, choices in (
         ("optimizer", OPTIMIZERS),
         ("schedule", SCHEDULES),
@@ -201,7 +202,7 @@ def tuning_of(chosen: argparse.Namespace) -> Tuning:
     return Tuning(
         epochs=chosen.epochs,
         batch=chosen.tune_batch,
-        rate=chosen.rate,
+        rate=USUAL_RATES.get(chosen.optimizer, Tuning().rate) if chosen.rate is None else chosen.rate,
         optimizer=chosen.optimizer,
         schedule=chosen.schedule,
         weight_decay=chosen.weight_decay,

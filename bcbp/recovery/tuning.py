@@ -12,10 +12,11 @@ from bcbp.data import Images
 from bcbp.errors import DataError, SpecError
 from bcbp.fields import FieldError, read_fields
 from bcbp.team import ALONE, Team
-from bcbp.training import OPTIMIZERS, SCHEDULES, Recipe
+from bcbp.training import OPTIMIZERS, SCHEDULES, USUAL_RATES, Recipe
 
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_EPOCHS = 1000
+MIN_RATE, MAX_RATE = 1e-8, 10.0
 _LEAST_BATCH, _LARGEST_BATCH = 8, 8192
 
 
@@ -31,7 +32,7 @@ class Tuning:
 
     epochs: int = 3
     batch: int = 128
-    rate: float = 0.02
+    rate: float = USUAL_RATES["sgd"]
     optimizer: str = "sgd"
     schedule: str = "cosine"
     weight_decay: float = 5e-4
@@ -60,7 +61,7 @@ class Tuning:
             "weight_decay": (0, 1),
             "label_smoothing": (0, 0.9),
             "distill": (0, 1),
-            "rate": (1e-8, 10),
+            "rate": (MIN_RATE, MAX_RATE),
             "temperature": (0.1, 100),
         }
         for name, (low, high) in bounds.items():

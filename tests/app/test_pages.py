@@ -14,7 +14,7 @@ from app.state import packed_layers
 from app.state.edits import Edits
 from app.words import compare_words, frame_words, model_words, plan_words, run_words
 from bcbp.intake.architectures import MODELS
-from bcbp.recovery.tuning import Epoch
+from bcbp.recovery.tuning import Epoch, Tuning
 from bcbp.report import add_epoch
 from tests.app.conftest import RecordedQueue
 from tests.app.stored_runs import report, store_run
@@ -365,10 +365,17 @@ def test_fine_tuning_is_off_until_it_is_chosen_and_its_epochs_go_along(
     app.segmented_control(key="run_recovery").set_value("finetune").run()
     app.segmented_control(key="run_epochs").set_value(5).run()
     app.toggle(key="run_distill").set_value(True).run()
-    healthy(app).button(key="start").click().run()
+    assert app.number_input(key="run_rate_sgd").value == 0.02
+    app.segmented_control(key="run_optimizer").set_value("adamw").run()
+    app.segmented_control(key="run_schedule").set_value("step").run()
+    app.segmented_control(key="run_tuning_precision").set_value("fp32").run()
+    assert app.number_input(key="run_rate_adamw").value == 0.001
+    app.number_input(key="run_rate_adamw").set_value(0.003).run()
+    assert "Fine-tune, 5 epochs, AdamW at 0.003, step, fp32, distilled" in text(healthy(app))
+    app.button(key="start").click().run()
     request = queue.submitted[0]
     assert request.spec.recovery == "finetune"
-    assert (request.tuning.epochs, request.tuning.distill) == (5, 0.5)
+    assert request.tuning == Tuning(5, 128, 0.003, "adamw", "step", distill=0.5, precision="fp32")
 
 
 def test_the_criterion_of_the_link_ranks_the_columns(open_page: Open) -> None:
