@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from bcbp.cli import make_parser
+from bcbp.study import packed_hits
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "assets" / "README.md"]
@@ -43,6 +45,37 @@ def test_the_measured_page_is_the_recorded_one(measured: ModuleType) -> None:
 
 def test_the_accuracy_page_is_what_the_studies_found() -> None:
     assert (ROOT / "docs" / "accuracy.md").read_text() == tool("accuracy").document()
+
+
+def _answers(method: str, right: range, *, ratio: float = 0.5) -> dict[str, Any]:
+    """A row of the rung kept, of 1,000 images of which those of a range are answered right."""
+    hits = torch.zeros(1000, dtype=torch.bool)
+    hits[right.start : right.stop] = True
+    named = {"method": method, "tile": 32, "ratio": ratio, "seed": 0, "rung": "none", "kept": True}
+    return named | {"correct": len(right), "total": 1000, "hits": packed_hits(hits)}
+
+
+@pytest.mark.parametrize(
+    ("bcbp", "met"),
+    [
+        (range(900), [True, True, True, True]),
+        (range(20, 916), [True, True, True, False]),  # 0.4 points below, and no loss that is clear
+        (range(880), [False, False, False, False]),
+    ],
+)
+def test_a_goal_is_met_or_missed_by_the_figures_alone(bcbp: range, met: list[bool]) -> None:
+    dense = _answers("dense", range(900), ratio=0.0)
+    del dense["kept"]
+    rivals = [_answers(name, range(900)) for name in ("filter", "block", "column")]
+    rows = [dense, *rivals, _answers("bcbp", bcbp)]
+    found = tool("accuracy").goals(rows, {"model": "sample", "tuning": None})
+    assert [goal.name for goal in found] == [
+        "at most 0.5 below dense",
+        "not below filter",
+        "not below block V = 32",
+        "at most 0.3 below column V = 32",
+    ]
+    assert [goal.met for goal in found] == met
 
 
 def test_the_coverage_page_is_what_was_found_and_misses_no_classifier() -> None:

@@ -305,8 +305,8 @@ def measured_document() -> str:
             table(record),
             conditions(record["environment"]),
         ]
-    table = balance(recording("layers-resnet18"))
-    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, table or NO_BALANCE]
+    idle = balance(recording("layers-resnet18"))
+    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, idle or NO_BALANCE]
     return "\n\n".join(parts) + "\n"
 
 
