@@ -40,6 +40,7 @@ def read() -> Tuning:
             format="%.4g",
             key=f"run_rate_{optimizer}",
             persist_state="session",
+            width=180,
             help=HELP["rate"],
         )
     return Tuning(

@@ -26,11 +26,11 @@ from bcbp.sensitivity_request import SensitivityRequest
 
 def presets() -> None:
     """The starting point, and the way back to it."""
+    if settings.masks():
+        masks_uploader()
+        return
+    plan_settings.preset()  # beside the others it would be cut where it now goes on in a second line
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if settings.masks():
-            masks_uploader()
-            return
-        plan_settings.preset()
         plan_settings.criterion()
         plan_settings.permutation()
         masks_uploader()
@@ -51,7 +51,7 @@ def totals(plan: PruningPlan) -> None:
         ("Weights removed", formats.percent(plan.sparsity), HELP["ratio"]),
         ("Multiply-adds left", formats.percent(left), None),
         (plan_words.BY_WORK, formats.times(1 / left), HELP["by_work"]),
-        ("Idle before balancing", f"≤ {formats.percent(idle)}", HELP["idle"]),
+        ("Idle unbalanced", f"≤ {formats.percent(idle)}", HELP["idle"]),
     ]
     if plan.importance is not None:
         kept = formats.before_after(*plan.importance.shares)

@@ -9,7 +9,7 @@ from app.words.formats import amount, literal, milliseconds, percent, ratio_perc
 CALIBRATING = "Running calibration images through the model (seconds to a minute, once)"
 PERMUTING = "Looking for filters that want the same columns (seconds, longer for large layers)"
 OWN_ORDER = "filters in their own order"
-BY_WORK = "○ Speed by multiply-adds alone"
+BY_WORK = "○ Speed by work"
 TABLE_NOTE = (
     "Double-click a ratio to change it; that locks the layer. "
     "Columns marked ○ are expectations, not measurements."
