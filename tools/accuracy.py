@@ -198,6 +198,19 @@ def read_table(study: Json, ratio: float) -> str:
     return markdown([f"{ratio:g} removed", *titles], [[name, *found] for name, found in shares.items()])
 
 
+def not_kept(rows: Sequence[Json], study: Json) -> str:
+    """Which fine-tuned networks were not better on validation images, in a sentence; empty without any."""
+    top = [row for row in rows if study["tuning"] and row["rung"] == study["recovery"] and not row["kept"]]
+    told = [
+        f"{PATTERNS[row['method']].label}: {percent(row['correct'] / row['total'])} % of test images, "
+        f"{row['validation']['correct']:,} of {row['validation']['total']:,} validation images"
+        for row in top
+    ]
+    if not told:
+        return ""
+    return f"Fine-tuned, but not kept, as a rung below answers as many validation images: {'; '.join(told)}."
+
+
 def made_with(environment: Json) -> str:
     """Versions, commit and date: all that an accuracy depends on beside the study itself."""
     versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("torch", "numpy"))
@@ -261,6 +274,7 @@ def section(record: Json) -> str:
             rival_table(rows),
             "### Rung by rung",
             ladder_table(rows),
+            *filter(None, [not_kept(rows, study)]),
             *([ERRORS, *errors] if errors else []),
             *([READ, *reads] if reads else []),
             f"{answered(rows)} {made_with(record['environment'])}",
