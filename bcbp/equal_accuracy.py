@@ -110,9 +110,12 @@ def equal_accuracy(report: Json, *, batch: str, bound: float) -> Answer | None:
 
 
 def goes_by_ratio(report: Json) -> bool:
-    """Whether the rows have the ratio that they are called by; runs of old know no other."""
+    """Whether the rows have the ratio that they are called by; runs of old know no other, and what a report
+    from elsewhere names may not exist here.
+    """
     spec = (report.get("request") or {}).get("spec") or {}
-    return "allocation" not in spec or ALLOCATIONS[spec["allocation"]].follows_ratio
+    allocation = ALLOCATIONS.get(spec.get("allocation", ""))
+    return allocation is None or allocation.follows_ratio
 
 
 def _candidate(row: Json, batch: str, *, asked: bool) -> Candidate | None:
