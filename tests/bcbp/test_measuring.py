@@ -221,7 +221,7 @@ def test_the_process_that_times_layers_really_does(tmp_path: Path, monkeypatch: 
     measure(tmp_path, replace(REQUEST, ratios=(0.75,), batches=(1,)))
     made = live(tmp_path)
     assert {one.row.pattern for one in made} == {"dense plain", "dense prepacked", "dense cpu-tiles", "bcbp"}
-    assert len(made.rows) == 6 and {rate.unit for rate in made.rates} == {"FLOP/s", "B/s"}
+    assert len(made.rows) == 8 and {rate.unit for rate in made.rates} == {"FLOP/s", "B/s"}
     found = CrossoverMap(made, Slice(16, "float32")).break_even((NET.layers[0].geometry, (6, 6)), 1)
     assert found.highest == 0.75
 
