@@ -169,6 +169,17 @@ class CompareRequest:
         return cls(**values)
 
 
+def timed_batches(spec: PruneSpec, batches: tuple[int, ...]) -> tuple[int, ...]:
+    """`batches`, and that of a latency target: a prediction is there to be held against a time.
+
+    >>> timed_batches(PruneSpec(budget_ms=2.0, batch=8), (1, 32)), timed_batches(PruneSpec(batch=8), (1, 32))
+    ((1, 8, 32), (1, 32))
+    """
+    if spec.budget_ms is None or spec.batch in batches:
+        return batches
+    return tuple(sorted((*batches, spec.batch)))
+
+
 def _own_ratio(method: str, asked: float) -> float:
     fixed = PATTERNS[method].fixed_ratio
     return asked if fixed is None else fixed

@@ -20,7 +20,7 @@ from app.words import model_words, run_words
 from app.words.help_texts import HELP
 from bcbp.recovery import FINETUNE
 from bcbp.recovery.tuning import Tuning
-from bcbp.request import CompareRequest
+from bcbp.request import CompareRequest, timed_batches
 from bcbp.runtime import CPU, GPU
 from bcbp.spec import DENSE
 from kernels.precision import FP16, FP32
@@ -61,7 +61,7 @@ def read() -> CompareRequest:
         methods=(DENSE, *methods),
         spec=replace(spec, recovery=more["recovery"]),
         ratios=ratios,
-        batches=tuple(sorted(batches)),
+        batches=timed_batches(spec, tuple(sorted(batches))),
         images=more["images"] or None,
         tuning=more["tuning"],
         rounds=more["rounds"],
@@ -71,9 +71,8 @@ def read() -> CompareRequest:
     )
     if spec.budget_ms is None:
         return request
-    wanted = {*request.batches, spec.batch}  # a prediction is there to be held against a measurement
     device, precision = machine.run_device()
-    return replace(request, device=device, precision=precision, batches=tuple(sorted(wanted)))
+    return replace(request, device=device, precision=precision)
 
 
 def asked(request: CompareRequest) -> dict[str, str]:

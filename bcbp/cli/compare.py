@@ -37,7 +37,7 @@ from bcbp.planning import METHODS
 from bcbp.predictions import Predictions, write_predictions
 from bcbp.progress import Progress
 from bcbp.recovery.workshop import Workshop
-from bcbp.request import CompareRequest
+from bcbp.request import CompareRequest, timed_batches
 from bcbp.team import Team, training_device
 
 INTERRUPTED = 130
@@ -90,7 +90,7 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         spec=spec,
         tuning=tuning_of(chosen),
         ratios=chosen.ratio if len(chosen.ratio) > 1 else (),
-        batches=chosen.batch if spec.budget_ms is None else _with(spec.batch, chosen.batch),
+        batches=timed_batches(spec, chosen.batch),
         threads=chosen.threads,
         images=chosen.images,
         data=chosen.data,
@@ -99,11 +99,6 @@ def request_of(chosen: argparse.Namespace) -> CompareRequest:
         device=chosen.device,
         precision=precision_of(chosen),
     )
-
-
-def _with(batch: int, batches: tuple[int, ...]) -> tuple[int, ...]:
-    """The batch size of a latency target is timed, too: a prediction is there to be held against a time."""
-    return batches if batch in batches else tuple(sorted((*batches, batch)))
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -83,11 +83,9 @@ def _smaller(layer: PrunedLayer, x: Tensor, packed: PackedWeight) -> Candidate:
         _checked(layer, x, "filter", dense.ENGINE.name, packed),
         _on_tiles(layer, x, "filter", packed),
     ]
-    ready = {one.engine: one for one in forms if one.run is not None}
-    if not ready:
-        return forms[0]
-    runs = {name: one.run for name, one in ready.items() if one.run is not None}
-    return ready[fastest(runs, timer=None)]
+    runs = {one.engine: one.run for one in forms if one.run is not None}
+    chosen = fastest(runs, timer=None) if runs else forms[0].engine
+    return next(one for one in forms if one.engine == chosen)
 
 
 def _on_tiles(layer: PrunedLayer, x: Tensor, pattern: str, packed: PackedWeight) -> Candidate:

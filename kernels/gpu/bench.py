@@ -91,9 +91,9 @@ class GpuBench:
 
     def candidates(self, layer: PrunedLayer, patterns: Sequence[str]) -> list[Candidate]:
         inputs = self._inputs(layer)
-        dense = layer.dense()
-        found = [self._library(form, layer, dense, inputs) for form in (ALONE, EAGER, FUSED)]
         prepared = self._prepared(layer, inputs, cache(layer.pruned))
+        dense = prepared.tiles("dense")
+        found = [self._library(form, layer, dense, inputs) for form in (ALONE, *_LIBRARY_FORMS)]
         return [*found, self._unpruned(prepared)] + [
             self._smaller(layer, layer.pruned(pattern), inputs)
             if pattern == "filter"
