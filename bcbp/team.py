@@ -7,6 +7,8 @@ process would take on the whole batch. Batch norms see the process's own share o
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
 import os
 from collections.abc import Iterator
@@ -98,12 +100,16 @@ def joined() -> Iterator[Team]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    # This module keeps the group that is the default one as it is imported, and wrapping imports it. A group
+    # that is kept has threads beyond its end, and such a thread can abort the process as Python shuts down.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group(
         "cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo", timeout=_PATIENCE
     )
     try:
         yield Team(rank, size, device)
     finally:
+        gc.collect()  # wrapped modules, which keep the group as well
         distributed.destroy_process_group()
 
 
