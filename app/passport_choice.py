@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.services import machine, passports
 from app.state import selection
 from app.words import device_words
-from bcbp.passport import HARDWARE, Passport, PassportError
+from bcbp.passport import Passport, PassportError, device_name
 from bcbp.passport_store import LIVE, Stored
 
 
@@ -31,7 +31,7 @@ def choices() -> dict[str, Shown]:
 
 
 def _live(device: str) -> Shown:
-    name, label = f"{LIVE}:{device}", device_words.live_label(str(machine.conditions()[HARDWARE[device]]))
+    name, label = f"{LIVE}:{device}", device_words.live_label(device_name(device, machine.conditions()))
     try:
         return Shown(name, label, passports.live(device), device=device)
     except PassportError as error:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from bcbp.errors import BcbpError
 from bcbp.fields import FieldError, check_date, check_environment, read_fields
 from kernels.bench import LayerRow
+from kernels.device import processor
 from kernels.layers import LayerShape, named
 from kernels.layout import ConvGeometry, Pair
 from kernels.measure import BETTER, CANNOT_TELL, WORSE
@@ -89,6 +90,11 @@ class _Outer:
     commit: str | None
 
 
+def device_name(device: str, environment: Mapping[str, Any]) -> str:
+    """The device as its vendor names it, a processor with its instruction set."""
+    return processor(environment) if device == "cpu" else str(environment[HARDWARE[device]])
+
+
 @dataclass(frozen=True)
 class Passport:
     """One device (`device` is cpu or cuda) in one environment: its ceilings and its measured layers."""
@@ -103,8 +109,7 @@ class Passport:
 
     @property
     def name(self) -> str:
-        """The device as its vendor names it."""
-        return str(self.environment[HARDWARE[self.device]])
+        return device_name(self.device, self.environment)
 
     @property
     def commits(self) -> tuple[str, ...]:

@@ -38,9 +38,7 @@ def default_exclude(model: LoadedModel) -> tuple[tuple[str, str], ...]:
     excluded = []
     first, last = model.layers[0], model.layers[-1]
     if first.kind == "conv":
-        excluded.append(
-            (first.name, "the first convolution reads the image itself: few weights, much to lose")
-        )
+        excluded.append((first.name, "the first convolution: few weights, much to lose"))
     if last.kind == "linear":
         excluded.append((last.name, "the final classifier: every class needs its row"))
     return tuple(excluded)

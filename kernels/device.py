@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +39,16 @@ def environment() -> dict[str, object]:
         "commit": product_commit(ROOT),
         "date": now(),
     }
+
+
+def processor(environment: Mapping[str, object]) -> str:
+    """The processor with its instruction set: virtual machines give very different ones the same name.
+
+    >>> processor({"cpu": "AMD EPYC", "instruction_set": "AVX2"}), processor({"cpu": "AMD EPYC"})
+    ('AMD EPYC (AVX2)', 'AMD EPYC')
+    """
+    name, instructions = environment.get("cpu"), environment.get("instruction_set")
+    return f"{name} ({instructions})" if name and instructions else str(name or "")
 
 
 def now() -> str:

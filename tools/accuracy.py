@@ -24,6 +24,7 @@ from bcbp.recovery import RECOVERIES  # noqa: E402
 from bcbp.spec import DENSE, PruneSpec  # noqa: E402
 from bcbp.study import TORCH  # noqa: E402
 from bcbp.study_summary import Line, difference, lines_of, mean_accuracy  # noqa: E402
+from kernels.device import processor  # noqa: E402
 
 Json = dict[str, Any]
 PAGE = ROOT / "docs" / "accuracy.md"
@@ -214,9 +215,8 @@ def not_kept(rows: Sequence[Json], study: Json) -> str:
 def made_with(environment: Json) -> str:
     """Versions, commit and date: all that an accuracy depends on beside the study itself."""
     versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("torch", "numpy"))
-    return (
-        f"{environment['cpu']}, {versions}; commit {environment['commit'][:10]}, {environment['date'][:10]}."
-    )
+    made = f"commit {environment['commit'][:10]}, {environment['date'][:10]}"
+    return f"{processor(environment)}, {versions}; {made}."
 
 
 def trained(tuning: Json | None, rows: Sequence[Json]) -> str:

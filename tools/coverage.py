@@ -29,7 +29,7 @@ from bcbp.errors import BcbpError  # noqa: E402
 from bcbp.files import read_json, write_json  # noqa: E402
 from bcbp.intake.entries import keep_scale  # noqa: E402
 from bcbp.recovery.batchnorm import norm_layers  # noqa: E402
-from kernels.device import environment  # noqa: E402
+from kernels.device import environment, processor  # noqa: E402
 from kernels.precision import FP32  # noqa: E402
 from kernels.testing import network_tolerance  # noqa: E402
 
@@ -41,7 +41,7 @@ _SEEN = 4  # images that batch norms take their statistics from
 _DRAWS_SLOWLY = ("googlenet", "inception_v3")  # their own initial weights take half a minute
 # A word for the table, how a reason begins, and what it means.
 WHY = (
-    ("stem", "the first convolution", "the first convolution reads the image: few weights, much to lose"),
+    ("stem", "the first convolution", "it reads the image: few weights, much to lose"),
     ("head", "the final classifier", "every class needs its row"),
     ("depth-wise", "depth-wise convolution", "one filter for each channel: a matrix of 9, 25 or 49 columns"),
     (
@@ -157,7 +157,7 @@ def document(held: Json) -> str:
     words = "\n".join(f"- **{word}**: {meaning}" for word, _, meaning in WHY)
     made = held["environment"]
     versions = ", ".join(f"{name} {made['versions'][name]}" for name in ("torch", "torchvision", "llvmlite"))
-    conditions = f"{made['cpu']}, {versions}; commit {made['commit'][:10]}, {made['date'][:10]}."
+    conditions = f"{processor(made)}, {versions}; commit {made['commit'][:10]}, {made['date'][:10]}."
     return "\n\n".join([INTRODUCTION, table, "## Why layers run dense", words, conditions]) + "\n"
 
 

@@ -16,6 +16,7 @@ from app.titles import METHOD_TITLES
 from app.words import device_words, formats, report_words
 from app.words.help_texts import HELP
 from bcbp.sensitivity import SCHEMA, Scan, Sensitivity
+from kernels.device import processor
 
 
 def knows(data: dict[str, Any]) -> bool:
@@ -27,7 +28,7 @@ def document(data: dict[str, Any]) -> Document:
     scan = Scan.from_json(data)
     method = METHOD_TITLES.get(scan.key.pattern, scan.key.pattern)
     where = scan.environment
-    recorded = device_words.recorded(where["cpu"], where["date"]) if where else report_words.NO_CONDITIONS
+    recorded = device_words.recorded(processor(where), where["date"]) if where else report_words.NO_CONDITIONS
     return Document(
         f"Sensitivity of {scan.model or scan.key.digest[:12]}: {method}, tile {scan.key.tile}",
         f"{recorded}.",

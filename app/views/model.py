@@ -60,9 +60,10 @@ def facts(model: LoadedModel) -> None:
     if not model.trained:
         st.warning(model_words.UNTRAINED, icon=":material/casino:")
         download_button(model)
+    dense = models.left_dense(model.name)
     parameters = sum(value.numel() for value in model.module.parameters())
     widgets.figures(
-        ("Prunable layers", str(len(model.layers)), None),
+        ("Pruned by default", model_words.pruned(len(model.layers), len(dense)), HELP["pruned"]),
         ("Parameters", formats.amount(parameters), None),
         ("Multiply-adds", formats.amount(models.network_macs(model.name)), "Per image"),
         ("Input", " × ".join(map(str, model.input_shape)), None),

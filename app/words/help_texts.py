@@ -27,6 +27,7 @@ HELP = {
         "PPM, TIFF or WebP. Without train and val half of each class is tested, and the other half helps "
         "recovery. Classes are numbered in the sorted order of their folders' names."
     ),
+    "pruned": "The others could be, and stay dense unless Tune gives them a ratio. The table below says why.",
     "preprocessing": (
         "What whoever released weights of this architecture wrote down, or the usual where nobody did. "
         "Images that come with the model have the right size. On the command line --resize, --mean and --std "

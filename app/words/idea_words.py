@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kernels.device import processor
+
 TITLE = "Remove the same share everywhere, so that nobody waits"
 LEAD = (
     "A network multiplies by millions of numbers. Many can go. Where all blocks of the work run at once, as "
@@ -70,6 +72,6 @@ def recorded(environment: Mapping[str, Any], *, batch: str, tested_on: str) -> s
     'Recorded, not live: A, 2 threads, batch 1, accuracy on 9 images, 2026-11-25. Live figures: Try it live.'
     """
     return (
-        f"Recorded, not live: {environment['cpu']}, {environment['threads']} threads, batch {batch}, "
+        f"Recorded, not live: {processor(environment)}, {environment['threads']} threads, batch {batch}, "
         f"accuracy on {tested_on}, {environment['date'][:10]}. Live figures: {TRY}."
     )

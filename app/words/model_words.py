@@ -105,6 +105,14 @@ def images_in_use(images: str) -> str:
     return f"Images: `{images}`, uploaded on the Model page."
 
 
+def pruned(prunable: int, dense: int) -> str:
+    """
+    >>> pruned(10, 2)
+    '8 of 10 layers'
+    """
+    return f"{prunable - dense} of {prunable} layers"
+
+
 def prepared(words: str) -> str:
     """
     >>> prepared("shorter side resized to 256")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.words.formats import milliseconds, percent, time_left, times
+from kernels.device import processor
 
 LADDER = "Recovery, rung by rung"
 LADDER_NOTE = (
@@ -73,7 +74,7 @@ def environment_line(environment: Mapping[str, object]) -> str:
     versions = environment.get("versions")
     torch_version = versions.get("torch") if isinstance(versions, dict) else None
     parts = [
-        environment.get("cpu"),
+        processor(environment),
         environment.get("gpu"),
         _labelled(environment.get("usable_cores"), "cores"),
         _labelled(environment.get("threads"), "threads"),

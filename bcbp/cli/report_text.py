@@ -9,6 +9,7 @@ from bcbp.cli.table import table
 from bcbp.evaluation import wilson_interval
 from bcbp.rows import key_of
 from bcbp.spec import DENSE
+from kernels.device import processor
 
 Json = dict[str, Any]
 
@@ -216,7 +217,7 @@ def _conditions(report: Json) -> str:
 def machine_text(machine: Json) -> str:
     """The conditions of a measurement in one line."""
     return (
-        f"{machine['cpu']} ({machine['instruction_set']}, {machine['cores']} cores), "
+        f"{processor(machine)}, {machine['cores']} cores, "
         f"{machine['threads']} threads, torch {machine['versions']['torch']}, {machine['date']}, "
         f"load {machine['load']}"
     )

@@ -42,6 +42,11 @@ def test_the_name_of_a_layer_is_made_from_its_sizes_not_taken_from_the_file() ->
     assert {one.row.layer for one in Passport.from_json(data)} == {SHAPES[0].name}
 
 
+def test_a_processor_is_named_with_its_instruction_set_and_a_card_as_it_is() -> None:
+    assert passport([]).name.endswith(" (AVX2)")
+    assert "AVX2" not in passport([], gpu=True).name
+
+
 def test_a_newer_row_takes_the_place_of_the_older_one_of_the_same_thing() -> None:
     made = passport([*measured(SHAPES[0], LOSES), *measured(SHAPES[0], WINS)])
     assert [one.row.verdict for one in made if one.row.pattern == "bcbp"] == ["better"]
