@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,23 @@ def test_the_figures_of_the_readme_are_the_recorded_ones(measured: ModuleType) -
 
 def test_the_measured_page_is_the_recorded_one(measured: ModuleType) -> None:
     assert (ROOT / "docs" / "measured.md").read_text() == measured.measured_document()
+
+
+def test_another_machines_recording_stands_below_the_first_under_its_own_name(
+    measured: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in measured.TABLES:
+        shutil.copy(measured.RECORDED / f"{name}.json", tmp_path)
+    name = "networks-resnet18"
+    other = measured.recording(name)
+    other["environment"] |= {"cpu": "Another", "instruction_set": "AVX2", "usable_cores": 4}
+    monkeypatch.setattr(measured, "RECORDED", tmp_path)
+    assert "### " not in measured.measured_document()
+    (tmp_path / f"{name}@another.json").write_text(json.dumps(other))
+    page = measured.measured_document()
+    assert page.count("### ") == 2 and page.count(measured.networks(other)) == 2
+    first = measured.machine(measured.recording(name)["environment"])
+    assert page.index(f"### {first}") < page.index("### Another, 4 cores (AVX2)")
 
 
 def test_the_accuracy_page_is_what_the_studies_found() -> None:
@@ -184,8 +202,9 @@ def test_links_within_the_repository_lead_somewhere(path: Path) -> None:
 
 def test_every_recording_is_what_the_command_above_it_asks_for(measured: ModuleType) -> None:
     for name, (_, command, _) in measured.TABLES.items():
-        asked, record = make_parser().parse_args(command.split()), measured.recording(name)
-        for report in record["rows"] if name.startswith("networks") else [record]:
+        asked, made = make_parser().parse_args(command.split()), measured.recordings(name)
+        whole = name.startswith("networks")
+        for report in [report for record in made for report in (record["rows"] if whole else [record])]:
             request = report.get("request")
             if request is None:
                 continue
@@ -201,10 +220,11 @@ def test_every_recording_is_what_the_command_above_it_asks_for(measured: ModuleT
 
 def test_recorded_layers_are_those_asked_for(measured: ModuleType) -> None:
     asked = make_parser().parse_args(measured.TABLES["layers-resnet18"][1].split())
-    rows = measured.recording("layers-resnet18")["rows"]
-    assert {row["tile"] for row in rows} == {asked.tile}
-    assert {row["batch"] for row in rows} == set(asked.batch)
-    assert {row["ratio"] for row in rows} == set(asked.ratio)
+    for record in measured.recordings("layers-resnet18"):
+        rows = record["rows"]
+        assert {row["tile"] for row in rows} == {asked.tile}
+        assert {row["batch"] for row in rows} == set(asked.batch)
+        assert {row["ratio"] for row in rows} == set(asked.ratio)
 
 
 def test_every_file_that_contributing_names_is_there() -> None:

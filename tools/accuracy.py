@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from measured import RECORDED, markdown  # noqa: E402
+from measured_tables import RECORDED, markdown  # noqa: E402
 
 from bcbp.intake.architectures import load_model  # noqa: E402
 from bcbp.patterns import PATTERNS  # noqa: E402

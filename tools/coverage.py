@@ -21,7 +21,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from measured import RECORDED, markdown  # noqa: E402
+from measured_tables import RECORDED, markdown  # noqa: E402
 
 import bcbp  # noqa: E402
 from bcbp.costs import network_macs, network_parameters, removed_macs  # noqa: E402
