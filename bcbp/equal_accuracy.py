@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bcbp.allocation import ALLOCATIONS
 from bcbp.evaluation import drop_interval
+from bcbp.rows import goes_by_ratio
 from bcbp.spec import DENSE
 from kernels.measure import BETTER, Interval
 
@@ -107,15 +107,6 @@ def equal_accuracy(report: Json, *, batch: str, bound: float) -> Answer | None:
     if not methods:
         return None
     return Answer(bound, batch, tuple(_choice(found, bound) for found in methods.values()))
-
-
-def goes_by_ratio(report: Json) -> bool:
-    """Whether the rows have the ratio that they are called by; runs of old know no other, and what a report
-    from elsewhere names may not exist here.
-    """
-    spec = (report.get("request") or {}).get("spec") or {}
-    allocation = ALLOCATIONS.get(spec.get("allocation", ""))
-    return allocation is None or allocation.follows_ratio
 
 
 def _candidate(row: Json, batch: str, *, asked: bool) -> Candidate | None:

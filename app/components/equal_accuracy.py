@@ -12,7 +12,8 @@ from app.result_lines import choice_line
 from app.titles import METHOD_TITLES
 from app.words import compare_words, formats
 from app.words.help_texts import HELP
-from bcbp.equal_accuracy import equal_accuracy, goes_by_ratio, sentence
+from bcbp.equal_accuracy import equal_accuracy, sentence
+from bcbp.rows import goes_by_ratio
 
 LIMITS = (0.0, 10.0)  # points of accuracy
 

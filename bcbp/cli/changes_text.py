@@ -7,7 +7,7 @@ from bcbp.cli.table import table
 from bcbp.errors import DataError
 from bcbp.predictions import Predictions
 from bcbp.report import Json
-from bcbp.rows import key_of
+from bcbp.rows import name_of
 from bcbp.spec import DENSE
 
 _MOVES = 3
@@ -20,9 +20,9 @@ def changes_text(report: Json, predictions: Predictions) -> str:
         if row["method"] == DENSE or row["accuracy"] is None:
             continue
         try:
-            lines.append(_line(key_of(row), changes_of(predictions, row)))
+            lines.append(_line(name_of(report, row), changes_of(predictions, row)))
         except DataError as error:  # ended between two rungs
-            lines.append([key_of(row), *("" for _ in KINDS), str(error)])
+            lines.append([name_of(report, row), *("" for _ in KINDS), str(error)])
     header = ["method", *KINDS, "most frequent (dense's answer > answer after pruning)"]
     return "\n".join(["Answers changed against dense, in images", table(header, lines)]) if lines else ""
 

@@ -7,7 +7,7 @@ from typing import Any
 from bcbp.cli.equal_accuracy_text import ONE_POINT, equal_accuracy_text
 from bcbp.cli.table import table
 from bcbp.evaluation import wilson_interval
-from bcbp.rows import key_of
+from bcbp.rows import name_of
 from bcbp.spec import DENSE
 from kernels.device import processor
 
@@ -16,14 +16,14 @@ Json = dict[str, Any]
 
 def report_text(report: Json, *, bound: float = ONE_POINT) -> str:
     """Everything a reader needs to judge the comparison; `bound` is a share of accuracy that may be lost."""
-    parts = [_sizes(report["rows"])] if report["rows"] else []
+    parts = [_sizes(report)] if report["rows"] else []
     if any(row["ladder"] for row in report["rows"]):
-        parts.append(ladder_text(report["rows"]))
+        parts.append(_ladder_text(report))
     if report.get("tuning"):
-        parts.append(curve_text(report))
+        parts.append(_curve_text(report))
     parts += [latency_text(report, batch) for batch in report["latency"]]
     parts += filter(None, (equal_accuracy_text(report, batch, bound) for batch in report["latency"]))
-    reasons = _reasons(report["rows"])
+    reasons = _reasons(report)
     if reasons:
         parts.append("\n".join(reasons))
     if not report["finished"]:
@@ -31,13 +31,13 @@ def report_text(report: Json, *, bound: float = ONE_POINT) -> str:
     return "\n\n".join([*parts, _conditions(report)])
 
 
-def _sizes(rows: list[Json]) -> str:
+def _sizes(report: Json) -> str:
     header = ["method", "removed", "MACs", "parameters", "accuracy", "95 % interval", "against dense"]
     header += ["WIT before", "after"]
-    return table(header, [_size_row(row) for row in rows])
+    return table(header, [_size_row(name_of(report, row), row) for row in report["rows"]])
 
 
-def _size_row(row: Json) -> list[str]:
+def _size_row(name: str, row: Json) -> list[str]:
     accuracy, paired = row["accuracy"], row["accuracy_vs_dense"]
     share = interval = test = ""
     if accuracy:
@@ -46,7 +46,7 @@ def _size_row(row: Json) -> list[str]:
     if paired:
         test = f"+{paired['gained']} -{paired['lost']} images: {paired['verdict']}"
     return [
-        key_of(row),
+        name,
         f"{row['sparsity']:.1%}",
         f"{row['macs'] / 1e6:.1f} M",
         f"{row['parameters'] / 1e6:.3f} M",
@@ -58,11 +58,12 @@ def _size_row(row: Json) -> list[str]:
     ]
 
 
-def ladder_text(rows: list[Json]) -> str:
+def _ladder_text(report: Json) -> str:
     """Every rung of every method: what it brings over the one below, and at what price."""
     header = ["method", "recovery", "accuracy", "95 % interval", "against the rung below", "seconds", ""]
-    lines = [_rung_row(key_of(row), rung) for row in rows for rung in row["ladder"]]
-    notes = [f"{key_of(row)}: {note}" for row in rows for rung in row["ladder"] for note in rung["notes"]]
+    rungs = [(name_of(report, row), rung) for row in report["rows"] for rung in row["ladder"]]
+    lines = [_rung_row(name, rung) for name, rung in rungs]
+    notes = [f"{name}: {note}" for name, rung in rungs for note in rung["notes"]]
     return "\n".join(
         ["Recovery, rung by rung; kept is the best on validation images", table(header, lines), *notes]
     )
@@ -81,11 +82,11 @@ def _rung_row(method: str, rung: Json) -> list[str]:
     ]
 
 
-def curve_text(report: Json) -> str:
+def _curve_text(report: Json) -> str:
     """Every epoch of every method, and what they were trained with."""
     tuning, asked = report["tuning"], report["request"]["tuning"]
     header = ["method", "epoch", "loss", "training", "validation", "seconds"]
-    lines = [_epoch_row(key_of(row), epoch) for row in report["rows"] for epoch in row["curve"]]
+    lines = [_epoch_row(name_of(report, row), epoch) for row in report["rows"] for epoch in row["curve"]]
     return "\n".join(
         [
             f"Fine-tuning: {asked['epochs']} epochs of {tuning['images']:,} images, {asked['optimizer']}, "
@@ -111,7 +112,9 @@ def _epoch_row(method: str, epoch: Json) -> list[str]:
 def latency_text(report: Json, batch: str) -> str:
     """The table of one batch size, with what its noise allows to be said."""
     session = report["latency"][batch]
-    rows = [_latency_row(row, batch) for row in report["rows"] if batch in row["latency_ms"]]
+    rows = [
+        _latency_row(name_of(report, row), row, batch) for row in report["rows"] if batch in row["latency_ms"]
+    ]
     header = ["method", "median ms", "quartiles", "speed-up", "95 % interval", "verdict"]
     header += ["limit ms", "reached", "runs on"]
     others = ", ".join(f"{name} {times['median']:.3f} ms" for name, times in session["dense"].items())
@@ -136,7 +139,7 @@ def _predicted_lines(report: Json, batch: str) -> list[str]:
     """What a latency target was expected to bring at that batch size, beside what it brought."""
     timed = [row for row in report["rows"] if batch in row["latency_ms"]]
     return [
-        f"{key_of(row)}: predicted {told['ms']:.4g} of {told['dense_ms']:.4g} ms "
+        f"{name_of(report, row)}: predicted {told['ms']:.4g} of {told['dense_ms']:.4g} ms "
         f"({told['dense_ms'] / told['ms']:.2f}x), the sum of its layers timed alone; measured "
         f"{row['latency_ms'][batch]['median']:.4g} ms ({row['speedup'][batch]['value']:.2f}x)"
         for row in timed
@@ -144,12 +147,12 @@ def _predicted_lines(report: Json, batch: str) -> list[str]:
     ]
 
 
-def _latency_row(row: Json, batch: str) -> list[str]:
+def _latency_row(name: str, row: Json, batch: str) -> list[str]:
     times, speedup = row["latency_ms"][batch], row["speedup"][batch]
     low, high = speedup["interval"]
     dense = row["method"] == DENSE  # its interval is that of the clock check, which stands below the table
     return [
-        key_of(row),
+        name,
         f"{times['median']:.3f}",
         f"{times['q1']:.3f} to {times['q3']:.3f}",
         f"{speedup['value']:.2f}",
@@ -183,18 +186,19 @@ def _limit_lines(report: Json, batch: str) -> list[str]:
     return lines
 
 
-def _reasons(rows: list[Json]) -> list[str]:
+def _reasons(report: Json) -> list[str]:
     """Why a figure is absent, each reason once."""
-    absent = [("accuracy", key_of(row), row["accuracy_reason"]) for row in rows if row["accuracy_reason"]]
-    absent += [("latency", key_of(row), why) for row in rows for why in row["latency_reason"].values()]
+    rows = [(name_of(report, row), row) for row in report["rows"]]
+    absent = [("accuracy", name, row["accuracy_reason"]) for name, row in rows if row["accuracy_reason"]]
+    absent += [("latency", name, why) for name, row in rows for why in row["latency_reason"].values()]
     methods: dict[tuple[str, str], list[str]] = {}
     for what, method, why in absent:
         named = methods.setdefault((what, why), [])
         named += [method] if method not in named else []
     lines = [f"no {what} for {', '.join(names)}: {why}" for (what, why), names in methods.items()]
-    permuted = [row for row in rows if row.get("importance")]
-    lines += [f"{key_of(row)}: {importance_text(*row['importance'])}" for row in permuted]
-    return lines + [f"{key_of(row)}: {note}" for row in rows for note in row["notes"]]
+    permuted = [(name, row["importance"]) for name, row in rows if row.get("importance")]
+    lines += [f"{name}: {importance_text(*importance)}" for name, importance in permuted]
+    return lines + [f"{name}: {note}" for name, row in rows for note in row["notes"]]
 
 
 def importance_text(before: float, after: float) -> str:

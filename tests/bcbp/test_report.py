@@ -191,6 +191,14 @@ def test_what_a_latency_target_was_expected_to_bring_stands_beside_what_it_broug
     assert "predicted" not in latency_text(report, "1")
 
 
+def test_a_row_whose_ratio_is_an_outcome_is_called_by_its_method():
+    report = filled()
+    report["request"] = {"spec": {"allocation": "latency"}}
+    assert "filter 0.5" not in report_text(report) and "\nfilter " in report_text(report)
+    report["request"]["spec"]["allocation"] = "global"
+    assert "\nfilter 0.5 " in report_text(report)
+
+
 def test_a_time_below_its_limit_is_explained():
     report = filled() | {"ceiling": Ceiling(4e11, 2e10, 2).to_json()}
     assert "below their limit" not in report_text(report)
