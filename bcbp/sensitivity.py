@@ -130,20 +130,20 @@ class ScanStore:
 
     def read(self, key: ScanKey) -> Scan | None:
         """What was measured of it; None if nothing was, or nothing that can be read."""
-        found = _scan_in(self.path(key))
+        found = _scan_of(read_json(self.path(key)))
         return found if found is not None and found.key == key else None
 
     def find(self, **wanted: object) -> Scan | None:
         """Of the scans whose key has these values, the one that covers the most layers, of equals the one
         with the most images: one that has just begun stands behind a whole one. None if there is none.
         """
-        keys = {path: _key_in(path) for path in sorted(self._folder.glob("*.json"))}
-        fit = [
-            path
-            for path, key in keys.items()
-            if key and all(getattr(key, name) == one for name, one in wanted.items())
-        ]
-        scans = [scan for scan in map(_scan_in, fit) if scan is not None]
+        files = map(read_json, sorted(self._folder.glob("*.json")))
+        fit = (
+            data
+            for data in files
+            if (key := _key_of(data)) and all(getattr(key, name) == one for name, one in wanted.items())
+        )
+        scans = [scan for scan in map(_scan_of, fit) if scan is not None]
         return max(scans, key=lambda scan: (scan.covered, scan.key.images), default=None)
 
     def write(self, scan: Scan) -> None:
@@ -152,16 +152,15 @@ class ScanStore:
         write_json(self.path(scan.key), scan.to_json())
 
 
-def _scan_in(path: Path) -> Scan | None:
-    data = read_json(path)
+def _scan_of(data: Json | None) -> Scan | None:
     try:
         return Scan.from_json(data) if data is not None else None
     except FieldError:  # edited, or of another version: measured again
         return None
 
 
-def _key_in(path: Path) -> ScanKey | None:
+def _key_of(data: Json | None) -> ScanKey | None:
     try:
-        return read_fields(ScanKey, (read_json(path) or {}).get("key"))
+        return read_fields(ScanKey, (data or {}).get("key"))
     except FieldError:
         return None

@@ -136,8 +136,6 @@ def macs_left(name: str, planned: PruningPlan) -> float:
 
 def expected_engine(name: str, layer: LayerPlan) -> tuple[str, str]:
     """The engine that is expected to run a planned layer, and why. Measuring may still find dense faster."""
-    if not layer.ratio:
-        return DENSE, "its mask keeps every weight"
     model = models.model(name)
     packed = layer.mask.pack(model.weight(layer.name), model.layer(layer.name).geometry)
     sparse = DEVICES[machine.live_devices()[0]].engine

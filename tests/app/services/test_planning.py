@@ -100,4 +100,4 @@ def test_the_expected_engine_has_a_reason() -> None:
     engine, reason = planning.expected_engine("sample", plan.layers[0])
     assert engine in ("cpu-tiles", "dense") and reason
     whole = planning.plan("sample", PruneSpec(ratio=0.0))
-    assert planning.expected_engine("sample", whole.layers[0]) == ("dense", "its mask keeps every weight")
+    assert planning.expected_engine("sample", whole.layers[0])[0] == engine  # timed against dense like any
