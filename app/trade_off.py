@@ -12,6 +12,7 @@ from app.words import formats
 
 Interval = tuple[float, float]
 _FADED = 0.35
+_WORD = 0.04  # half the width of a ratio's words, as a share of the axis; more on a phone
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def beaten(points: Sequence[Point]) -> tuple[bool, ...]:
 def trade_off(points: Sequence[Point], *, focus: str) -> go.Figure:
     """A colour a method, its points joined as they come; faded what is clearly beaten.
 
-    Dotted is the front of what has not lost its accuracy. The ratios stand beside the points of the method in
-    `focus`: those of all would not fit a phone.
+    Dotted is the front of what has not lost its accuracy. The ratios stand above the bars of the method in
+    `focus`: those of all would not fit a phone, and beside the points other methods' points cover them.
     """
     figure = blank_figure(height=400)
     fit = [point for point in points if not point.lost]
@@ -76,13 +77,15 @@ def trade_off(points: Sequence[Point], *, focus: str) -> go.Figure:
     faded = dict(zip(points, beaten(points), strict=True))
     for method in dict.fromkeys(point.method for point in points):
         own = [point for point in points if point.method == method]
-        figure.add_scatter(**_trace(own, faded, labelled=method == focus))
+        figure.add_scatter(**_trace(own, faded))
+        if method == focus:
+            figure.add_scatter(**_ratios(own, points))
     figure.update_xaxes(title="latency, ms per batch (less is better)", rangemode="tozero")
     figure.update_yaxes(title="test accuracy, %")
     return figure
 
 
-def _trace(points: Sequence[Point], faded: dict[Point, bool], *, labelled: bool) -> dict[str, object]:
+def _trace(points: Sequence[Point], faded: dict[Point, bool]) -> dict[str, object]:
     """One method: markers with error bars both ways, joined by a thin line."""
     method, color = points[0].method, method_color(points[0].method)
     bars = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": color}
@@ -91,13 +94,10 @@ def _trace(points: Sequence[Point], faded: dict[Point, bool], *, labelled: bool)
     return {
         "x": x,
         "y": y,
-        "mode": "lines+markers+text" if labelled else "lines+markers",
+        "mode": "lines+markers",
         "cliponaxis": False,
         "name": points[0].title,
         "line": {"color": color, "width": 1},
-        "text": [point.ratio for point in points],
-        "textposition": "bottom right",
-        "textfont": {"size": 12},
         "marker": {
             "size": 12,
             "color": color,
@@ -108,6 +108,26 @@ def _trace(points: Sequence[Point], faded: dict[Point, bool], *, labelled: bool)
         "error_y": bars | _reaches(y, [(100 * low, 100 * high) for low, high in up]),
         "hovertemplate": "%{customdata}<extra></extra>",
         "customdata": [_words(point, beaten=faded[point]) for point in points],
+    }
+
+
+def _ratios(points: Sequence[Point], among: Sequence[Point]) -> dict[str, object]:
+    """The ratio of each point, above its bar and those that its words would lie on."""
+    near = _WORD * max(point.latency for point in among)
+    tops = [
+        max(other.interval[1] for other in among if abs(other.latency - point.latency) <= near)
+        for point in points
+    ]
+    return {
+        "x": [point.latency for point in points],
+        "y": [100 * top for top in tops],
+        "mode": "text",
+        "text": [point.ratio for point in points],
+        "textposition": "top center",
+        "textfont": {"size": 12},
+        "cliponaxis": False,
+        "showlegend": False,
+        "hoverinfo": "skip",
     }
 
 

@@ -85,9 +85,10 @@ def _unclear(latency: Latency, speedup: Speedup, dense: Finding) -> str:
 
 
 def _clock(dense: Finding) -> str:
-    """What identical code differs by; the interval of the dense row is that of the A/A control."""
+    """How identical code fared; the interval of the dense row is that of the A/A control."""
     assert dense.speedup is not None
-    return f"Here and now identical code differs by {formats.interval(dense.speedup.interval, formats.times)}"
+    bounds = formats.interval(dense.speedup.interval, formats.times)
+    return f"Timed in the same rounds, identical code was {bounds} as fast as itself"
 
 
 def _lost(row: Finding, dense: Finding, batch: str | None) -> Verdict:
@@ -163,7 +164,7 @@ def _cause(row: Finding, dense: Finding, mood: str) -> str:
     if fallbacks:
         parts.append(run_words.fallbacks(len(fallbacks), len(pruned), fallbacks[0].get("engine_reason")))
     if mood in (BETTER, COSTLY, WORSE):
-        parts.append(f"{_clock(dense)}, which is less.")
+        parts.append(f"{_clock(dense)}, so this is not chance.")
     if mood == UNCLEAR:
         parts.append("More rounds or a quieter machine would narrow the interval.")
     if row.latency.noisy or dense.latency.noisy:

@@ -58,7 +58,7 @@ def test_cannot_tell_says_the_figure_and_which_reason() -> None:
     assert clock.startswith(
         "Cannot tell: BCBP is 1.21× as fast as the best dense at batch 1 (95 % interval 1.11×"
     )
-    assert "identical code differs by 0.81× to 1.66×, so this may be chance" in clock
+    assert "identical code was 0.81× to 1.66× as fast as itself, so this may be chance" in clock
     assert "identical code" in unclear((1.11, 1.64), (0.51, 0.95))  # by up to 1.96 either way
     assert "contains 1.00×" in unclear((0.97, 1.3), (0.81, 1.66))
     assert "3 rounds are too few" in unclear((1.11, 1.64), (0.99, 1.01), samples=[2.0, 2.0, 2.0])
@@ -67,7 +67,7 @@ def test_cannot_tell_says_the_figure_and_which_reason() -> None:
 
 def test_a_claim_names_what_identical_code_differs_by(full: dict[str, object]) -> None:
     answer = verdict(rows_of(full), method="bcbp", batch="1")
-    assert "identical code differs by 0.98× to 1.02×, which is less" in answer.cause
+    assert "identical code was 0.98× to 1.02× as fast as itself, so this is not chance" in answer.cause
 
 
 def test_the_interval_of_dense_is_called_the_check_of_the_clock(full: dict[str, object]) -> None:

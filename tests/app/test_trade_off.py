@@ -67,10 +67,13 @@ def test_ratios_of_a_method_are_joined_in_one_colour_with_both_intervals() -> No
     dense = replace(MADE, method="dense", title="Dense", ratio="")
     other = replace(shifted(MADE, 3.0, -0.2), ratio="30 %")
     figure = trade_off([dense, MADE, other], focus="bcbp")
-    line, first, bcbp = figure.data
+    line, first, bcbp, ratios = figure.data
     assert line.name == "best trade-offs" and (first.name, bcbp.name) == ("Dense", "BCBP")
-    assert list(bcbp.text) == ["50 %", "30 %"] and "lines" in bcbp.mode
-    assert "text" in bcbp.mode and "text" not in first.mode
+    assert "lines" in bcbp.mode
+    assert list(ratios.text) == ["50 %", "30 %"] and list(ratios.x) == list(bcbp.x)
+    assert list(ratios.y) == [100 * MADE.interval[1], 100 * other.interval[1]]
+    beside = replace(MADE, method="block", interval=(0.0, 1.0))
+    assert list(trade_off([dense, MADE, beside], focus="bcbp").data[3].y) == [100.0]
     assert bcbp.error_x.array[0] == pytest.approx(0.2)
     assert bcbp.error_y.arrayminus[1] == pytest.approx(1.0)
     assert bcbp.marker.opacity[0] == 1 > bcbp.marker.opacity[1]
