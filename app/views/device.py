@@ -126,6 +126,21 @@ def measuring(device: str, run: RunView[DeviceRequest] | None) -> None:
         job_status(run)
 
 
+def elsewhere(known: dict[str, Shown]) -> None:
+    """Where the layers were measured on other devices, say so and offer to look."""
+    places = [shape.place for shape in models.layer_shapes(settings.scope().model)]
+    found = [
+        one
+        for one in known.values()
+        if not one.device and one.passport is not None and slices(one.passport, places)
+    ]
+    if found:
+        st.caption(device_words.ELSEWHERE)
+    for one in found:
+        label = formats.literal(formats.capital(one.label))
+        st.button(label, on_click=selection.set_passport, args=(one.id,), key=f"look_{one.id}")
+
+
 def measure_button(device: str) -> None:
     """One button, and what it will do."""
     try:
@@ -241,7 +256,8 @@ def take_in(content: bytes) -> None:
 def live() -> None:
     """The part that repeats while a measurement is active; when it ends, the whole page runs once more."""
     run = jobs.newest(DeviceRequest)
-    answer, shown = st.container(), chosen(choices())
+    known = choices()
+    answer, shown = st.container(), chosen(known)
     first, figures, last = st.container(), st.container(), st.container()
     with figures:
         view = None if shown.passport is None else view_of(shown.passport)
@@ -252,6 +268,8 @@ def live() -> None:
     with first if view is None or was_active else last:
         if shown.device:
             measuring(shown.device, run)
+            if view is None:
+                elsewhere(known)
     if was_active and not (run and run.active):
         st.rerun()
 

@@ -15,6 +15,7 @@ LAYER_NAMES = (
     "Layers are named kernel/stride, channels in-out, @ input plane; ×3 means that the model has three of it."
 )
 MEASURE_NOTE = "Minutes for a small model, longer for large batches. What is measured already is left out."
+ELSEWHERE = "Other devices have been measured; their figures say nothing of this one:"
 WHERE, MEASURE = "Where sparse wins", "Measure this machine"
 THIS_MACHINE, THAT_MACHINE = "What this machine is", "What that machine is"
 

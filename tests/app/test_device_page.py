@@ -114,6 +114,9 @@ def test_a_recording_is_labelled_and_leaves_live_figures_alone(
 def test_this_machine_is_shown_unless_a_recording_is_asked_for(open_page: Open, recorded: Path) -> None:
     app = healthy(open_page("device"))
     assert app.info[0].value.startswith("**Not measured")
+    app.button(key="look_recorded:gpu").click().run()
+    assert "Recorded" in healthy(app).info[0].value and not [one for one in app.button if "look" in one.key]
+    app.selectbox(key="passport_of_recorded:gpu").set_value("live:cpu").run()
     app.selectbox(key="passport_of_live:cpu").set_value("recorded:gpu").run()
     assert "Recorded" in healthy(app).info[0].value
     app.button(key="show_tile").click().run()
