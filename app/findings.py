@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.words import compare_words, formats, plan_words, run_words
+from bcbp.patterns import PATTERNS
 from bcbp.rows import key_of
 from bcbp.spec import DENSE
 
@@ -144,6 +145,10 @@ def _so_far(report: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     return "" if ladder[-1]["name"] == report["request"]["spec"]["recovery"] else str(ladder[-1]["title"])
 
 
+# They have a row of their own whatever ratios were asked.
+_ANY_RATIO = {DENSE, *(name for name, pattern in PATTERNS.items() if pattern.fixed_ratio is not None)}
+
+
 def ratios(report: Mapping[str, Any]) -> tuple[float, ...]:
     """The ratios that were asked of every method; runs of earlier versions had one."""
     request = report.get("request") or {}
@@ -151,8 +156,8 @@ def ratios(report: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def at_ratio(rows: Sequence[Finding], ratio: float | None) -> tuple[Finding, ...]:
-    """Dense and every method at one ratio; all rows where there is none to choose."""
-    return tuple(row for row in rows if ratio is None or row.method == DENSE or row.ratio == ratio)
+    """Dense and every method at one ratio, with those that know but one; all rows where there is none."""
+    return tuple(row for row in rows if ratio in (None, row.ratio) or row.method in _ANY_RATIO)
 
 
 def newest_ratio(rows: Sequence[Finding]) -> float | None:

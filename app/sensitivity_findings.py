@@ -33,7 +33,7 @@ def _lost(scan: Scan, layer: str) -> str:
     rows = scan.of(layer)
     reason = next((row.reason for row in rows.values() if row.reason), "")
     drops = [rows[ratio].drop if ratio in rows else None for ratio in ratios(scan)]
-    return f"{formats.NOT_MEASURED}: {reason}" if reason else formats.losses_at(drops)
+    return formats.losses_at(drops) if set(drops) != {None} else f"{formats.NOT_MEASURED}: {reason}"
 
 
 def state(row: Sensitivity | None) -> str:
@@ -80,9 +80,12 @@ def answer(scan: Scan) -> Verdict:
     measured = [row for row in scan if row.drop is not None]
     if not measured:
         return Verdict(formats.NOT_MEASURED, "Not measured: no layer was pruned yet.", "")
-    worst = max(measured, key=lambda row: row.drop or 0.0)
-    if state(worst) != LOSES:
-        return Verdict("told", "No layer clearly loses accuracy when it alone is pruned.", _free(measured))
+    losing = [row for row in measured if state(row) == LOSES]
+    if not losing:
+        seen = len({row.layer for row in measured})
+        sentence = f"No layer of the {seen} measured clearly loses accuracy when it alone is pruned."
+        return Verdict("told", sentence, _free(measured))
+    worst = max(losing, key=lambda row: row.drop or 0.0)
     sentence = (
         f"Most sensitive is {worst.layer}: pruned alone by {formats.ratio_percent(worst.ratio)}, it costs "
         f"{lost(worst)} points of accuracy."

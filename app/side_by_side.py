@@ -12,6 +12,7 @@ from app.titles import METHOD_TITLES
 from app.words import compare_words
 from app.words.formats import NOT_MEASURED, moment, percent, ratio_percent, times
 from app.words.report_words import accuracies_apart, times_apart
+from bcbp.rows import goes_by_ratio
 from bcbp.runtime import CPU, GPU
 
 Run = tuple[str, Mapping[str, Any]]  # what it is called, and its report
@@ -48,9 +49,16 @@ def side_by_side(runs: Sequence[Run], batch: str | None) -> list[Line]:
 
 
 def beside(runs: Sequence[Run], batch: str | None) -> list[Line]:
-    """A line a method at a ratio, with speed and accuracy of every run in columns of their own."""
+    """A line a method at a ratio, with speed and accuracy of every run in columns of their own.
+
+    A ratio that is an outcome, as under a latency target, is the share that was removed.
+    """
     rows = {
-        (row.ratio, METHOD_TITLES.get(row.method, row.method), title): row
+        (
+            row.ratio if goes_by_ratio(report) else round(row.sparsity, 3),
+            METHOD_TITLES.get(row.method, row.method),
+            title,
+        ): row
         for title, report in runs
         for row in findings.findings(report, batch=batch, titles=METHOD_TITLES)
     }

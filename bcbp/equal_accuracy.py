@@ -53,6 +53,11 @@ class Candidate:
     verdict: str
     speed_claim: bool
 
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """The more may be claimed of its speed, the higher."""
+        return self.speed_claim, self.verdict == BETTER, self.speedup
+
     def overlaps(self, other: Candidate) -> bool:
         return self.interval[0] <= other.interval[1] and other.interval[0] <= self.interval[1]
 
@@ -82,13 +87,13 @@ class Answer:
 
     @property
     def racing(self) -> tuple[Choice, ...]:
-        """Those within whose time says something about pruning, fastest first."""
+        """Those within whose time says something about pruning; first what is clearly faster than dense."""
         fit = [one for one in self.choices if one.within and one.candidate.speed_claim]
-        return tuple(sorted(fit, key=lambda one: -one.candidate.speedup))
+        return tuple(sorted(fit, key=lambda one: one.candidate.rank, reverse=True))
 
     @property
     def leaders(self) -> tuple[Choice, ...]:
-        """The fastest, and those whose speed cannot be told from its: one leader is a winner."""
+        """The first, and those whose speed cannot be told from its: one leader is a winner."""
         return tuple(one for one in self.racing if one.candidate.overlaps(self.racing[0].candidate))
 
     @property
@@ -133,12 +138,9 @@ def loss_of(row: Json) -> Loss | None:
 
 
 def _choice(candidates: Sequence[Candidate], bound: float) -> Choice:
-    """The fastest within; times that say nothing about pruning come after all others."""
+    """The fastest within; what is not clearly faster than dense comes after what is."""
     fit = [one for one in candidates if one.loss.within(bound)]
-    if fit:
-        best = max(fit, key=lambda one: (one.speed_claim, one.speedup))
-    else:
-        best = min(candidates, key=lambda one: one.loss.value)
+    best = max(fit, key=lambda one: one.rank) if fit else min(candidates, key=lambda one: one.loss.value)
     return Choice(best, bool(fit), best.loss.unsure(bound))
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from bcbp.climbing import Climber
 from bcbp.comparison_steps import planned_steps
@@ -36,6 +33,7 @@ from bcbp.rows import key_of_spec
 from bcbp.runtime import GPU, runtime
 from bcbp.sensitivity import ScanStore
 from bcbp.spec import DENSE, PruneSpec
+from bcbp.threads import threads_set
 from bcbp.timing import TimingJob
 from bcbp.timing_process import run_timing
 from kernels.device import cpu_clock, environment, gpu_state, load_average
@@ -67,7 +65,7 @@ def compare(
     for allocations that go by it.
     Raises BcbpErrors: ModelError, DataError, SpecError, CheckpointError, TimingError.
     """
-    with _threads(request.threads):
+    with threads_set(request.threads):
         comparison = Comparison(
             request, on_event, on_predictions, should_stop, workshop=workshop or Workshop(), root=root
         )
@@ -83,17 +81,6 @@ def compare(
         else:
             comparison.close()
         return comparison.report
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Run with `count` torch threads (None: as they are), then put the former number back."""
-    former = torch.get_num_threads()
-    torch.set_num_threads(count or former)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(former)
 
 
 class Comparison:

@@ -7,7 +7,7 @@ so a layer where sparse does not win stays dense by itself. D_l are losses (see 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,8 @@ class _Table:
         self.ratios: dict[str, np.ndarray] = {}
         self.menus: dict[str, Menu] = {}
         self.why: dict[str, str] = {}
+        self.dense: list[str] = []  # layers that are not measured, and those of them that are locked
+        self.locked: list[str] = []
         self.settled = 0.0
         for info in book.model.layers:
             name = info.name
@@ -104,6 +106,7 @@ class _Table:
                 self._lock(name, fixed[name])
             elif name not in times.dense and name in in_scope:
                 self.why[name] = f"stays dense: it is not measured at batch {spec.batch} on this device"
+                self.dense.append(name)
             elif name in free:
                 self.why[name] = "stays dense: its loss could not be measured"
 
@@ -122,6 +125,7 @@ class _Table:
         """Count a locked layer with the fastest time measured at no higher ratio."""
         if name not in self.times.dense:
             self.why[name] = f"is locked at {ratio:.4g}; its time is not measured and not in the sum"
+            self.locked.append(name)
             return
         below = {one: ms for one, ms in self.times.sparse[name].items() if one <= ratio}
         at = min(below, key=lambda one: below[one], default=0.0)
@@ -148,9 +152,13 @@ class _Table:
             reasons=(*((name, self._reason(name, pick)) for name, pick in picks.items()), *self.why.items()),
         )
         ratios = {name: float(self.ratios[name][pick]) for name, pick in picks.items()}
-        unmeasured = [name for name, why in self.why.items() if "not measured" in why]
-        note = f"Not measured on this device, so left dense and out of the sum: {', '.join(unmeasured)}."
-        return Decision(ratios, forecast, (note,) if unmeasured else ())
+        return Decision(ratios, forecast, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        """What the sum leaves out."""
+        for names, done in ((self.dense, "left dense and"), (self.locked, "pruned as locked, but")):
+            if names:
+                yield f"Not measured on this device, so {done} out of the sum: {', '.join(names)}."
 
     def _price(self, choice: Choice) -> str:
         """What the next step down in time costs, and where."""
@@ -181,7 +189,7 @@ class _Table:
             saving = _ms(float(menu.costs[pick] - menu.costs[cheapest]))
             further = f"{ratios[cheapest]:.0%} removed would save {saving} for {more}"
         if pick == 0:
-            return f"stays dense: {further}"
+            return f"stays dense: {further or 'its best dense time is below that of every measured ratio'}"
         saved, dense = _ms(float(menu.costs[0] - menu.costs[pick])), _ms(float(menu.costs[0]))
         lost = self._loss(float(menu.losses[pick]))
         done = f"{ratios[pick]:.0%} removed saves {saved} of {dense} for {lost}"

@@ -77,10 +77,10 @@ class _Scanning:
         self._validation = self._images("validation")
         calibration = drawn(self._images("calibration"), request.seed)
         self._labels = self._validation.labels[: request.images]
-        answered = _batches(self._validation, request.images)
-        self._trials = Trials(self.model.module, [*answered, *_batches(calibration, CALIBRATION)])
+        answered, seen = _batches(self._validation, request.images), _batches(calibration, CALIBRATION)
+        self._trials = Trials(self.model.module, [*answered, *seen])
         self._answered = range(len(answered))
-        self._calibrating = range(len(answered), len(answered) + len(_batches(calibration, CALIBRATION)))
+        self._calibrating = range(len(answered), len(answered) + len(seen))
         self._planner = Planner(
             self.model,
             criterion=request.criterion,
@@ -88,7 +88,7 @@ class _Scanning:
             seed=request.seed,
             stats=stats_for(self.model, request.criterion, folder=self._folder, seed=request.seed),
         )
-        key = request.key(self.model)
+        key = request.key(self.model, images=len(self._labels), calibration=sum(map(len, seen)))
         self._conditions: dict[str, Any] = {"model": self.model.title, "environment": environment()}
         self.scan = store.read(key) or Scan(key, 0, **self._conditions)
         self._progress = Progress()

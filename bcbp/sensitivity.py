@@ -79,6 +79,11 @@ class Scan:
     def __iter__(self) -> Iterator[Sensitivity]:
         return iter(self.rows)
 
+    @property
+    def accuracy(self) -> float | None:
+        """Of the dense network on the validation images, as a share; None before it was tested."""
+        return self.correct / self.key.images if self.correct else None
+
     def with_row(self, row: Sensitivity) -> Scan:
         """With that row added, in place of an older one of the same layer and ratio."""
         others = tuple(one for one in self.rows if (one.layer, one.ratio) != (row.layer, row.ratio))

@@ -63,15 +63,15 @@ class SensitivityRequest:
             seed=self.seed,
         )
 
-    def key(self, model: LoadedModel) -> ScanKey:
-        """Under which the scan of the loaded model is kept."""
+    def key(self, model: LoadedModel, *, images: int, calibration: int) -> ScanKey:
+        """Under which the scan of the loaded model is kept; there may be fewer images than were asked for."""
         return ScanKey(
             model.digest,
             self.pattern,
             self.criterion,
             self.tile,
-            self.images,
-            CALIBRATION,
+            images,
+            calibration,
             self.seed,
             model.images_digest,
         )

@@ -88,6 +88,12 @@ def _point(row: Sensitivity, images: int) -> tuple[Figure, Figure]:
     )
 
 
+def _dense(scan: Scan) -> str:
+    if scan.accuracy is None:
+        return formats.NOT_MEASURED
+    return f"{formats.percent(scan.accuracy, 2)} of the validation images"
+
+
 def _facts(scan: Scan, method: str, data: dict[str, Any]) -> list[Fact]:
     key = scan.key
     return [
@@ -95,7 +101,7 @@ def _facts(scan: Scan, method: str, data: dict[str, Any]) -> list[Fact]:
         ("Weights", f"SHA-256 {key.digest}"),
         ("Pruned by", f"{method}, criterion {key.criterion}, tile {key.tile}"),
         ("Images", f"{key.images:,} validation images, {key.calibration:,} training images for batch norms"),
-        ("Dense accuracy", f"{formats.percent(scan.correct / key.images, 2)} of the validation images"),
+        ("Dense accuracy", _dense(scan)),
         ("Seed", key.seed),
         *(conditions(scan.environment) if scan.environment else [("Machine", report_words.NO_CONDITIONS)]),
         ("Scan", fingerprint(data)),

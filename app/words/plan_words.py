@@ -30,8 +30,9 @@ SENSITIVITY = "Sensitivity"
 ALONE = "Accuracy lost when this layer alone is pruned:"
 CHOICES = "Why each layer"
 SCAN_NOTE = (
-    "Prunes one layer at a time and counts what that costs on 1,000 validation images; never on test images. "
-    "Minutes on a small machine, longer for large models. What is measured is kept, and not measured again."
+    "Prunes one layer at a time and counts what that costs on up to 1,000 validation images; never on test "
+    "images. Minutes on a small machine, longer for large models. What is measured is kept, and not measured "
+    "again."
 )
 NO_SCAN = "Needs a trained model with images at hand: without an accuracy there is none to lose."
 FORECAST_NOTE = (

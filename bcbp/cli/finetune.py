@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import sys
 from pathlib import Path
 
 from bcbp.cli.command import (
@@ -33,6 +34,8 @@ from bcbp.recovery.workshop import Workshop
 from bcbp.request import CompareRequest
 from bcbp.spec import DENSE
 from bcbp.team import Team, joined
+from bcbp.threads import threads_set
+from kernels.memory import keep_freed_memory
 
 LEADER_LOST = 1
 
@@ -85,14 +88,15 @@ def _follow(request: CompareRequest, team: Team) -> int:
     """Train along; the first process alone prints, writes and says when to stop."""
     folder = place_of(request.data)
     model = with_image_folder(load_model(request.model), folder, request.adjustment)
-    if model.dataset is None:
-        return 0  # the first process says so
-    train = training_images(model.dataset, folder)
-    with Interrupt(Console(io.StringIO())):
+    # Without images nothing is trained, and the first process says so.
+    train = None if model.dataset is None else training_images(model.dataset, folder)
+    keep_freed_memory()
+    with threads_set(request.threads), Interrupt(Console(io.StringIO())):
         try:
             follow(team, model, train)
-        except RuntimeError:  # the first process is gone, and has said why
-            os._exit(LEADER_LOST)  # leaving the team in good order would wait for it
+        except RuntimeError as error:
+            print(f"Process {team.rank} ends, mostly as the first has: {error}", file=sys.stderr, flush=True)
+            os._exit(LEADER_LOST)  # leaving the team in good order would wait for the others
     return 0
 
 

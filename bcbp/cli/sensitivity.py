@@ -80,9 +80,10 @@ def scan_text(scan: Scan, ratios: Sequence[float]) -> str:
     """A line a layer: the points of accuracy lost at each ratio, with their interval."""
     names = dict.fromkeys(row.layer for row in scan)
     rows = [[name, *(_cell(scan.of(name).get(ratio)) for ratio in sorted(ratios))] for name in names]
+    dense = "" if scan.accuracy is None else f", of {scan.accuracy:.2%}"
     head = (
-        f"Points of accuracy lost when one layer is pruned ({scan.key.pattern}, tile {scan.key.tile}), of "
-        f"{100 * scan.correct / scan.key.images:.2f} % on {scan.key.images} validation images; 95 % interval"
+        f"Points of accuracy lost when one layer is pruned ({scan.key.pattern}, tile {scan.key.tile})"
+        f"{dense} on {scan.key.images} validation images; 95 % interval"
     )
     return f"{head}\n{table(['layer', *(f'{ratio:g} removed' for ratio in sorted(ratios))], rows)}"
 

@@ -87,10 +87,11 @@ class Assignment:
         return training
 
 
-def follow(team: Team, model: LoadedModel, train: Images) -> None:
-    """Train along with the first process, network by network, until `release`."""
+def follow(team: Team, model: LoadedModel, train: Images | None) -> None:
+    """Train along with the first process, network by network, until `release`: at once without images."""
     none: Assignment | None = None
     while (work := team.broadcast(none)) is not None:
+        assert train is not None, "the first process trains on images that this one does not find"
         training = work.training(model, copy.deepcopy(model.module), train, team)
         try:
             for number in range(work.done, work.tuning.epochs):

@@ -272,7 +272,7 @@ def test_rows_of_several_ratios_carry_theirs_and_can_be_looked_at_one_ratio_at_a
     )
     rows = rows_of(made, None)
     assert [row.title for row in rows] == ["Dense", "BCBP at 30 %", "2:4 at 50 %", "BCBP at 50 %"]
-    assert [row.key for row in findings.at_ratio(rows, 0.3)] == ["dense", "bcbp 0.3"]
+    assert [row.key for row in findings.at_ratio(rows, 0.3)] == ["dense", "bcbp 0.3", "2:4 0.5"]
     assert len(findings.at_ratio(rows, 0.5)) == 3 and findings.at_ratio(rows, None) == rows
     assert findings.ratios(made) == (0.3, 0.5) and findings.newest_ratio(rows) == 0.3
 

@@ -136,3 +136,15 @@ def test_the_command_takes_runs_and_files_together(home: Path, tmp_path: Path, f
     command = ["report", run, str(tmp_path / "theirs.json"), "--out", str(target)]
     assert main(command, more=(report_command.COMMAND,)) == 0
     assert target.read_bytes() == page_of_several([("mine", first), ("theirs", elsewhere(first))])
+
+
+def test_a_ratio_that_is_an_outcome_is_not_the_one_of_the_request() -> None:
+    runs = []
+    for title, removed in (("wide", 0.2), ("tight", 0.347)):
+        made = copy.deepcopy(one_ratio())
+        made["request"]["spec"]["allocation"] = "latency"
+        made["rows"] = [row for row in made["rows"] if row["method"] in ("dense", "bcbp")]
+        made["rows"][1]["sparsity"] = removed
+        runs.append((title, made))
+    found = [line["Ratio"] for line in beside(runs, "1") if line["Method"] == "BCBP"]
+    assert found == ["20 %", "34.7 %"]

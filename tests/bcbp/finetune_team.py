@@ -14,8 +14,9 @@ import torch
 from bcbp import experiment
 from bcbp.cli import compare, finetune, main
 from bcbp.data import DataSet, ImageSet
-from tests.bcbp.small import use_small_model
+from tests.bcbp.small import small_model, use_small_model
 
+UNTRAINED = "resnet18"  # stands for a small network without images
 COUNTS = {"train": 128, "calibration": 64, "validation": 60, "test": 200}
 
 
@@ -35,12 +36,13 @@ def run(arguments: list[str]) -> int:
     """`python -m bcbp finetune` with the stand-ins; gives the exit code."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        model = use_small_model(patch)
+        model, untrained = use_small_model(patch), small_model(trained=False)
         patch.setattr(experiment, "load_images", bright_images)
         for module in (experiment, finetune):
             patch.setattr(module, "training_images", training_images)
         for module in (compare, finetune):
-            patch.setattr(module, "load_model", lambda _name: model)
+            patch.setattr(module, "load_model", lambda name: untrained if name == UNTRAINED else model)
+        patch.setattr(experiment, "load_model", compare.load_model)
         return main(["finetune", *arguments])
 
 

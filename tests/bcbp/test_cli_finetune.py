@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.bcbp.finetune_team import run
+from tests.bcbp.finetune_team import UNTRAINED, run
 from tests.bcbp.test_image_folder import model_of, write_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +87,12 @@ def test_two_processes_give_the_same_masks_and_an_equal_result_with_one_voice(
     assert done.stdout.count("Recovery, rung by rung") == 1 and "2 process(es) on cpu" in done.stdout
     (low, high), other = rung(alone)["accuracy"]["interval"], rung(tmp_path)["accuracy"]["interval"]
     assert low <= other[1] and other[0] <= high
+
+
+def test_a_model_without_images_ends_every_process_in_good_order() -> None:
+    done = together("--model", UNTRAINED, "--tile", "8", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "no accuracy for" in done.stdout and "Traceback" not in done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_ends_every_process_with_one_sentence() -> None:

@@ -102,6 +102,16 @@ def test_without_a_clear_gain_over_dense_dense_stays(verdict: str):
     )
 
 
+def test_a_time_that_cannot_be_told_from_denses_does_not_hide_one_that_is_clearly_less():
+    noisy = {"lost": 0, "speedup": 1.3, "reach": 0.4, "verdict": "cannot tell"}
+    sure = row("bcbp", 0.5, lost=0, speedup=1.25)
+    text = words(row("filter", 0.5, **noisy), sure)
+    assert text.startswith("Too close to call within 1 point at batch 1: BCBP at 50 %") and "filter" in text
+    assert words(row("bcbp", 0.7, **noisy), sure).startswith(
+        "Fastest within 1 point at batch 1: BCBP at 50 %"
+    )
+
+
 def test_times_that_claim_nothing_do_not_win():
     idle = row("block", 0.5, lost=0, speedup=3.0, claim=False)
     assert words(FAST, idle).startswith("Fastest within 1 point at batch 1: BCBP")

@@ -131,6 +131,17 @@ def test_layers_that_were_not_measured_stay_dense_and_are_named() -> None:
     locked = planner().plan(spec(forecast_of(plan).budget_ms, ratios=((LOCKED, 0.5),)), Measured(None, times))
     assert locked[LOCKED].ratio == 0.5
     assert "not in the sum" in dict(forecast_of(locked).reasons)[LOCKED]
+    told = [note for note in locked.notes if LOCKED in note]
+    assert told == [f"Not measured on this device, so pruned as locked, but out of the sum: {LOCKED}."]
+
+
+def test_a_layer_stays_dense_for_a_reason_where_another_session_timed_dense_faster() -> None:
+    """The best dense time is of all sessions, and a ratio wins in its own."""
+    times = times_of(model())
+    slower = dict.fromkeys(times.sparse[LOCKED], 1.1 * times.dense[LOCKED])
+    times = replace(times, sparse={**times.sparse, LOCKED: slower})
+    reason = dict(forecast_of(plan_at(0.0, Measured(None, times))).reasons)[LOCKED]
+    assert reason == "stays dense: its best dense time is below that of every measured ratio"
 
 
 def test_a_layer_whose_loss_could_not_be_measured_stays_dense() -> None:

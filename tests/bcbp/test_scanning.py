@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bcbp import scanning
+from bcbp.cli.sensitivity import scan_text
 from bcbp.data import DataSet, ImageSet
 from bcbp.errors import BcbpError, ModelError, SpecError
 from bcbp.evaluation import drop_interval
@@ -71,6 +72,23 @@ def test_every_layer_is_measured_at_every_ratio(model: LoadedModel, tmp_path: Pa
     assert events.last.fraction == 1
     assert Scan.from_json(events.reports[-1]) == scan
     assert scan.model == model.title and scan.environment["versions"]["torch"]
+
+
+def test_a_scan_of_fewer_images_than_were_asked_for_says_how_many_there_were(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    assert model.dataset is not None
+    there = len(small_images(model.dataset, "validation"))
+    scan = run(tmp_path, Events(), replace(REQUEST, images=10 * there, ratios=(0.5,)))
+    assert scan.key.images == there and scan.accuracy == scan.correct / there
+    assert f"{scan.accuracy:.2%} on {there} validation images" in scan_text(scan, (0.5,))
+
+
+def test_a_scan_that_was_stopped_before_dense_was_tested_names_no_accuracy(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    stopped = run(tmp_path, Events(rows=0))
+    assert stopped.accuracy is None and "%" not in scan_text(stopped, (0.5,)).partition(";")[0]
 
 
 def test_a_stopped_scan_keeps_its_rows_and_goes_on_from_there(model: LoadedModel, tmp_path: Path) -> None:
