@@ -29,6 +29,7 @@ from measured_tables import (  # noqa: E402
     machine,
     networks,
     planning,
+    speed,
 )
 
 BALANCE = (
@@ -45,8 +46,6 @@ BALANCE_ON_GPU = (
     "longest tile first, which *won back* so much. *Waves* is how often the thread blocks fill the card, as "
     "the cost model estimates it: at one or less all run at once, and with many the others fill the gaps."
 )
-NO_BALANCE = "No recording holds it yet; `bench layers` writes it beside every time of both."
-
 _RESNET18 = "--model resnet18 --tile 64 --ratio 0.5,0.75"
 # recording -> title, the command that made it, and its table
 TABLES: dict[str, tuple[str, str, Callable[[Json], str]]] = {
@@ -114,6 +113,20 @@ def recordings(name: str) -> list[Json]:
     return [recording(name), *(recording(path.stem) for path in others)]
 
 
+def on_every_machine() -> str:
+    """The speed-ups of a whole network on every machine that has been measured, in one sentence."""
+    told = []
+    for record in recordings("networks-resnet18"):
+        found = [
+            f"{speed(row['speedup']['1'])} with {row['asked_ratio']:.0%} removed"
+            for report in record["rows"]
+            for row in report["rows"]
+            if row["method"] == "bcbp"
+        ]
+        told.append(f"{machine(record['environment'])}: {', '.join(found)}")
+    return f"BCBP on ResNet-18, 224 pixels, V = 64, batch 1, over the best dense: {'; '.join(told)}."
+
+
 def readme_section() -> str:
     """The comparison on the bundled sample, for the README."""
     _, command, table = TABLES["compare-sample"]
@@ -122,7 +135,8 @@ def readme_section() -> str:
     how = f"{tested:,} test images, recovery {report['request']['spec']['recovery']}, no training"
     return (
         f"{table(report)}\n\n`python -m bcbp {command}`: {report['model']['dataset']}, {how}. "
-        f"{conditions(report['environment'])} More in [docs/measured.md](docs/measured.md)."
+        f"{conditions(report['environment'])}\n\n{on_every_machine()} More in [docs/measured.md]"
+        "(docs/measured.md)."
     )
 
 
@@ -143,7 +157,7 @@ def measured_document() -> str:
             where = [f"### {machine(record['environment'])}"] if len(made) > 1 else []
             parts += [*where, table(record), conditions(record["environment"])]
     idle = balance(recording("layers-resnet18"))
-    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, idle or NO_BALANCE]
+    parts += ["## Balance: predicted and measured", BALANCE_ON_CPU, idle]
     return "\n\n".join(parts) + "\n"
 
 
