@@ -131,7 +131,7 @@ def test_runs_of_other_images_or_another_preprocessing_are_told_apart(folder: Pa
     others.append(image_folder(tmp_path, how))
     assert len({same.digest, *(one.digest for one in others)}) == 3
     models = [replace(named("mine", (3, 16, 16)), dataset=one) for one in (same, *others)]
-    assert len({SensitivityRequest().key(model).id for model in models}) == 3
+    assert len({SensitivityRequest().key(model, images=9, calibration=9).id for model in models}) == 3
     told = new_report(CompareRequest(), models[1], {})["model"]
     assert told["images_digest"] == others[0].digest and told["preprocessing"]["resize"] == 20
     assert told["preprocessing"]["words"] == others[0].preprocessing.words  # type: ignore[union-attr]
