@@ -94,8 +94,6 @@ class _Table:
         self.ratios: dict[str, np.ndarray] = {}
         self.menus: dict[str, Menu] = {}
         self.why: dict[str, str] = {}
-        self.dense: list[str] = []  # layers that are not measured, and those of them that are locked
-        self.locked: list[str] = []
         self.settled = 0.0
         for info in book.model.layers:
             name = info.name
@@ -106,7 +104,6 @@ class _Table:
                 self._lock(name, fixed[name])
             elif name not in times.dense and name in in_scope:
                 self.why[name] = f"stays dense: it is not measured at batch {spec.batch} on this device"
-                self.dense.append(name)
             elif name in free:
                 self.why[name] = "stays dense: its loss could not be measured"
 
@@ -125,7 +122,6 @@ class _Table:
         """Count a locked layer with the fastest time measured at no higher ratio."""
         if name not in self.times.dense:
             self.why[name] = f"is locked at {ratio:.4g}; its time is not measured and not in the sum"
-            self.locked.append(name)
             return
         below = {one: ms for one, ms in self.times.sparse[name].items() if one <= ratio}
         at = min(below, key=lambda one: below[one], default=0.0)
@@ -155,8 +151,10 @@ class _Table:
         return Decision(ratios, forecast, tuple(self._notes()))
 
     def _notes(self) -> Iterator[str]:
-        """What the sum leaves out."""
-        for names, done in ((self.dense, "left dense and"), (self.locked, "pruned as locked, but")):
+        """What the sum leaves out: the layers that are not measured."""
+        fixed = dict(self.spec.ratios)
+        for locked, done in ((False, "left dense and"), (True, "pruned as locked, but")):
+            names = [one for one in self.why if one not in self.times.dense and (one in fixed) == locked]
             if names:
                 yield f"Not measured on this device, so {done} out of the sum: {', '.join(names)}."
 

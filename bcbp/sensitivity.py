@@ -81,7 +81,7 @@ class Scan:
 
     @property
     def accuracy(self) -> float | None:
-        """Of the dense network on the validation images, as a share; None before it was tested."""
+        """Of the dense network on the validation images, as a share; None while none is known as right."""
         return self.correct / self.key.images if self.correct else None
 
     def with_row(self, row: Sensitivity) -> Scan:

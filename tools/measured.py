@@ -123,7 +123,9 @@ def on_every_machine() -> str:
             for row in report["rows"]
             if row["method"] == "bcbp"
         ]
-        told.append(f"{machine(record['environment'])}: {', '.join(found)}")
+        where = record["environment"]
+        made = f"{machine(where)}, torch {where['versions']['torch']}, {where['date'][:10]}"
+        told.append(f"{made}: {', '.join(found)}")
     return f"BCBP on ResNet-18, 224 pixels, V = 64, batch 1, over the best dense: {'; '.join(told)}."
 
 

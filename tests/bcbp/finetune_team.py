@@ -40,9 +40,8 @@ def run(arguments: list[str]) -> int:
         patch.setattr(experiment, "load_images", bright_images)
         for module in (experiment, finetune):
             patch.setattr(module, "training_images", training_images)
-        for module in (compare, finetune):
+        for module in (compare, experiment, finetune):
             patch.setattr(module, "load_model", lambda name: untrained if name == UNTRAINED else model)
-        patch.setattr(experiment, "load_model", compare.load_model)
         return main(["finetune", *arguments])
 
 
